@@ -1,0 +1,264 @@
+//! The chunk map: which bytes lie where on the disk, and which range of which pack holds them.
+//!
+//! Binary, since it is by far the largest part of what must be fetched before writing: 56 bytes a data chunk, 8 a zero
+//! or skipped one. All numbers little-endian. See `docs/image-format.md`.
+//!
+//! ```text
+//! magic "LVRYMAP1" | u64 length covered | u32 packs | u32 chunks
+//! pack:  SHA-256 [32] | u64 length
+//! chunk: u32 kind (0 zero, 1 data, 2 skip) | u32 length in 4 KiB blocks
+//!        and for data: SHA-256 of the uncompressed bytes [32] | u32 pack | u32 compressed length | u64 offset in the pack
+//! ```
+
+use crate::{
+    digest::{Blob, Digest},
+    fault::{Fault, Result},
+    manifest::{BLOCK, MAX_IMAGE},
+};
+
+const MAGIC: &[u8; 8] = b"LVRYMAP1";
+const HEADER: usize = 24;
+const PACK: usize = 40;
+const CHUNK: usize = 8;
+const DATA: usize = 48;
+
+/// The most bytes that a data chunk may hold uncompressed: what a reader must be ready to allocate.
+pub const MAX_CHUNK: u32 = 1 << 20;
+/// The most bytes that a data chunk's zstd frame may take: `ZSTD_compressBound` of [`MAX_CHUNK`], rounded up.
+pub const MAX_FRAME: u32 = MAX_CHUNK + (MAX_CHUNK >> 7);
+/// The most bytes that an encoded chunk map may have.
+pub const MAX_BYTES: u64 = 256 << 20;
+/// The most bytes that a pack may have.
+pub const MAX_PACK: u64 = 1 << 30;
+/// [`MAX_CHUNK`] in blocks.
+pub const MAX_DATA_BLOCKS: u32 = MAX_CHUNK / 4096;
+/// The most blocks that one zero or skipped chunk may cover: 4 GiB.
+pub const MAX_RUN: u32 = 1 << 20;
+
+/// Where a data chunk's bytes come from: an independent zstd frame in a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// Index into [`ChunkMap::packs`].
+    pub pack: u32,
+    /// First byte of the frame in the pack.
+    pub offset: u64,
+    /// Bytes of the frame.
+    pub length: u32,
+}
+
+/// What the bytes of a chunk are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// Must read as zero.
+    Zero,
+    /// These bytes.
+    Data {
+        /// SHA-256 over the uncompressed bytes.
+        digest: Digest,
+        /// Where they are.
+        frame: Frame,
+    },
+    /// Does not matter; left as it is.
+    Skip,
+}
+
+/// A run of blocks with one content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// Length in blocks of 4 KiB, at least 1.
+    pub blocks: u32,
+    /// What the bytes are.
+    pub content: Content,
+}
+
+impl Chunk {
+    /// Length in bytes.
+    pub const fn length(&self) -> u64 {
+        self.blocks as u64 * BLOCK
+    }
+}
+
+/// The chunks of a layer, end to end, and the packs that they lie in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChunkMap {
+    /// Packs that chunks refer to.
+    pub packs: Vec<Blob>,
+    /// Chunks in order; the first begins at the layer's offset.
+    pub chunks: Vec<Chunk>,
+}
+
+impl ChunkMap {
+    /// Bytes covered.
+    pub fn length(&self) -> u64 {
+        self.chunks.iter().map(Chunk::length).sum()
+    }
+
+    /// The chunk map as stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER + self.packs.len() * PACK + self.chunks.len() * (CHUNK + DATA));
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.length().to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.packs.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for pack in &self.packs {
+            out.extend_from_slice(pack.digest.as_bytes());
+            out.extend_from_slice(&pack.length.to_le_bytes());
+        }
+        for chunk in &self.chunks {
+            let kind: u32 = match chunk.content {
+                Content::Zero => 0,
+                Content::Data { .. } => 1,
+                Content::Skip => 2,
+            };
+            out.extend_from_slice(&kind.to_le_bytes());
+            out.extend_from_slice(&chunk.blocks.to_le_bytes());
+            if let Content::Data { digest, frame } = &chunk.content {
+                out.extend_from_slice(digest.as_bytes());
+                out.extend_from_slice(&frame.pack.to_le_bytes());
+                out.extend_from_slice(&frame.length.to_le_bytes());
+                out.extend_from_slice(&frame.offset.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    /// Reads and checks a chunk map. Allocates at most about twice the input's length.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted), saying what and at which byte.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader { bytes, at: 0 };
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(reader.wrong(format!("{} bytes are over the limit of {MAX_BYTES}", bytes.len())));
+        }
+        if reader.take::<8>()? != *MAGIC {
+            return Err(reader.wrong("it does not begin with LVRYMAP1"));
+        }
+        let length = reader.u64()?;
+        let packs = reader.u32()? as usize;
+        let chunks = reader.u32()? as usize;
+        // Checked against what is there before anything is allocated, so that a short file cannot ask for gigabytes.
+        if packs.saturating_mul(PACK).saturating_add(chunks.saturating_mul(CHUNK)) > bytes.len() - reader.at {
+            return Err(reader.wrong(format!("it is too short for {packs} packs and {chunks} chunks")));
+        }
+        let mut map = Self { packs: Vec::with_capacity(packs), chunks: Vec::with_capacity(chunks) };
+        for _ in 0..packs {
+            let pack = Blob { digest: Digest::from_bytes(reader.take()?), length: reader.u64()? };
+            if pack.length > MAX_PACK {
+                return Err(reader.wrong(format!("a pack of {} bytes is over the limit of {MAX_PACK}", pack.length)));
+            }
+            map.packs.push(pack);
+        }
+        let mut covered = 0_u64;
+        for _ in 0..chunks {
+            let kind = reader.u32()?;
+            let blocks = reader.u32()?;
+            let content = match kind {
+                0 => Content::Zero,
+                1 => Content::Data { digest: Digest::from_bytes(reader.take()?), frame: reader.frame(&map.packs)? },
+                2 => Content::Skip,
+                other => return Err(reader.wrong(format!("chunk kind {other} is unknown"))),
+            };
+            let most = if kind == 1 { MAX_DATA_BLOCKS } else { MAX_RUN };
+            if blocks == 0 || blocks > most {
+                return Err(reader.wrong(format!("a chunk of {blocks} blocks is outside 1 to {most}")));
+            }
+            let chunk = Chunk { blocks, content };
+            covered += chunk.length(); // at most 2^25 chunks of 2^32 bytes
+            map.chunks.push(chunk);
+        }
+        if reader.at != bytes.len() {
+            return Err(reader.wrong(format!("{} bytes follow the last chunk", bytes.len() - reader.at)));
+        }
+        if covered != length || covered > MAX_IMAGE {
+            return Err(reader.wrong(format!("its chunks cover {covered} bytes, its header says {length}")));
+        }
+        Ok(map)
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, what: impl std::fmt::Display) -> Fault {
+        Fault::untrusted(format!("not a chunk map: {what} (byte {})", self.at))
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+        match self.bytes[self.at..].first_chunk::<N>() {
+            Some(taken) => {
+                self.at += N;
+                Ok(*taken)
+            }
+            None => Err(self.wrong("it ends in the middle of an entry")),
+        }
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn frame(&mut self, packs: &[Blob]) -> Result<Frame> {
+        let frame = Frame { pack: self.u32()?, length: self.u32()?, offset: self.u64()? };
+        let Some(pack) = packs.get(frame.pack as usize) else {
+            return Err(self.wrong(format!("a chunk lies in pack {} of {}", frame.pack, packs.len())));
+        };
+        let inside = frame.offset.checked_add(u64::from(frame.length)).is_some_and(|end| end <= pack.length);
+        if frame.length == 0 || frame.length > MAX_FRAME || !inside {
+            return Err(self.wrong(format!(
+                "a frame of {} bytes at {} does not fit into a pack of {}",
+                frame.length, frame.offset, pack.length
+            )));
+        }
+        Ok(frame)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn maps() -> impl Strategy<Value = ChunkMap> {
+        let data = (0_u32..3, 0_u64..1000, 1_u32..1000, any::<[u8; 32]>()).prop_map(|(pack, offset, length, digest)| {
+            Content::Data { digest: Digest::from_bytes(digest), frame: Frame { pack, offset, length } }
+        });
+        let content = prop_oneof![Just(Content::Zero), Just(Content::Skip), data];
+        let chunk = (1_u32..=256, content).prop_map(|(blocks, content)| Chunk { blocks, content });
+        prop::collection::vec(chunk, 0..40).prop_map(|chunks| ChunkMap {
+            packs: (0_u8..3).map(|pack| Blob { digest: Digest::of(&[pack]), length: 2000 }).collect(),
+            chunks,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn encodes_and_decodes(map in maps()) {
+            prop_assert_eq!(ChunkMap::decode(&map.encode()).unwrap(), map);
+        }
+
+        #[test]
+        fn damage_never_panics(map in maps(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            let mut bytes = map.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = ChunkMap::decode(&bytes);
+            let _ = ChunkMap::decode(&bytes[..cut.index(bytes.len())]);
+        }
+    }
+
+    #[test]
+    fn a_short_file_cannot_ask_for_gigabytes() {
+        let mut bytes = ChunkMap::default().encode();
+        bytes[16..24].fill(0xff);
+        assert!(ChunkMap::decode(&bytes).unwrap_err().to_string().contains("too short"));
+    }
+}

@@ -1,0 +1,171 @@
+//! Layers of chunk maps laid over one another: what the whole disk shall hold.
+
+use crate::{
+    chunkmap::{Chunk, ChunkMap, Content},
+    digest::{Blob, Digest},
+    fault::{Fault, Result},
+    manifest::{BLOCK, Manifest},
+};
+
+/// A run of the disk with one content. Extents of a [`Composed`] image lie end to end from byte 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First byte on the disk.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// What they are.
+    pub content: Content,
+}
+
+/// What the whole disk shall hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// Packs of all layers; a [`Frame::pack`](crate::chunkmap::Frame::pack) of an extent is an index into these.
+    pub packs: Vec<Blob>,
+    /// Extents end to end.
+    pub extents: Vec<Extent>,
+}
+
+impl Composed {
+    /// Lays the layers' maps over one another, `maps[i]` being layer `i` of `manifest`.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted) where a map does not cover its layer, or an upper layer cuts through a
+    /// data chunk below: such a chunk could not be checked any more. Builders cut chunks at partition bounds for that.
+    pub fn new(manifest: &Manifest, maps: &[ChunkMap]) -> Result<Self> {
+        if maps.len() != manifest.layers.len() {
+            return Err(Fault::internal(format!("{} chunk maps for {} layers", maps.len(), manifest.layers.len())));
+        }
+        let mut composed = Self { packs: Vec::new(), extents: Vec::new() };
+        for (layer, map) in manifest.layers.iter().zip(maps) {
+            if map.length() != layer.length {
+                return Err(Fault::untrusted(format!(
+                    "the chunk map of the layer at {} covers {} bytes, the manifest says {}",
+                    layer.offset,
+                    map.length(),
+                    layer.length
+                )));
+            }
+            composed.lay(layer.offset, map)?;
+        }
+        Ok(composed)
+    }
+
+    /// Lays one map over what is there, from `offset`.
+    fn lay(&mut self, offset: u64, map: &ChunkMap) -> Result<()> {
+        let first_pack = u32::try_from(self.packs.len()).map_err(|_| Fault::untrusted("too many packs"))?;
+        self.packs.extend_from_slice(&map.packs);
+        let mut at = offset;
+        let new: Vec<Extent> = map
+            .chunks
+            .iter()
+            .map(|chunk: &Chunk| {
+                let mut content = chunk.content;
+                if let Content::Data { frame, .. } = &mut content {
+                    frame.pack += first_pack;
+                }
+                let extent = Extent { offset: at, length: chunk.length(), content };
+                at += extent.length;
+                extent
+            })
+            .collect();
+        let below_end = self.extents.last().map_or(0, |last| last.offset + last.length);
+        if self.extents.is_empty() || offset >= below_end {
+            self.extents.extend(new);
+            return Ok(());
+        }
+        let mut below = std::mem::take(&mut self.extents).into_iter().peekable();
+        while let Some(extent) = below.next_if(|extent| extent.offset + extent.length <= offset) {
+            self.extents.push(extent);
+        }
+        let mut tail = None;
+        if let Some(cut) = below.peek().filter(|extent| extent.offset < offset).copied() {
+            self.extents.push(part(cut, cut.offset, offset)?);
+        }
+        while let Some(extent) = below.next_if(|extent| extent.offset < at) {
+            if extent.offset + extent.length > at {
+                tail = Some(part(extent, at, extent.offset + extent.length)?);
+            }
+        }
+        self.extents.extend(new);
+        self.extents.extend(tail);
+        self.extents.extend(below);
+        Ok(())
+    }
+
+    /// The image's content as one digest: over offset, length, kind and digest of each extent.
+    /// Where packs lie does not matter: two stores with the same content give the same digest.
+    pub fn content_digest(&self) -> Digest {
+        let mut hasher = crate::digest::Hasher::default();
+        for extent in &self.extents {
+            hasher.update(&extent.offset.to_le_bytes());
+            hasher.update(&extent.length.to_le_bytes());
+            match &extent.content {
+                Content::Zero => hasher.update(&[0]),
+                Content::Data { digest, .. } => {
+                    hasher.update(&[1]);
+                    hasher.update(digest.as_bytes());
+                }
+                Content::Skip => hasher.update(&[2]),
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// The bytes `from..to` of an extent that an upper layer cuts; only zero and skipped runs can be cut.
+fn part(extent: Extent, from: u64, to: u64) -> Result<Extent> {
+    if matches!(extent.content, Content::Data { .. }) {
+        return Err(Fault::untrusted(format!(
+            "an upper layer cuts through the data chunk at {}..{}",
+            extent.offset,
+            extent.offset + extent.length
+        ))
+        .fix("build the master again with this release: it cuts chunks at partition bounds"));
+    }
+    debug_assert!(from.is_multiple_of(BLOCK) && to > from);
+    Ok(Extent { offset: from, length: to - from, content: extent.content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chunkmap::Frame, manifest::Layer};
+
+    fn data(blocks: u32, seed: u8) -> Chunk {
+        Chunk { blocks, content: Content::Data { digest: Digest::of(&[seed]), frame: Frame { pack: 0, offset: 0, length: 1 } } }
+    }
+
+    fn zero(blocks: u32) -> Chunk {
+        Chunk { blocks, content: Content::Zero }
+    }
+
+    fn map(chunks: &[Chunk]) -> ChunkMap {
+        ChunkMap { packs: vec![Blob { digest: Digest::of(b"p"), length: 10 }], chunks: chunks.to_vec() }
+    }
+
+    fn compose(base: &ChunkMap, offset: u64, upper: &ChunkMap) -> Result<Composed> {
+        let mut manifest = crate::manifest::tests::sample();
+        let chunk_map = Blob { digest: Digest::of(b"m"), length: 1 };
+        manifest.layers =
+            vec![Layer { offset: 0, length: base.length(), chunk_map }, Layer { offset, length: upper.length(), chunk_map }];
+        Composed::new(&manifest, &[base.clone(), upper.clone()])
+    }
+
+    #[test]
+    fn an_upper_layer_replaces_and_cuts_zeros() {
+        let composed = compose(&map(&[data(2, 1), zero(6), data(2, 2)]), 3 * BLOCK, &map(&[data(1, 3), zero(1)])).unwrap();
+        let got: Vec<_> = composed.extents.iter().map(|extent| (extent.offset / BLOCK, extent.length / BLOCK)).collect();
+        assert_eq!(got, [(0, 2), (2, 1), (3, 1), (4, 1), (5, 3), (8, 2)]);
+        let Content::Data { frame, .. } = composed.extents[2].content else { panic!("data") };
+        assert_eq!(frame.pack, 1);
+    }
+
+    #[test]
+    fn an_upper_layer_may_not_cut_data() {
+        assert!(compose(&map(&[data(4, 1)]), BLOCK, &map(&[zero(1)])).is_err());
+        assert!(compose(&map(&[zero(1), data(4, 1)]), 0, &map(&[zero(2)])).is_err());
+        assert!(compose(&map(&[data(4, 1), zero(1)]), 4 * BLOCK, &map(&[data(1, 2)])).is_ok());
+    }
+}

@@ -1,0 +1,330 @@
+//! The manifest: all that is signed about one image. It is a TUF target, as JSON.
+//!
+//! A manifest names its partitions, and its content as *layers*: chunk maps, each over a range of the disk, later ones
+//! over earlier ones. A master has one layer over the whole disk. A personal image has the same one and a second, over
+//! the `identity` partition only: so it costs kilobytes and shares everything else.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    digest::{Blob, Digest},
+    fault::{Fault, Result},
+    name::{Name, OrderId, Reference, Version},
+};
+
+/// The only schema so far.
+pub const SCHEMA: u32 = 1;
+/// The most bytes that a manifest may have.
+pub const MAX_BYTES: u64 = 256 * 1024;
+/// Everything is laid out in blocks of this many bytes: chunk bounds, partitions, O_DIRECT on any disk.
+pub const BLOCK: u64 = 4096;
+/// The most bytes that an image may cover: 16 TiB. Bounds what arithmetic must hold.
+pub const MAX_IMAGE: u64 = 16 << 40;
+
+/// One image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The master's name.
+    pub name: Name,
+    /// The master's version.
+    pub version: Version,
+    /// Set for a personal image: whose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal: Option<Personal>,
+    /// The image's time (`SOURCE_DATE_EPOCH`), not the moment of building.
+    pub created: Timestamp,
+    /// Bytes of disk that the image covers, a multiple of [`BLOCK`]. The disk may be larger.
+    pub size: u64,
+    /// The sector size that its GPT and file systems are made for: 512 or 4096.
+    pub sector_size: u32,
+    /// The partitions, in order of offset. Empty for an imported image whose table we cannot read.
+    pub partitions: Vec<Partition>,
+    /// The content, later layers over earlier ones; the first covers the whole image.
+    pub layers: Vec<Layer>,
+    /// The entry to put into the firmware's boot menu.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootEntry>,
+    /// The smallest disk that will do, in bytes; at least `size`.
+    pub minimum_disk: u64,
+}
+
+/// What makes an image one employee's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Personal {
+    /// The order that it was made for.
+    pub order: OrderId,
+    /// The host name that the device will have.
+    pub hostname: String,
+    /// Digest of the master's manifest.
+    pub master: Digest,
+}
+
+/// What a partition is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// EFI System Partition, with the UKI.
+    Esp,
+    /// The personal layer.
+    Identity,
+    /// The root file system.
+    Root,
+    /// The root's dm-verity hash tree.
+    RootVerity,
+    /// Created on the device.
+    Data,
+    /// Of an imported image; unknown to us.
+    Other,
+}
+
+impl Role {
+    /// As in the manifest and in a record's sections.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Esp => "esp",
+            Self::Identity => "identity",
+            Self::Root => "root",
+            Self::RootVerity => "root-verity",
+            Self::Data => "data",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One GPT partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// Its number in the table, from 1.
+    pub number: u32,
+    /// What it is for.
+    pub role: Role,
+    /// First byte on the disk, a multiple of [`BLOCK`].
+    pub offset: u64,
+    /// Bytes, a multiple of [`BLOCK`].
+    pub length: u64,
+    /// Type GUID (Discoverable Partitions Specification).
+    pub type_guid: Uuid,
+    /// Unique partition GUID.
+    pub guid: Uuid,
+    /// Partition name in the table.
+    pub label: String,
+}
+
+/// Content for a range of the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// First byte on the disk, a multiple of [`BLOCK`].
+    pub offset: u64,
+    /// Bytes, a multiple of [`BLOCK`]; what the chunk map covers.
+    pub length: u64,
+    /// The chunk map.
+    pub chunk_map: Blob,
+}
+
+/// A `Boot####` entry (UEFI 2.10, section 3.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootEntry {
+    /// Description in the firmware's menu.
+    pub label: String,
+    /// Number of the partition that holds the loader.
+    pub partition: u32,
+    /// Path of the loader in it, with backslashes.
+    pub loader: String,
+}
+
+impl Manifest {
+    /// Parses and checks.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted) where it is too long, not a manifest, or contradicts itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(Fault::untrusted(format!("a manifest of {} bytes is over the limit of {MAX_BYTES}", bytes.len())));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| Fault::untrusted("the manifest does not parse").cause(error))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The bytes that are signed: pretty JSON, since people read it, with a final newline.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_else(|error| unreachable!("plain data: {error}"));
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// What people call this image.
+    pub fn reference(&self) -> Reference {
+        Reference {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            order: self.personal.as_ref().map(|personal| personal.order.clone()),
+        }
+    }
+
+    /// The partition of this role, if there is exactly one or more: the first.
+    pub fn partition(&self, role: Role) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.role == role)
+    }
+
+    /// Whether it agrees with itself.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted), saying which rule it breaks.
+    pub fn check(&self) -> Result<()> {
+        let wrong =
+            |what: String| Err(Fault::untrusted(format!("the manifest of {} contradicts itself: {what}", self.reference())));
+        if self.schema != SCHEMA {
+            return Err(Fault::refused(format!("the manifest has schema {}, this program knows {SCHEMA}", self.schema))
+                .fix("use the Livery release that made the image, or a newer one"));
+        }
+        if self.size == 0 || self.size > MAX_IMAGE || !self.size.is_multiple_of(BLOCK) {
+            return wrong(format!("size {} is not a positive multiple of {BLOCK} up to {MAX_IMAGE}", self.size));
+        }
+        if !matches!(self.sector_size, 512 | 4096) {
+            return wrong(format!("sector size {} is neither 512 nor 4096", self.sector_size));
+        }
+        if self.minimum_disk < self.size {
+            return wrong(format!("minimum disk {} is less than its size {}", self.minimum_disk, self.size));
+        }
+        let fits = |offset: u64, length: u64| {
+            length > 0
+                && offset.is_multiple_of(BLOCK)
+                && length.is_multiple_of(BLOCK)
+                && offset.checked_add(length).is_some_and(|end| end <= self.size)
+        };
+        if self.partitions.len() > 128 {
+            return wrong(format!("{} partitions", self.partitions.len()));
+        }
+        let mut end = 0;
+        for partition in &self.partitions {
+            // An imported table may hold partitions that end off a 4 KiB bound; those we cannot address as sections.
+            if !fits(partition.offset, partition.length) || partition.offset < end {
+                return wrong(format!(
+                    "partition {} lies outside the disk, off a {BLOCK}-byte bound, or over another",
+                    partition.number
+                ));
+            }
+            end = partition.offset + partition.length;
+        }
+        match self.layers.first() {
+            Some(base) if base.offset == 0 && base.length == self.size => {}
+            _ => return wrong("the first layer does not cover the whole image".into()),
+        }
+        if self.layers.len() > 16 {
+            return wrong(format!("{} layers", self.layers.len()));
+        }
+        if let Some(layer) = self.layers.iter().find(|layer| !fits(layer.offset, layer.length)) {
+            return wrong(format!("the layer at {} lies outside the image", layer.offset));
+        }
+        if let Some(boot) = &self.boot
+            && !self.partitions.iter().any(|partition| partition.number == boot.partition)
+        {
+            return wrong(format!("the boot entry names partition {}, which is not there", boot.partition));
+        }
+        Ok(())
+    }
+
+    /// The disk cut into named sections, end to end over `0..size`: the partitions, and what lies between them.
+    /// A record gives the SHA-256 of each, so that anyone can check one with `dd | sha256sum`.
+    pub fn sections(&self) -> Vec<SectionRange> {
+        let mut sections = Vec::new();
+        let mut at = 0;
+        let mut push = |name: &str, offset: u64, end: u64| {
+            if end > offset {
+                sections.push(SectionRange { name: name.to_owned(), offset, length: end - offset });
+            }
+        };
+        for partition in &self.partitions {
+            push(if at == 0 { "gpt" } else { "gap" }, at, partition.offset);
+            at = partition.offset + partition.length;
+            push(partition.role.as_str(), partition.offset, at);
+        }
+        push(if self.partitions.is_empty() { "disk" } else { "gpt-backup" }, at, self.size);
+        sections
+    }
+}
+
+/// A named range of the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionRange {
+    /// The partition's role, `gpt`, `gap`, `gpt-backup` or `disk`.
+    pub name: String,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample() -> Manifest {
+        let partition = |number, role, offset, length| Partition {
+            number,
+            role,
+            offset,
+            length,
+            type_guid: Uuid::nil(),
+            guid: Uuid::nil(),
+            label: role.as_str().into(),
+        };
+        Manifest {
+            schema: SCHEMA,
+            name: "terminal".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            personal: None,
+            created: Timestamp::UNIX_EPOCH,
+            size: 1 << 22,
+            sector_size: 512,
+            partitions: vec![partition(1, Role::Esp, 1 << 20, 1 << 20), partition(2, Role::Root, 2 << 20, 1 << 20)],
+            layers: vec![Layer { offset: 0, length: 1 << 22, chunk_map: Blob { digest: Digest::of(b""), length: 0 } }],
+            boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
+            minimum_disk: 1 << 22,
+        }
+    }
+
+    #[test]
+    fn a_good_one_round_trips() {
+        let manifest = sample();
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        type Spoil = fn(&mut Manifest);
+        let cases: [(&str, Spoil); 7] = [
+            ("size", |m| m.size = 4097),
+            ("minimum", |m| m.minimum_disk = 0),
+            ("overlap", |m| m.partitions[1].offset = 1 << 20),
+            ("outside", |m| m.partitions[1].length = u64::MAX - 4095),
+            ("layer", |m| m.layers[0].length = 4096),
+            ("no layer", |m| m.layers.clear()),
+            ("boot", |m| m.boot.as_mut().unwrap().partition = 9),
+        ];
+        for (what, spoil) in cases {
+            let mut manifest = sample();
+            spoil(&mut manifest);
+            assert!(Manifest::parse(&manifest.to_bytes()).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn sections_cover_the_disk_end_to_end() {
+        let sections = sample().sections();
+        let names: Vec<_> = sections.iter().map(|section| section.name.as_str()).collect();
+        assert_eq!(names, ["gpt", "esp", "root", "gpt-backup"]);
+        assert_eq!(sections.iter().map(|section| section.length).sum::<u64>(), 1 << 22);
+    }
+}

@@ -1,0 +1,428 @@
+//! The roster: one employee a row. IT writes it (CSV, or TOML with `[[employee]]` tables); `livery personalise` makes one
+//! personal image a row, `livery-station import` one order a row.
+//!
+//! All bad rows are named at once, by row and column.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{fault::Fault, inventory::usable_serial, name::OrderId};
+
+/// The most rows that a roster may have.
+pub const MAX_ROWS: usize = 100_000;
+/// The most bytes that a roster may have.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// One employee, one order, one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawRow")]
+pub struct Employee {
+    /// The order's number; unique in a roster.
+    pub order: OrderId,
+    /// The device's system serial number, where the line knows it already.
+    pub serial: Option<String>,
+    /// Sign-in name, shown as a hint on the sign-in page.
+    pub user: String,
+    /// The person's name, for the line's page.
+    pub name: String,
+    /// Host name (RFC 1123 label, lower case); unique in a roster.
+    pub hostname: String,
+    /// Locale, such as `fr_FR.UTF-8`.
+    pub locale: String,
+    /// Keyboard: XKB layout, with a variant where needed: `fr`, `be`, `fr(oss)`.
+    pub keyboard: String,
+    /// Time zone, such as `Europe/Paris`; the profile's where absent.
+    pub timezone: Option<String>,
+}
+
+/// The columns that a roster may have, in the order of the sample; the first six after `serial` are required.
+pub const COLUMNS: [&str; 8] = ["order", "serial", "user", "name", "hostname", "locale", "keyboard", "timezone"];
+const REQUIRED: [&str; 6] = ["order", "user", "name", "hostname", "locale", "keyboard"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRow {
+    order: String,
+    #[serde(default)]
+    serial: Option<String>,
+    user: String,
+    name: String,
+    hostname: String,
+    locale: String,
+    keyboard: String,
+    #[serde(default)]
+    timezone: Option<String>,
+}
+
+impl TryFrom<RawRow> for Employee {
+    type Error = String;
+
+    fn try_from(raw: RawRow) -> Result<Self, String> {
+        check(raw).map_err(|problems| {
+            problems.into_iter().map(|(column, message)| format!("{column}: {message}")).collect::<Vec<_>>().join("; ")
+        })
+    }
+}
+
+/// What is wrong with one field. Row 1 is the first employee; row 0 is the file as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// Row, from 1.
+    pub row: usize,
+    /// Line in the file, from 1, where known.
+    pub line: Option<u64>,
+    /// Column's name, empty for the row as a whole.
+    pub column: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl std::fmt::Display for RowError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.row > 0 {
+            write!(f, "row {}", self.row)?;
+        }
+        if let Some(line) = self.line {
+            write!(f, "{}line {line}", if self.row > 0 { ", " } else { "" })?;
+        }
+        if !self.column.is_empty() {
+            write!(f, ", column {}", self.column)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// The errors as one fault for a person; at most the first 50 are spelt out.
+pub fn fault(errors: &[RowError], path: &str) -> Fault {
+    let mut what = format!("the roster has {} error{}", errors.len(), if errors.len() == 1 { "" } else { "s" });
+    for error in errors.iter().take(50) {
+        what.push_str(&format!("\n  {error}"));
+    }
+    if errors.len() > 50 {
+        what.push_str(&format!("\n  and {} more", errors.len() - 50));
+    }
+    Fault::refused(what).at(path).fix("correct these rows and run the same command again; nothing was published")
+}
+
+/// How a roster is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma- or semicolon-separated, with a header line.
+    Csv,
+    /// `[[employee]]` tables.
+    Toml,
+}
+
+impl Format {
+    /// By the file name's ending; CSV unless it is `.toml`.
+    pub fn of_path(path: &std::path::Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => Self::Toml,
+            _ => Self::Csv,
+        }
+    }
+}
+
+/// Parses and checks a whole roster.
+///
+/// # Errors
+/// Every bad field of every row.
+pub fn parse(text: &str, format: Format) -> Result<Vec<Employee>, Vec<RowError>> {
+    if text.len() > MAX_BYTES {
+        return Err(vec![whole(None, format!("the file has {} bytes, the limit is {MAX_BYTES}", text.len()))]);
+    }
+    let (rows, mut errors) = match format {
+        Format::Csv => parse_csv(text),
+        Format::Toml => parse_toml(text),
+    };
+    if rows.len() + errors.len() == 0 {
+        errors.push(whole(None, "the roster has no rows".into()));
+    }
+    for (column, key) in [
+        ("order", (|employee: &Employee| Some(employee.order.to_string())) as fn(&Employee) -> Option<String>),
+        ("hostname", |employee| Some(employee.hostname.clone())),
+        ("serial", |employee| employee.serial.clone()),
+    ] {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for (row, line, employee) in &rows {
+            let Some(value) = key(employee) else { continue };
+            if let Some(first) = seen.insert(value.clone(), *row) {
+                errors.push(RowError {
+                    row: *row,
+                    line: *line,
+                    column: column.into(),
+                    message: format!("{value:?} stands in row {first} already; each device needs its own"),
+                });
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(rows.into_iter().map(|(_, _, employee)| employee).collect())
+    } else {
+        errors.sort_by_key(|error| error.row);
+        Err(errors)
+    }
+}
+
+type Rows = Vec<(usize, Option<u64>, Employee)>;
+
+fn whole(line: Option<u64>, message: String) -> RowError {
+    RowError { row: 0, line, column: String::new(), message }
+}
+
+fn parse_csv(text: &str) -> (Rows, Vec<RowError>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text); // Excel's byte order mark
+    let header = text.lines().next().unwrap_or_default();
+    // Spreadsheets write semicolons where the comma is the decimal sign, as in France.
+    let delimiter = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
+    let (mut rows, mut errors) = (Rows::new(), Vec::new());
+    let header: Vec<String> = match reader.headers() {
+        Ok(header) => header.iter().map(str::to_ascii_lowercase).collect(),
+        Err(error) => return (rows, vec![whole(Some(1), format!("the header does not parse: {error}"))]),
+    };
+    for column in REQUIRED {
+        if !header.iter().any(|name| name == column) {
+            errors.push(whole(Some(1), format!("the header lacks the column {column:?}; it needs {}", REQUIRED.join(", "))));
+        }
+    }
+    for (index, name) in header.iter().enumerate() {
+        if !COLUMNS.contains(&name.as_str()) {
+            errors.push(whole(Some(1), format!("the column {name:?} is unknown; a roster may have {}", COLUMNS.join(", "))));
+        } else if header[..index].contains(name) {
+            errors.push(whole(Some(1), format!("the column {name:?} stands twice")));
+        }
+    }
+    if !errors.is_empty() {
+        return (rows, errors);
+    }
+    for (index, record) in reader.records().enumerate() {
+        let row = index + 1;
+        if row > MAX_ROWS {
+            errors.push(whole(None, format!("more than {MAX_ROWS} rows")));
+            break;
+        }
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                errors.push(RowError {
+                    row,
+                    line: error.position().map(csv::Position::line),
+                    column: String::new(),
+                    message: error.to_string(),
+                });
+                continue;
+            }
+        };
+        let line = record.position().map(csv::Position::line);
+        if record.len() != header.len() {
+            errors.push(RowError {
+                row,
+                line,
+                column: String::new(),
+                message: format!("it has {} fields, the header has {}", record.len(), header.len()),
+            });
+            continue;
+        }
+        let field = |column: &str| header.iter().position(|name| name == column).and_then(|at| record.get(at)).map(str::to_owned);
+        let needed = |column: &str| field(column).unwrap_or_default();
+        let raw = RawRow {
+            order: needed("order"),
+            serial: field("serial"),
+            user: needed("user"),
+            name: needed("name"),
+            hostname: needed("hostname"),
+            locale: needed("locale"),
+            keyboard: needed("keyboard"),
+            timezone: field("timezone"),
+        };
+        keep(row, line, raw, &mut rows, &mut errors);
+    }
+    (rows, errors)
+}
+
+fn parse_toml(text: &str) -> (Rows, Vec<RowError>) {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[serde(default)]
+        employee: Vec<toml::Table>,
+    }
+    let (mut rows, mut errors) = (Rows::new(), Vec::new());
+    let file: File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() as u64 + 1);
+            return (rows, vec![whole(line, error.message().to_owned())]);
+        }
+    };
+    for (index, table) in file.employee.into_iter().enumerate() {
+        let row = index + 1;
+        if row > MAX_ROWS {
+            errors.push(whole(None, format!("more than {MAX_ROWS} rows")));
+            break;
+        }
+        match RawRow::deserialize(table) {
+            Ok(raw) => keep(row, None, raw, &mut rows, &mut errors),
+            Err(error) => errors.push(RowError { row, line: None, column: String::new(), message: error.message().to_owned() }),
+        }
+    }
+    (rows, errors)
+}
+
+fn keep(row: usize, line: Option<u64>, raw: RawRow, rows: &mut Rows, errors: &mut Vec<RowError>) {
+    match check(raw) {
+        Ok(employee) => rows.push((row, line, employee)),
+        Err(problems) => {
+            errors.extend(problems.into_iter().map(|(column, message)| RowError { row, line, column: column.into(), message }));
+        }
+    }
+}
+
+/// Checks every field, so that a person hears of all of a row's faults at once.
+fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
+    let mut problems = Vec::new();
+    let order = raw.order.parse::<OrderId>().map_err(|fault| problems.push(("order", fault.to_string()))).ok();
+    let serial = raw.serial.filter(|serial| !serial.is_empty());
+    if let Some(serial) = &serial
+        && usable_serial(serial) != Some(serial.as_str())
+    {
+        problems.push(("serial", format!("{serial:?} identifies no machine; leave it empty until the line knows it")));
+    }
+    let text = |value: &str| !value.is_empty() && value.len() <= 128 && !value.chars().any(char::is_control);
+    if !text(&raw.user) || raw.user.contains(char::is_whitespace) {
+        problems.push(("user", format!("{:?} is no sign-in name (1 to 128 bytes, no spaces)", raw.user)));
+    }
+    if !text(&raw.name) {
+        problems.push(("name", "a person's name has 1 to 128 bytes and no control characters".into()));
+    }
+    if !is_hostname(&raw.hostname) {
+        problems
+            .push(("hostname", format!("{:?} is no host name (RFC 1123: 1 to 63 of a-z 0-9 -, not at either end)", raw.hostname)));
+    }
+    if !is_locale(&raw.locale) {
+        problems.push(("locale", format!("{:?} is no locale such as fr_FR.UTF-8", raw.locale)));
+    }
+    if !is_keyboard(&raw.keyboard) {
+        problems.push(("keyboard", format!("{:?} is no XKB layout such as fr, be or fr(oss)", raw.keyboard)));
+    }
+    let timezone = raw.timezone.filter(|zone| !zone.is_empty());
+    if let Some(zone) = &timezone
+        && !is_timezone(zone)
+    {
+        problems.push(("timezone", format!("{zone:?} is no time zone such as Europe/Paris")));
+    }
+    match order {
+        Some(order) if problems.is_empty() => Ok(Employee {
+            order,
+            serial,
+            user: raw.user,
+            name: raw.name,
+            hostname: raw.hostname,
+            locale: raw.locale,
+            keyboard: raw.keyboard,
+            timezone,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// RFC 1123 label, in lower case as host names are compared.
+pub fn is_hostname(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// `ll_CC.UTF-8`, the only kind that Debian still recommends.
+pub fn is_locale(text: &str) -> bool {
+    let Some((language, country)) = text.strip_suffix(".UTF-8").and_then(|stem| stem.split_once('_')) else { return false };
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_lowercase())
+        && country.len() == 2
+        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+/// An XKB layout with an optional variant: `fr`, `fr(oss)`.
+pub fn is_keyboard(text: &str) -> bool {
+    let (layout, variant) = match text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+        Some((layout, variant)) => (layout, variant),
+        None => (text, "x"),
+    };
+    (2..=8).contains(&layout.len())
+        && layout.bytes().all(|byte| byte.is_ascii_lowercase())
+        && (1..=32).contains(&variant.len())
+        && variant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// A name of the tz database by its form (`Area/City`, `UTC`); whether it is there, the image knows.
+pub fn is_timezone(text: &str) -> bool {
+    text.len() <= 64
+        && text.split('/').all(|part| {
+            part.bytes().next().is_some_and(|first| first.is_ascii_uppercase())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEADER: &str = "order,serial,user,name,hostname,locale,keyboard\n";
+
+    #[test]
+    fn comma_semicolon_and_toml_read_the_same() {
+        let comma = format!("{HEADER}ORD-1,WT-0001,marie.durand,Marie Durand,wt-0001,fr_FR.UTF-8,fr\n");
+        let employees = parse(&comma, Format::Csv).unwrap();
+        assert_eq!(employees[0].hostname, "wt-0001");
+        assert_eq!(parse(&format!("\u{feff}{}", comma.replace(',', ";")), Format::Csv).unwrap(), employees);
+        let toml = "[[employee]]\norder='ORD-1'\nserial='WT-0001'\nuser='marie.durand'\nname='Marie Durand'\n\
+                    hostname='wt-0001'\nlocale='fr_FR.UTF-8'\nkeyboard='fr'\n";
+        assert_eq!(parse(toml, Format::Toml).unwrap(), employees);
+    }
+
+    #[test]
+    fn every_bad_field_is_named_by_row_and_column() {
+        let text = format!(
+            "{HEADER}ORD-1,WT-1,m,M,wt-1,fr_FR.UTF-8,fr\nORD 2,Default string,m,M,WT_2,french,F!\nORD-1,WT-1,m,M,wt-1,fr_FR.UTF-8,fr\nshort\n"
+        );
+        let errors = parse(&text, Format::Csv).unwrap_err();
+        let places: Vec<_> = errors.iter().map(|error| (error.row, error.column.as_str())).collect();
+        for place in [
+            (2, "order"),
+            (2, "serial"),
+            (2, "hostname"),
+            (2, "locale"),
+            (2, "keyboard"),
+            (3, "order"),
+            (3, "hostname"),
+            (3, "serial"),
+            (4, ""),
+        ] {
+            assert!(places.contains(&place), "{place:?} in {places:?}");
+        }
+        assert_eq!(errors.iter().find(|error| error.row == 2).unwrap().line, Some(3));
+    }
+
+    #[test]
+    fn a_wrong_header_is_said() {
+        let errors = parse("order,usr\n", Format::Csv).unwrap_err();
+        assert!(errors.iter().any(|error| error.message.contains("\"usr\" is unknown")), "{errors:?}");
+        assert!(parse("", Format::Csv).is_err());
+        assert!(parse(HEADER, Format::Csv).unwrap_err()[0].message.contains("no rows"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "\\PC{0,200}") {
+            let _ = parse(&text, Format::Csv);
+            let _ = parse(&format!("{HEADER}{text}"), Format::Csv);
+            let _ = parse(&text, Format::Toml);
+        }
+    }
+}
