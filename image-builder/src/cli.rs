@@ -1,0 +1,338 @@
+//! The commands of `livery`, their flags and what they print.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use livery_contract::{Exit, Fault, Name, Reference, Result, Version};
+use livery_store::{Access, Location, Store};
+use serde::Serialize;
+
+use crate::{
+    build::{self, SiteOptions},
+    image::{export, import, master::Published, personalise, show},
+    profile,
+    progress::{Progress, bytes},
+    publish::{keys, repository::Publisher},
+    stages::workshop::Workshop,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  livery keygen --out keys
+  livery check profiles/*.toml
+  livery build profiles/terminal.toml --store store --keys keys
+  livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
+  livery list --store store
+  livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
+
+Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 the source failed; 6 the device failed.";
+
+/// Builds, signs and keeps the images that devices are made with.
+#[derive(Debug, Parser)]
+#[command(name = "livery", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Machine-readable output: one object, or one event a line, on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where a store is and whom to believe.
+#[derive(Debug, clap::Args)]
+struct StoreArgs {
+    /// The store: a folder, or an https:// URL.
+    #[arg(long)]
+    store: Location,
+    /// The public root that `livery keygen` made; by default the folder's own, which is fit for looking, not for trusting.
+    #[arg(long)]
+    trust: Option<PathBuf>,
+    /// Certificate (PEM) of the authority that vouches for the store's server.
+    #[arg(long)]
+    ca: Vec<PathBuf>,
+}
+
+/// Where stages keep their results.
+#[derive(Debug, clap::Args)]
+struct CacheArgs {
+    /// Folder for the results of stages; by default `livery` in the user's cache folder.
+    #[arg(long, env = "LIVERY_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the private keys that sign a store, and root.json, the public root that others trust.
+    Keygen {
+        /// The folder to make them in.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Check profiles: no output and exit code 0, or what is wrong, where, and how to mend it.
+    Check {
+        /// Profiles (TOML).
+        #[arg(required = true)]
+        profiles: Vec<PathBuf>,
+    },
+    /// Build a master image from a profile; the last line printed is its reference.
+    Build {
+        /// The profile (TOML).
+        profile: PathBuf,
+        /// The store's folder; made where it is not there.
+        #[arg(long)]
+        store: PathBuf,
+        /// The folder that `livery keygen` made.
+        #[arg(long)]
+        keys: PathBuf,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Make the agent's boot medium: UKI, USB image, kernel and initrd for network boot.
+    Medium {
+        /// The agent's profile (TOML).
+        #[arg(long)]
+        profile: PathBuf,
+        /// The store that the agent will be given; its folder must belong to the keys.
+        #[arg(long)]
+        store: Option<PathBuf>,
+        /// The folder that `livery keygen` made: its root.json is what the agent will trust.
+        #[arg(long)]
+        keys: PathBuf,
+        /// The folder for the medium's files.
+        #[arg(long)]
+        out: PathBuf,
+        /// The station's URL, where the profile does not say it.
+        #[arg(long)]
+        station: Option<String>,
+        /// Certificate (PEM) of the authority of the station's server, where the profile does not say it.
+        #[arg(long)]
+        station_ca: Option<PathBuf>,
+        /// File with the station's job-signing public key, where the profile does not say it.
+        #[arg(long)]
+        job_key: Option<PathBuf>,
+        /// The livery-agent program to put in; by default the one beside this program.
+        #[arg(long)]
+        agent: Option<PathBuf>,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Take an existing raw disk image as a master; the last line printed is its reference.
+    Import {
+        /// The raw disk image.
+        raw: PathBuf,
+        /// The master's name.
+        #[arg(long)]
+        name: Name,
+        /// The master's version.
+        #[arg(long)]
+        version: Version,
+        /// The store's folder; made where it is not there.
+        #[arg(long)]
+        store: PathBuf,
+        /// The folder that `livery keygen` made.
+        #[arg(long)]
+        keys: PathBuf,
+    },
+    /// Make one personal image a row of a roster, over a master; prints their references.
+    Personalise {
+        /// The master: NAME@VERSION.
+        reference: Reference,
+        /// The roster: CSV, or TOML with [[employee]] tables.
+        #[arg(long)]
+        roster: PathBuf,
+        /// The store's folder.
+        #[arg(long)]
+        store: PathBuf,
+        /// The folder that `livery keygen` made.
+        #[arg(long)]
+        keys: PathBuf,
+    },
+    /// Sign a store's newest state afresh, before its signatures expire (30 days after they were made).
+    Refresh {
+        /// The store's folder.
+        #[arg(long)]
+        store: PathBuf,
+        /// The folder that `livery keygen` made.
+        #[arg(long)]
+        keys: PathBuf,
+    },
+    /// List the images in a store.
+    List {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Show what an image is made of.
+    Inspect {
+        /// NAME@VERSION, or NAME@VERSION/ORDER.
+        reference: Reference,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Write an image to a disk image file, every chunk checked.
+    Export {
+        /// NAME@VERSION, or NAME@VERSION/ORDER.
+        reference: Reference,
+        /// The file to make.
+        file: PathBuf,
+        /// Of what kind.
+        #[arg(long, value_enum, default_value_t = export::Format::Raw)]
+        format: export::Format,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+/// The program: parses flags, runs, reports, gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("LIVERY_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Fault::internal("no runtime can be started").cause(error), cli.json),
+    };
+    let json = cli.json;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(cli) => result,
+            _ = tokio::signal::ctrl_c() => Err(Fault::refused("interrupted; the store is as it was").fix("run the same command again")),
+        }
+    });
+    // Work on other threads that an interrupt left behind must not hold the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => Exit::Done.into(),
+        Err(fault) => report(&fault, json),
+    }
+}
+
+fn report(fault: &Fault, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!({"error": fault.report()}));
+    }
+    eprintln!("{}", fault.render());
+    fault.exit().into()
+}
+
+/// Prints for a person or for a machine.
+fn say(json: bool, machine: &impl Serialize, person: impl FnOnce() -> String) -> Result<()> {
+    let text = if json {
+        serde_json::to_string(machine).map_err(|error| Fault::internal("the answer does not encode").cause(error))?
+    } else {
+        person()
+    };
+    // A closed pipe (`livery list | head`) is no fault of ours.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    Ok(())
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let json = cli.json;
+    let progress = Progress::new(json);
+    match cli.command {
+        Command::Keygen { out } => {
+            keys::generate(&out).await?;
+            let root = out.join("root.json");
+            say(json, &serde_json::json!({"root": root}), || {
+                format!(
+                    "keys in {}; give {} to all who shall trust what they sign, keep root.pem in a safe",
+                    out.display(),
+                    root.display()
+                )
+            })
+        }
+        Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
+        Command::Build { profile, store, keys, cache } => {
+            let workshop = Workshop::open(cache.cache.as_deref(), progress)?;
+            let published = build::build(&profile, &store, &keys, workshop, json).await?;
+            published_line(&published, json)
+        }
+        Command::Medium { profile, store, keys, out, station, station_ca, job_key, agent, cache } => {
+            if let Some(store) = store {
+                // A medium that does not trust the store it is meant for would fail at the line, not here.
+                Publisher::open(&store, &keys).await?;
+            }
+            let workshop = Workshop::open(cache.cache.as_deref(), progress)?;
+            let options = SiteOptions { station, station_ca, job_key, agent };
+            let medium = build::medium(&profile, &keys, &out, options, workshop, json).await?;
+            say(json, &medium, || {
+                [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
+            })
+        }
+        Command::Import { raw, name, version, store, keys } => {
+            let published = import::import(&raw, name, version, &store, &keys, &progress).await?;
+            published_line(&published, json)
+        }
+        Command::Personalise { reference, roster, store, keys } => {
+            let made = personalise::personalise(&reference, &roster, &store, &keys, &progress).await?;
+            say(json, &serde_json::json!({"images": made}), || {
+                made.iter().map(|one| one.image.to_string()).collect::<Vec<_>>().join("\n")
+            })
+        }
+        Command::Refresh { store, keys } => {
+            let publisher = Publisher::open(&store, &keys).await?;
+            if publisher.current().is_none() {
+                return Err(Fault::refused("there is no store here").at(store.display()).fix("build or import an image first"));
+            }
+            publisher.commit().await?;
+            say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed afresh", store.display()))
+        }
+        Command::List { store } => {
+            let listed = show::list(&open(&store).await?);
+            say(json, &serde_json::json!({"images": listed}), || {
+                if listed.is_empty() {
+                    return "the store has no images".into();
+                }
+                listed
+                    .iter()
+                    .map(|one| format!("{:<48} {}", one.image.to_string(), one.manifest.short()))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            })
+        }
+        Command::Inspect { reference, store } => {
+            let inspected = show::inspect(&open(&store).await?, &reference).await?;
+            say(json, &inspected, || inspected.to_string())
+        }
+        Command::Export { reference, file, format, store } => {
+            export::export(&open(&store).await?, &reference, format, &file, &progress).await?;
+            say(json, &serde_json::json!({"file": file}), || file.display().to_string())
+        }
+    }
+}
+
+/// What publishing cost, and the reference as the last line.
+fn published_line(published: &Published, json: bool) -> Result<()> {
+    if !json {
+        let packed = &published.packed;
+        eprintln!("{} data, {} new, {} stored", bytes(packed.data), bytes(packed.fresh), bytes(packed.stored));
+    }
+    say(json, &serde_json::json!({"image": published.reference, "fresh": published.fresh}), || published.reference.to_string())
+}
+
+/// Opens a store to read. Without --trust, a folder's own root is believed: good for looking at what one has made.
+async fn open(args: &StoreArgs) -> Result<Store> {
+    let root = match (&args.trust, &args.store) {
+        (Some(path), _) => path.clone(),
+        (None, Location::Folder(folder)) => folder.join("metadata/root.json"),
+        (None, Location::Web(_)) => {
+            return Err(Fault::usage("a store behind a URL needs --trust").fix("give the root.json that its owner gave you"));
+        }
+    };
+    let root_json = read(&root, "the trusted root")?;
+    let authorities = args.ca.iter().map(|path| read(path, "an authority's certificate")).collect::<Result<_>>()?;
+    Store::open(&args.store, &root_json, Access { authorities }).await
+}
+
+fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Fault::usage(format!("{what} can't be read")).at(path.display()).cause(error))
+}

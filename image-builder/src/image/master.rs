@@ -1,0 +1,95 @@
+//! A disk image and what is known of its partitions, into the store as a master. `import` and `build` share this.
+
+use std::{fs::File, path::Path};
+
+use jiff::Timestamp;
+use livery_contract::{
+    Name, Reference, Result, Version,
+    manifest::{Accepts, BLOCK, BootEntry, Layer, Manifest, Partition, SCHEMA},
+};
+
+use crate::{
+    progress::Progress,
+    publish::{
+        packer::{self, Known, Packed},
+        repository::{self, Publisher},
+    },
+};
+
+/// What shall become a master.
+#[derive(Clone, Debug)]
+pub struct Master {
+    /// Name.
+    pub name: Name,
+    /// Version.
+    pub version: Version,
+    /// The image's time.
+    pub created: Timestamp,
+    /// Bytes of the disk image; rounded up to whole blocks.
+    pub size: u64,
+    /// Bytes of a sector.
+    pub sector_size: u32,
+    /// Partitions in order of offset.
+    pub partitions: Vec<Partition>,
+    /// Boot entry.
+    pub boot: Option<BootEntry>,
+    /// The smallest disk that will do, in bytes; at least the size.
+    pub minimum_disk: u64,
+    /// Personal settings that it takes.
+    pub accepts: Option<Accepts>,
+}
+
+/// A master in the store.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Its reference.
+    pub reference: Reference,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What it cost.
+    pub packed: Packed,
+    /// Whether the store did not have it before.
+    pub fresh: bool,
+}
+
+/// Packs the image and signs its manifest. Chunks that earlier masters of the same name have are not stored again.
+///
+/// # Errors
+/// Exit 3 where the store has another image by this name, 4 where the store is signed by other keys, 5 where it can't be
+/// written.
+pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, level: i32, progress: &Progress) -> Result<Published> {
+    let mut publisher = Publisher::open(store, keys).await?;
+    let mut known = Known::default();
+    if let Some(current) = publisher.current() {
+        for reference in repository::masters_named(current, &master.name) {
+            for map in &current.image(&reference).await?.maps {
+                known.add(map);
+            }
+        }
+    }
+    let size = master.size.next_multiple_of(BLOCK);
+    // Every partition begins and ends a chunk: layers can then replace whole partitions.
+    let cuts: Vec<u64> =
+        master.partitions.iter().flat_map(|partition| [partition.offset, partition.offset + partition.length]).collect();
+    let mut bar = progress.bytes("pack", size);
+    let (map, packed) = packer::pack(publisher.blobs(), raw, (0, size), &cuts, &known, level, &mut |done| bar.at(done))?;
+    bar.done();
+    let chunk_map = publisher.blobs().put(&map.encode())?;
+    let manifest = Manifest {
+        schema: SCHEMA,
+        name: master.name,
+        version: master.version,
+        personal: None,
+        created: master.created,
+        size,
+        sector_size: master.sector_size,
+        partitions: master.partitions,
+        layers: vec![Layer { offset: 0, length: size, chunk_map }],
+        boot: master.boot,
+        minimum_disk: master.minimum_disk.max(size),
+        accepts: master.accepts,
+    };
+    let fresh = publisher.add(&manifest)?.fresh;
+    publisher.commit().await?;
+    Ok(Published { reference: manifest.reference(), manifest, packed, fresh })
+}

@@ -1,0 +1,21 @@
+//! What can be done with images in a store.
+//!
+//! | module | command |
+//! |---|---|
+//! | [`import`] | `livery import`: any raw disk image as a master |
+//! | [`personalise`] | `livery personalise`: one employee's layer over a master |
+//! | [`master`] | a disk image and its partitions into the store; what `import` and `build` share |
+//! | [`show`] | `livery list`, `livery inspect` |
+//! | [`export`] | `livery export`: back to a disk image |
+//! | [`identity`] | the files of one employee's layer |
+//! | [`erofs`] | a small read-only file system made of a list of files |
+//! | [`gpt`] | partition tables, read and made |
+
+pub mod erofs;
+pub mod export;
+pub mod gpt;
+pub mod identity;
+pub mod import;
+pub mod master;
+pub mod personalise;
+pub mod show;

@@ -1,0 +1,23 @@
+//! From a profile to images in a store: the library under the `livery` program.
+//!
+//! ```text
+//! profile -> plan -> stages -> disk image -> store
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`profile`] | what IT writes, checked and resolved |
+//! | [`stages`] | from packages to a disk image, stage by stage |
+//! | [`build`] | the stages in their order: `livery build`, `livery medium` |
+//! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
+//! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
+//! | [`progress`] | what a person sees of long work |
+//! | [`cli`] | the commands and their flags |
+
+pub mod build;
+pub mod cli;
+pub mod image;
+pub mod profile;
+pub mod progress;
+pub mod publish;
+pub mod stages;

@@ -1,0 +1,111 @@
+//! What IT writes: a profile in TOML, checked, resolved over what it `extends`, and typed for the stages.
+//!
+//! In comes a path. Out comes a [`Profile`] whose every value has been checked, or *all* the errors of *all* the files at
+//! once, each with its file, line, column, cause and mend ([`Diagnostics`]).
+//!
+//! ```text
+//! source   one file: read, bounded, offsets to line and column
+//!   | layer     its TOML tree against the table of settings: unknown keys, wrong types, values out of range
+//!   | extends   the chain of files, nearest first: missing ones, cycles
+//!   v merge     nearest wins; lists may add to and remove from what they inherit; who decided is kept
+//!   resolve     required settings, contradictions between settings -> Profile
+//! ```
+//!
+//! [`table`] is the one list of settings: the parser, the resolver and [`reference`](fn@reference) (the guide's key
+//! reference) all read it, so that none can know a key that another does not.
+
+mod certificate;
+mod decode;
+mod diagnose;
+mod extends;
+mod host;
+mod layer;
+mod merge;
+mod model;
+mod network;
+mod reference;
+mod resolve;
+mod rules;
+mod source;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use livery_contract::{Fault, Result as FaultResult, envelope::PublicKey};
+use url::Url;
+
+pub use certificate::Authority;
+pub use diagnose::{Diagnostic, Diagnostics, Style};
+pub use host::Host;
+pub use merge::{Action, Origin, Origins};
+pub use model::{
+    After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
+};
+pub use reference::reference;
+
+use diagnose::Sink;
+
+/// Loads a profile that can be built: an abstract one is refused here.
+///
+/// # Errors
+/// Every error of the profile and of the files that it extends.
+pub fn load(path: &Path) -> Result<Profile, Diagnostics> {
+    load_at(path, Timestamp::now())
+}
+
+/// [`load`] at a given time, which decides whether certificates have expired.
+fn load_at(path: &Path, now: Timestamp) -> Result<Profile, Diagnostics> {
+    let mut sink = Sink::default();
+    let profile = resolve::resolve(path, now, resolve::Purpose::Build, &mut sink);
+    match (profile, sink.finish()) {
+        (Some(profile), None) => Ok(profile),
+        (_, Some(diagnostics)) => Err(diagnostics),
+        (None, None) => Err(Diagnostics::one(
+            Diagnostic::of_file(path, "the profile did not resolve, and no setting says why")
+                .help("this is a fault of Livery: please report it, with the profile"),
+        )),
+    }
+}
+
+/// Checks profiles as `livery check` does: abstract ones pass too, and a file that several extend is reported once.
+///
+/// # Errors
+/// Every error of every file.
+pub fn check(paths: &[PathBuf]) -> Result<(), Diagnostics> {
+    check_at(paths, Timestamp::now())
+}
+
+fn check_at(paths: &[PathBuf], now: Timestamp) -> Result<(), Diagnostics> {
+    let mut sink = Sink::default();
+    for path in paths {
+        resolve::resolve(path, now, resolve::Purpose::Check, &mut sink);
+    }
+    sink.finish().map_or(Ok(()), Err)
+}
+
+/// Certificate authorities from a file, with the checks that `trust.authorities` has.
+///
+/// # Errors
+/// [`Exit::Refused`](livery_contract::Exit::Refused) where the file is missing or is not what it should be.
+pub fn read_authorities(path: &Path) -> FaultResult<Vec<Authority>> {
+    certificate::read(path, Timestamp::now()).map_err(|problem| problem.fault().at(path.display()))
+}
+
+/// A station's job-signing public key from a file, with the checks that `agent.job-key` has.
+///
+/// # Errors
+/// [`Exit::Refused`](livery_contract::Exit::Refused) where the file is missing or is not what it should be.
+pub fn read_job_key(path: &Path) -> FaultResult<PublicKey> {
+    decode::job_key_file(path).map_err(|problem| problem.fault().at(path.display()))
+}
+
+/// A station's URL, with the checks that `agent.station` has.
+///
+/// # Errors
+/// [`Exit::Refused`](livery_contract::Exit::Refused) where it is not https, or has more than a host and a port.
+pub fn read_station(text: &str) -> FaultResult<Url> {
+    network::origin(text).map_err(|problem| -> Fault { problem.fault().at(text) })
+}

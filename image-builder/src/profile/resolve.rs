@@ -1,0 +1,274 @@
+//! From merged layers to a [`Profile`]: what must be there, what fits together, and each value in its own type.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use livery_contract::envelope::PublicKey;
+use url::Url;
+
+use super::{
+    certificate::{Authority, name_apart},
+    decode::Value,
+    diagnose::{Problem, Sink},
+    extends::{Chain, chain},
+    host::Host,
+    layer::Layer,
+    merge::{Held, Merged, merge},
+    model::{
+        After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
+    },
+    rules,
+    table::{Need, Setting, TABLE},
+};
+
+/// What a profile is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `livery check`: an abstract one is fine.
+    Check,
+    /// A build: it must be whole.
+    Build,
+}
+
+/// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
+pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Profile> {
+    let Chain { layers, complete } = chain(path, now, sink);
+    let leaf = layers.first()?;
+    for layer in &layers {
+        has_schema(layer, sink);
+    }
+    let merged = merge(&layers, &Layer::built_in(now, sink), sink);
+    let kind = Values::new(&merged).text("kind").and_then(|word| Kind::of(&word));
+    if leaf.is_abstract() {
+        if let (Purpose::Build, Some(place)) = (purpose, merged.places.get("abstract")) {
+            let problem = Problem::new("others extend this file, it is not built itself");
+            sink.at(place, "an abstract profile", problem.help("build a profile that extends it"));
+        }
+        rules::apply(&merged, None, sink);
+        return None;
+    }
+    if let Some(kind) = kind {
+        for layer in layers.iter().filter(|layer| !layer.is_abstract()) {
+            rules::fits_kind(layer, kind, &merged, sink);
+        }
+    }
+    if complete && !layers.iter().any(|layer| layer.broken) {
+        for setting in TABLE.iter().filter(|setting| setting.need == Need::Required && setting.key != "schema") {
+            // Without a kind only what all kinds need can be missed.
+            if kind.map_or(setting.kinds.len() == 3, |kind| setting.kinds.contains(&kind)) {
+                is_there(setting, leaf, &merged, sink);
+            }
+        }
+    }
+    rules::apply(&merged, kind, sink);
+    assemble(path, &layers, kind?, merged)
+}
+
+/// Each file says which version of the format it is written in.
+fn has_schema(layer: &Layer, sink: &mut Sink) {
+    if !layer.broken && !layer.entries.contains_key("schema") {
+        let problem = Problem::new("the file does not say which version of the format it has");
+        sink.at(&layer.top(), "missing `schema`", problem.help("write schema = 1 at the top of the file"));
+    }
+}
+
+fn is_there(setting: &Setting, leaf: &Layer, merged: &Merged, sink: &mut Sink) {
+    let key = setting.key;
+    let how = match key.split_once('.') {
+        Some((section, name)) => format!("write `{name} = …` in [{section}]: {}", setting.form.wanted()),
+        None => format!("write `{key} = …` at the top of the file: {}", setting.form.wanted()),
+    };
+    match merged.held.get(key) {
+        None => {
+            let problem = Problem::new("neither this file nor one that it extends sets it").help(how);
+            sink.at(&leaf.top(), format!("missing `{key}`"), problem);
+        }
+        Some(Held::List(items)) if items.is_empty() => {
+            let place = merged.places.get(key).cloned().unwrap_or_else(|| leaf.top());
+            sink.at(&place, format!("bad value for `{key}`"), Problem::new("the list is empty").help(how));
+        }
+        Some(_) => {}
+    }
+}
+
+/// Typed access to merged values. Where the table and the reader below disagree about a setting's form, the profile does
+/// not come about, and [`load`](super::load) says that this is Livery's fault.
+pub struct Values<'a> {
+    merged: &'a Merged,
+    odd: bool,
+}
+
+impl<'a> Values<'a> {
+    /// Over these.
+    pub fn new(merged: &'a Merged) -> Self {
+        Self { merged, odd: false }
+    }
+
+    fn one<T>(&mut self, key: &str, pick: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+        match self.merged.held.get(key)? {
+            Held::Bad => None,
+            Held::One(value) => {
+                let picked = pick(value);
+                self.odd |= picked.is_none();
+                picked
+            }
+            Held::List(_) => {
+                self.odd = true;
+                None
+            }
+        }
+    }
+
+    fn list<T>(&mut self, key: &str, pick: impl Fn(&'a Value) -> Option<T>) -> Option<Vec<T>> {
+        match self.merged.held.get(key)? {
+            Held::Bad => None,
+            Held::List(items) => {
+                let picked: Option<Vec<T>> = items.iter().map(|item| item.value.as_ref().and_then(&pick)).collect();
+                self.odd |= picked.is_none();
+                picked
+            }
+            Held::One(_) => {
+                self.odd = true;
+                None
+            }
+        }
+    }
+
+    /// A checked text.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.one(key, |value| if let Value::Text(text) = value { Some(text.clone()) } else { None })
+    }
+
+    /// A list of checked texts.
+    pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        self.list(key, |value| if let Value::Text(text) = value { Some(text.clone()) } else { None })
+    }
+
+    /// A URL.
+    pub fn url(&mut self, key: &str) -> Option<Url> {
+        self.one(key, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
+    }
+
+    /// A list of hosts.
+    pub fn hosts(&mut self, key: &str) -> Option<Vec<Host>> {
+        self.list(key, |value| if let Value::Host(host) = value { Some(host.clone()) } else { None })
+    }
+
+    fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.one(key, |value| if let Value::Boolean(value) = value { Some(*value) } else { None })
+    }
+
+    fn integer(&mut self, key: &str) -> Option<i32> {
+        self.one(key, |value| if let Value::Integer(value) = value { i32::try_from(*value).ok() } else { None })
+    }
+
+    fn size(&mut self, key: &str) -> Option<u64> {
+        self.one(key, |value| if let Value::Size(value) = value { Some(*value) } else { None })
+    }
+
+    fn time(&mut self, key: &str) -> Option<Timestamp> {
+        self.one(key, |value| if let Value::Time(value) = value { Some(*value) } else { None })
+    }
+
+    fn key(&mut self, key: &str) -> Option<PublicKey> {
+        self.one(key, |value| if let Value::Key(value) = value { Some(*value) } else { None })
+    }
+
+    fn authorities(&mut self, key: &str) -> Option<Vec<Authority>> {
+        let pick = |value: &'a Value| if let Value::Authorities(list) = value { Some(list.clone()) } else { None };
+        match self.merged.held.get(key)? {
+            Held::List(_) => self.list(key, pick).map(|lists| lists.concat()),
+            _ => self.one(key, pick),
+        }
+    }
+}
+
+/// Every value in its own type. `None` is only for what has been said already, or for an odd table.
+fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option<Profile> {
+    let mut values = Values::new(&merged);
+    let v = &mut values;
+    let mut hardware: Vec<Hardware> =
+        v.texts("hardware.supported")?.iter().map(|word| Hardware::of(word)).collect::<Option<_>>()?;
+    hardware.sort_unstable();
+    let role = match kind {
+        Kind::Terminal => {
+            let desk = desk(v)?;
+            let kiosk = kiosk(v, &desk.citrix)?;
+            Role::Terminal { desk, kiosk }
+        }
+        Kind::Laptop => Role::Laptop { desk: desk(v)? },
+        Kind::Agent => Role::Agent(Agent {
+            station: v.url("agent.station"),
+            station_ca: v.authorities("agent.station-ca").unwrap_or_default(),
+            job_key: v.key("agent.job-key"),
+            after: After::of(&v.text("agent.after")?)?,
+        }),
+    };
+    let profile = Profile {
+        name: v.text("name")?.parse().ok()?,
+        version: match v.text("version") {
+            Some(version) => Some(version.parse().ok()?),
+            None => None,
+        },
+        description: v.text("description")?,
+        path: path.to_owned(),
+        files: layers.iter().map(|layer| layer.source.path.clone()).collect(),
+        debian: Debian {
+            suite: v.text("debian.suite")?,
+            architecture: v.text("debian.architecture")?,
+            mirrors: v.url("debian.mirror").zip(v.url("debian.security-mirror")).map(|(main, security)| Mirrors { main, security }),
+            components: v.texts("debian.components")?,
+        },
+        packages: Packages {
+            install: v.texts("packages.install")?,
+            boot: v.texts("packages.boot")?,
+            recommends: v.boolean("packages.recommends")?,
+            exclude_paths: v.texts("packages.exclude-paths")?,
+            include_paths: v.texts("packages.include-paths")?,
+        },
+        image: Image {
+            epoch: v.time("image.epoch")?,
+            minimum_disk: v.size("image.minimum-disk")?,
+            identity_size: v.size("image.identity-size")?,
+            compression_level: v.integer("image.compression-level")?,
+        },
+        boot: Boot { kernel_arguments: v.texts("boot.kernel-arguments")?, consoles: v.texts("boot.consoles")? },
+        time: Time { servers: v.texts("time.servers")? },
+        hardware,
+        role,
+        origins: merged.origins.clone(),
+    };
+    (!values.odd).then_some(profile)
+}
+
+fn desk(v: &mut Values<'_>) -> Option<Desk> {
+    let default = v.text("locale.default")?;
+    let mut available = v.texts("locale.available")?;
+    if available.is_empty() {
+        available.push(default.clone());
+    }
+    let locale = Locale { default, available, keyboard: v.text("locale.keyboard")?, timezone: v.text("locale.timezone")? };
+    let mut authorities = v.authorities("trust.authorities")?;
+    name_apart(&mut authorities);
+    let citrix = Citrix {
+        store_url: v.url("citrix.store-url")?,
+        gateway_hosts: v.hosts("citrix.gateway-hosts")?,
+        storefront_hosts: v.hosts("citrix.storefront-hosts")?,
+        identity_provider_hosts: v.hosts("citrix.identity-provider-hosts")?,
+        mfa_hosts: v.hosts("citrix.mfa-hosts")?,
+    };
+    Some(Desk { locale, authorities, citrix })
+}
+
+fn kiosk(v: &mut Values<'_>, citrix: &Citrix) -> Option<Kiosk> {
+    let mut allowed_hosts: Vec<Host> = Vec::new();
+    for key in rules::HOST_LISTS {
+        for host in v.hosts(key)? {
+            if !allowed_hosts.contains(&host) {
+                allowed_hosts.push(host);
+            }
+        }
+    }
+    let url = v.url("kiosk.url").unwrap_or_else(|| citrix.store_url.clone());
+    Some(Kiosk { browser: v.text("kiosk.browser")?, url, allowed_hosts })
+}

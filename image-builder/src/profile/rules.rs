@@ -1,0 +1,130 @@
+//! What settings demand of one another. Each rule looks only at values that are there and sound, so that it never blames
+//! one error on another.
+
+use std::collections::HashMap;
+
+use livery_contract::Digest;
+
+use super::{
+    decode::Value,
+    diagnose::{Problem, Sink, nearest, quoted},
+    host::Host,
+    layer::Layer,
+    merge::{Held, Merged},
+    model::Kind,
+    resolve::Values,
+    table::{OWN, setting},
+};
+
+/// The lists of hosts that together are open to a terminal's browser.
+pub const HOST_LISTS: [&str; 5] = [
+    "citrix.gateway-hosts",
+    "citrix.storefront-hosts",
+    "citrix.identity-provider-hosts",
+    "citrix.mfa-hosts",
+    "kiosk.allowed-hosts",
+];
+
+/// All rules; those that hang on the kind only where it is known.
+pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
+    mirrors(merged, sink);
+    default_locale(merged, sink);
+    authorities(merged, sink);
+    if let Some(Kind::Terminal | Kind::Laptop) = kind {
+        host_allowed("citrix.store-url", merged, sink);
+    }
+    if kind == Some(Kind::Terminal) {
+        host_allowed("kiosk.url", merged, sink);
+        kiosk_packages(merged, sink);
+    }
+}
+
+/// A setting that the kind does not use would be silently ignored; only an abstract file may hold some for several kinds.
+pub fn fits_kind(layer: &Layer, kind: Kind, merged: &Merged, sink: &mut Sink) {
+    for (key, entry) in &layer.entries {
+        let Some(setting) = setting(key).filter(|setting| !setting.kinds.contains(&kind) && !OWN.contains(key)) else { continue };
+        let said = merged.places.get("kind").map_or_else(String::new, |place| format!(" ({})", place.short()));
+        let users = setting.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" and ");
+        let problem = Problem::new(format!("kind = \"{kind}\"{said} does not use it; only {users} does"))
+            .help("take it out; a file with abstract = true may hold settings of several kinds");
+        sink.at(&entry.key, format!("`{key}` has no effect here"), problem);
+    }
+}
+
+/// A mirror of the archive alone would quietly build images without security fixes.
+fn mirrors(merged: &Merged, sink: &mut Sink) {
+    for (one, other) in [("debian.mirror", "debian.security-mirror"), ("debian.security-mirror", "debian.mirror")] {
+        if let (Some(place), false) = (merged.places.get(one), merged.held.contains_key(other)) {
+            let problem = Problem::new(format!("`{other}` is missing")).help("set both, or neither for the distribution's own");
+            sink.at(place, format!("`{one}` alone is half a source of packages"), problem);
+        }
+    }
+}
+
+fn default_locale(merged: &Merged, sink: &mut Sink) {
+    let mut values = Values::new(merged);
+    let (Some(default), Some(available)) = (values.text("locale.default"), values.texts("locale.available")) else { return };
+    let Some(place) = merged.places.get("locale.default") else { return };
+    if !available.is_empty() && !available.contains(&default) {
+        let list = merged.places.get("locale.available").map_or_else(String::new, |place| format!(" ({})", place.short()));
+        let problem = Problem::new(format!("{} is not in locale.available{list}", quoted(&default)));
+        let problem = problem.help(match nearest(&default, available.iter().map(String::as_str)) {
+            Some(near) => format!("add it there, or take {near:?}"),
+            None => "add it there".to_owned(),
+        });
+        sink.at(place, "the default locale is not available", problem);
+    }
+}
+
+/// The same certificate by two files: one of them is not what its name says.
+fn authorities(merged: &Merged, sink: &mut Sink) {
+    let Some(Held::List(items)) = merged.held.get("trust.authorities") else { return };
+    let mut seen: HashMap<Digest, String> = HashMap::new();
+    for item in items {
+        let Some(Value::Authorities(authorities)) = &item.value else { continue };
+        for authority in authorities {
+            if let Some(first) = seen.insert(authority.sha256, item.text.clone()) {
+                let problem = Problem::new(format!("{} is in {} too", quoted(&authority.subject), quoted(&first)));
+                sink.at(&item.place, "double certificate in `trust.authorities`", problem.help("take one out"));
+            }
+        }
+    }
+}
+
+/// A browser that may not open its own first page shows a block page to everyone, after the devices have shipped.
+fn host_allowed(key: &str, merged: &Merged, sink: &mut Sink) {
+    let mut values = Values::new(merged);
+    let (Some(place), Some(url)) = (merged.places.get(key), values.url(key)) else { return };
+    let Some(host) = url.host_str() else { return };
+    let mut allowed: Vec<Host> = Vec::new();
+    for list in HOST_LISTS {
+        // A faulty list may well hold it.
+        let Some(hosts) = values.hosts(list) else { return };
+        allowed.extend(hosts);
+    }
+    if !allowed.iter().any(|allowed| allowed.matches(host)) {
+        let problem = Problem::new(format!("{} is in none of the lists of allowed hosts", quoted(host)));
+        let problem = problem.help(match nearest(host, allowed.iter().map(Host::as_str)) {
+            Some(near) => format!("add it to citrix.gateway-hosts, or is {near:?} there misspelt?"),
+            None => "add it to citrix.gateway-hosts, citrix.storefront-hosts or kiosk.allowed-hosts".to_owned(),
+        });
+        sink.at(place, format!("the browser may not open `{key}`"), problem);
+    }
+}
+
+/// What a terminal's screen is made of.
+fn kiosk_packages(merged: &Merged, sink: &mut Sink) {
+    let mut values = Values::new(merged);
+    let (Some(browser), Some(install)) = (values.text("kiosk.browser"), values.texts("packages.install")) else { return };
+    let Some(place) = merged.places.get("packages.install") else { return };
+    for (package, why) in [
+        ("cage", "it puts the browser on the screen"),
+        ("seatd", "it gives the browser's screen its seat"),
+        (browser.as_str(), "it is kiosk.browser"),
+    ] {
+        if !install.iter().any(|name| name == package) {
+            let problem = Problem::new(format!("{} is not in the list: {why}", quoted(package)));
+            sink.at(place, "a terminal lacks a package", problem.help(format!("add {package:?} to packages.install")));
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! The one list of settings: name, form, default, for whom, and what it means.
+//!
+//! Parser, resolver and the guide's key reference all read it; a setting that is not here does not exist.
+
+use super::{decode::human, model::Kind};
+
+/// What a setting's value looks like.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Integer {
+        /// The least that is allowed.
+        least: i64,
+        /// The most that is allowed.
+        most: i64,
+    },
+    /// A moment: date, or RFC 3339 time with offset.
+    Time,
+    /// Text of some kind.
+    Text(Word),
+    /// A list of such texts; in a file that `extends` another, also `{ add = […], remove = […] }`.
+    List(Word),
+}
+
+/// What a text stands for.
+#[derive(Clone, Copy, Debug)]
+pub enum Word {
+    /// One line for people.
+    Line {
+        /// The most characters.
+        most: usize,
+    },
+    /// An image's name.
+    Name,
+    /// An image's version.
+    Version,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// A URL under https.
+    Https,
+    /// A URL under https without a path.
+    Origin,
+    /// A URL under https or http.
+    Mirror,
+    /// A host that the browser may reach, perhaps `*.domain`.
+    Host,
+    /// A host name or IP address.
+    Server,
+    /// A number with a unit.
+    Size {
+        /// The least bytes.
+        least: u64,
+        /// The most bytes.
+        most: u64,
+        /// What it must be a multiple of, in bytes.
+        multiple: u64,
+    },
+    /// `fr_FR.UTF-8`.
+    Locale,
+    /// `fr`, `fr(oss)`.
+    Keyboard,
+    /// `Europe/Paris`.
+    Timezone,
+    /// A Debian package's name.
+    Package,
+    /// An absolute path with wildcards, as dpkg takes it.
+    PathPattern,
+    /// One argument of the kernel's command line.
+    KernelArgument,
+    /// A console of the kernel.
+    Console,
+    /// A PEM file of authorities' certificates.
+    Authorities,
+    /// An Ed25519 public key in hexadecimal, or a file that holds it.
+    JobKey,
+    /// Another profile's path.
+    Profile,
+}
+
+/// Whether a setting must be there once everything is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It may be left out.
+    Optional,
+    /// A profile that can be built has it.
+    Required,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// `section.key`, or `key` at the top.
+    pub key: &'static str,
+    /// What its value looks like.
+    pub form: Form,
+    /// What holds where no file says anything, as TOML.
+    pub default: Option<&'static str>,
+    /// Whether it must be there.
+    pub need: Need,
+    /// Which kinds of profile use it.
+    pub kinds: &'static [Kind],
+    /// What it means: one or two sentences of Markdown.
+    pub doc: &'static str,
+}
+
+impl Form {
+    /// What is expected, in words, with an example.
+    pub fn wanted(self) -> String {
+        match self {
+            Self::Boolean => "true or false".into(),
+            Self::Integer { least, most } if least == most => format!("the number {least}"),
+            Self::Integer { least, most } => format!("a whole number from {least} to {most}"),
+            Self::Time => "a date such as 2026-11-01".into(),
+            Self::Text(word) => word.wanted(),
+            Self::List(word) => format!("a list, each item {}", word.wanted()),
+        }
+    }
+}
+
+impl Word {
+    /// What is expected, in words, with an example.
+    pub fn wanted(self) -> String {
+        match self {
+            Self::Line { most } => format!("a line of text (at most {most} characters)"),
+            Self::Name => "an image name such as \"terminal\" (1 to 64 of A-Z a-z 0-9 . _ -)".into(),
+            Self::Version => "a version such as \"2026.11\" (1 to 64 of A-Z a-z 0-9 . _ -)".into(),
+            Self::Choice(known) => match known {
+                [only] => format!("{only:?}"),
+                _ => format!("one of {}", known.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")),
+            },
+            Self::Https => "an https URL such as \"https://gateway.assurance.example/\"".into(),
+            Self::Origin => "an https URL without a path such as \"https://station.factory.example:8443\"".into(),
+            Self::Mirror => "an https or http URL such as \"https://mirror.assurance.example/debian\"".into(),
+            Self::Host => "a host such as \"gateway.assurance.example\" or \"*.assurance.example\"".into(),
+            Self::Server => "a host name or address such as \"time.assurance.example\"".into(),
+            Self::Size { least, most, .. } => format!("a size from \"{}\" to \"{}\"", human(least), human(most)),
+            Self::Locale => "a locale such as \"fr_FR.UTF-8\"".into(),
+            Self::Keyboard => "an XKB layout such as \"fr\" or \"fr(oss)\"".into(),
+            Self::Timezone => "a time zone such as \"Europe/Paris\"".into(),
+            Self::Package => "a package name such as \"firefox-esr\"".into(),
+            Self::PathPattern => "an absolute path such as \"/usr/share/doc/*\"".into(),
+            Self::KernelArgument => "one kernel argument such as \"loglevel=3\"".into(),
+            Self::Console => "a console such as \"tty0\" or \"ttyS0,115200\"".into(),
+            Self::Authorities => "the path of a PEM file such as \"ca/assurance-root.pem\"".into(),
+            Self::JobKey => "a public key (64 hexadecimal digits) or the path of its file such as \"station/job.pub\"".into(),
+            Self::Profile => "the path of another profile such as \"base.toml\"".into(),
+        }
+    }
+}
+
+const ALL: &[Kind] = &[Kind::Terminal, Kind::Laptop, Kind::Agent];
+const DESK: &[Kind] = &[Kind::Terminal, Kind::Laptop];
+const TERMINAL: &[Kind] = &[Kind::Terminal];
+const AGENT: &[Kind] = &[Kind::Agent];
+
+/// The settings that a file has for itself, and never hands on to one that extends it.
+pub const OWN: &[&str] = &["schema", "extends", "abstract"];
+
+const fn optional(key: &'static str, form: Form, kinds: &'static [Kind], doc: &'static str) -> Setting {
+    Setting { key, form, default: None, need: Need::Optional, kinds, doc }
+}
+
+const fn required(key: &'static str, form: Form, kinds: &'static [Kind], doc: &'static str) -> Setting {
+    Setting { key, form, default: None, need: Need::Required, kinds, doc }
+}
+
+const fn default(key: &'static str, form: Form, value: &'static str, kinds: &'static [Kind], doc: &'static str) -> Setting {
+    Setting { key, form, default: Some(value), need: Need::Optional, kinds, doc }
+}
+
+use Form::{Boolean, Integer, List, Text, Time};
+
+/// Every setting, in the order of the guide.
+pub const TABLE: &[Setting] = &[
+    required("schema", Integer { least: 1, most: 1 }, ALL, "The version of this format. Each file says its own."),
+    required(
+        "kind",
+        Text(Word::Choice(&["terminal", "laptop", "agent"])),
+        ALL,
+        "What is built: a thin terminal, a laptop, or the agent's boot medium.",
+    ),
+    required("name", Text(Word::Name), ALL, "The image's name in the store: the part before `@`."),
+    optional(
+        "version",
+        Text(Word::Version),
+        ALL,
+        "The image's version: the part after `@`. Left out, it follows from what goes into the image.",
+    ),
+    default("description", Text(Word::Line { most: 200 }), "\"\"", ALL, "A line for people."),
+    optional(
+        "extends",
+        Text(Word::Profile),
+        ALL,
+        "The profile that this one builds on; its path starts from this file's folder. One parent, which may have its own.",
+    ),
+    default(
+        "abstract",
+        Boolean,
+        "false",
+        ALL,
+        "A file that others extend and that is not built itself. It need not be complete, and may hold settings of several kinds.",
+    ),
+    default("debian.suite", Text(Word::Choice(&["trixie"])), "\"trixie\"", ALL, "The Debian release."),
+    default("debian.architecture", Text(Word::Choice(&["amd64"])), "\"amd64\"", ALL, "The device's architecture."),
+    default(
+        "debian.components",
+        List(Word::Choice(&["main", "contrib", "non-free", "non-free-firmware"])),
+        "[\"main\"]",
+        ALL,
+        "The parts of the archive that packages may come from.",
+    ),
+    optional(
+        "debian.mirror",
+        Text(Word::Mirror),
+        ALL,
+        "Your own mirror of the archive. Plain http will do, as apt checks signatures. Left out: the distribution's own.",
+    ),
+    optional(
+        "debian.security-mirror",
+        Text(Word::Mirror),
+        ALL,
+        "Your own mirror of the security archive; goes with `debian.mirror`, neither is taken alone.",
+    ),
+    required("packages.install", List(Word::Package), ALL, "Packages of the running system."),
+    required(
+        "packages.boot",
+        List(Word::Package),
+        ALL,
+        "Packages that the kernel and its first root (initrd) are made from; they do not stay in the running system.",
+    ),
+    default("packages.recommends", Boolean, "false", ALL, "Whether apt also installs what packages recommend."),
+    default(
+        "packages.exclude-paths",
+        List(Word::PathPattern),
+        "[]",
+        ALL,
+        "Files that are left out when packages are unpacked, as dpkg's `path-exclude`.",
+    ),
+    default("packages.include-paths", List(Word::PathPattern), "[]", ALL, "Exceptions from that, as dpkg's `path-include`."),
+    required(
+        "image.epoch",
+        Time,
+        ALL,
+        "The time that files in the image bear (`SOURCE_DATE_EPOCH`), and the earliest that a device's clock can say. Move it on with each release.",
+    ),
+    default(
+        "image.minimum-disk",
+        Text(Word::Size { least: 1 << 30, most: 16 << 40, multiple: 512 }),
+        "\"8 GiB\"",
+        ALL,
+        "The smallest disk that the image is written to.",
+    ),
+    default(
+        "image.identity-size",
+        Text(Word::Size { least: 64 << 10, most: 64 << 20, multiple: 4096 }),
+        "\"1 MiB\"",
+        ALL,
+        "The room for one employee's personal layer.",
+    ),
+    default(
+        "image.compression-level",
+        Integer { least: 1, most: 19 },
+        "3",
+        ALL,
+        "zstd's level for what lies in the store: higher is smaller and slower to build.",
+    ),
+    default(
+        "boot.kernel-arguments",
+        List(Word::KernelArgument),
+        "[]",
+        ALL,
+        "Further arguments for the kernel. Those that decide which system starts are the builder's.",
+    ),
+    default(
+        "boot.consoles",
+        List(Word::Console),
+        "[\"tty0\"]",
+        ALL,
+        "Where kernel and init write; the last one is the main console.",
+    ),
+    default(
+        "time.servers",
+        List(Word::Server),
+        "[]",
+        ALL,
+        "Time servers. Empty: those that the network names, or else the distribution's. One-time codes and TLS need a right clock.",
+    ),
+    required(
+        "hardware.supported",
+        List(Word::Choice(&["qemu", "wyse-5070", "latitude-5000"])),
+        ALL,
+        "The devices that the image shall run on; decides which drivers it has.",
+    ),
+    required("locale.default", Text(Word::Locale), DESK, "The language and country where the roster names none."),
+    default("locale.available", List(Word::Locale), "[]", DESK, "Every locale that a roster may name. Empty: the default alone."),
+    required("locale.keyboard", Text(Word::Keyboard), DESK, "The keyboard where the roster names none."),
+    required("locale.timezone", Text(Word::Timezone), DESK, "The time zone where the roster names none."),
+    default(
+        "trust.authorities",
+        List(Word::Authorities),
+        "[]",
+        DESK,
+        "PEM files with your own authorities' certificates; they go into every store that needs them (system, browser, Citrix). Public parts only.",
+    ),
+    required("citrix.store-url", Text(Word::Https), DESK, "The Citrix Gateway or StoreFront page where people sign in."),
+    default("citrix.gateway-hosts", List(Word::Host), "[]", DESK, "Hosts of the Citrix Gateway."),
+    default("citrix.storefront-hosts", List(Word::Host), "[]", DESK, "Hosts of StoreFront."),
+    default(
+        "citrix.identity-provider-hosts",
+        List(Word::Host),
+        "[]",
+        DESK,
+        "Hosts of the identity provider that sign-in is handed to.",
+    ),
+    default("citrix.mfa-hosts", List(Word::Host), "[]", DESK, "Hosts of the second factor (one-time codes, push)."),
+    default(
+        "kiosk.browser",
+        Text(Word::Choice(&["firefox-esr"])),
+        "\"firefox-esr\"",
+        TERMINAL,
+        "The browser; its package must be installed.",
+    ),
+    optional("kiosk.url", Text(Word::Https), TERMINAL, "The page that the terminal opens. Left out: `citrix.store-url`."),
+    default(
+        "kiosk.allowed-hosts",
+        List(Word::Host),
+        "[]",
+        TERMINAL,
+        "Hosts that the browser may reach besides the four lists of `[citrix]`. Everything else is closed.",
+    ),
+    optional(
+        "agent.station",
+        Text(Word::Origin),
+        AGENT,
+        "The station that the agent reports to. Left out: `livery medium --station`.",
+    ),
+    optional(
+        "agent.station-ca",
+        Text(Word::Authorities),
+        AGENT,
+        "The station's own authority, a PEM file. Left out: `livery medium --station-ca`.",
+    ),
+    optional(
+        "agent.job-key",
+        Text(Word::JobKey),
+        AGENT,
+        "The key that the station signs jobs with: `job.pub`, or its digits. Left out: `livery medium --job-key`.",
+    ),
+    default(
+        "agent.after",
+        Text(Word::Choice(&["power-off", "reboot", "stay"])),
+        "\"power-off\"",
+        AGENT,
+        "What the agent does when a device is done.",
+    ),
+];
+
+/// The setting of this name.
+pub fn setting(key: &str) -> Option<&'static Setting> {
+    TABLE.iter().find(|setting| setting.key == key)
+}
+
+/// The names of the sections, in order.
+pub fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<&str> = TABLE.iter().filter_map(|setting| Some(setting.key.split_once('.')?.0)).collect();
+    sections.dedup();
+    sections
+}
+
+/// The names in one section, in order; those at the top for `""`.
+pub fn names(section: &str) -> Vec<&'static str> {
+    TABLE
+        .iter()
+        .filter_map(|setting| match setting.key.split_once('.') {
+            Some((of, name)) => (of == section).then_some(name),
+            None => section.is_empty().then_some(setting.key),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_sections_lie_together() {
+        let mut keys: Vec<_> = TABLE.iter().map(|setting| setting.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), TABLE.len());
+        let mut sections = sections();
+        let count = sections.len();
+        sections.sort_unstable();
+        sections.dedup();
+        assert_eq!(sections.len(), count);
+        assert!(TABLE.iter().all(|setting| setting.doc.ends_with('.') && !setting.kinds.is_empty()));
+    }
+}

@@ -1,0 +1,132 @@
+//! What a person sees of long work: a bar on a terminal, plain lines elsewhere, events with `--json`.
+
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// A plain line at most so often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Where progress goes.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    json: bool,
+}
+
+impl Progress {
+    /// Bars where standard error is a terminal, lines otherwise; with `json`, one event a line on standard output.
+    pub fn new(json: bool) -> Self {
+        Self { bars: (std::io::stderr().is_terminal() && !json).then(MultiProgress::new), json }
+    }
+
+    /// Work of which the number of bytes is known.
+    pub fn bytes(&self, what: &str, total: u64) -> Step {
+        self.step(what, Some(total), "{msg:14} {bar:30} {bytes:>10}/{total_bytes} {bytes_per_sec} {eta}")
+    }
+
+    /// Work of unknown length.
+    pub fn stage(&self, what: &str) -> Step {
+        self.step(what, None, "{msg:14} {spinner} {elapsed}")
+    }
+
+    fn step(&self, what: &str, total: Option<u64>, template: &str) -> Step {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_message(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        let step =
+            Step { what: what.to_owned(), total, bar, json: self.json, began: Instant::now(), said: Instant::now(), ended: false };
+        step.event("begin", 0);
+        step
+    }
+}
+
+/// One piece of work.
+#[derive(Debug)]
+pub struct Step {
+    what: String,
+    total: Option<u64>,
+    bar: Option<ProgressBar>,
+    json: bool,
+    began: Instant,
+    said: Instant,
+    ended: bool,
+}
+
+impl Step {
+    /// So many bytes are done.
+    pub fn at(&mut self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        } else if self.said.elapsed() >= LINE_EVERY {
+            self.said = Instant::now();
+            self.event("progress", done);
+        }
+    }
+
+    /// The work is done; gives how long it took.
+    pub fn done(self) -> Duration {
+        self.done_with("done")
+    }
+
+    /// The work is done in another way than by doing it: `cached`.
+    pub fn done_with(mut self, how: &str) -> Duration {
+        self.ended = true;
+        let took = self.began.elapsed();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.event(how, self.total.unwrap_or(0));
+        took
+    }
+
+    fn event(&self, event: &str, done: u64) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        if self.json {
+            println!(
+                "{}",
+                serde_json::json!({"event": event, "stage": self.what, "done": done, "total": self.total, "seconds": seconds})
+            );
+            return;
+        }
+        let amount = match self.total {
+            Some(total) if total > 0 => format!(" {:>3}% of {}", u128::from(done) * 100 / u128::from(total), bytes(total)),
+            _ => String::new(),
+        };
+        match event {
+            "begin" if self.bar.is_some() => {}
+            "begin" => {
+                eprintln!("{:<14} begins{}", self.what, self.total.map(|total| format!(", {}", bytes(total))).unwrap_or_default())
+            }
+            "progress" => eprintln!("{:<14}{amount} {seconds:.0} s", self.what),
+            how if self.bar.is_some() => {
+                if let Some(bar) = &self.bar {
+                    bar.println(format!("{:<14} {how} {seconds:.1} s", self.what));
+                }
+            }
+            how => eprintln!("{:<14} {how} {seconds:.1} s", self.what),
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| !self.ended) {
+            bar.abandon();
+        }
+    }
+}
+
+/// Bytes for a person: `1.3 GiB`.
+pub fn bytes(count: u64) -> String {
+    indicatif::HumanBytes(count).to_string()
+}

@@ -1,0 +1,18 @@
+//! Into the store: bytes to chunks and packs, manifests to signed targets.
+//!
+//! The order makes a killed run harmless: blobs first, then manifests, then metadata under new versions, and last
+//! `timestamp.json`, the one file by which all the rest is found. Until that rename the store is what it was.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`keys`] | the private keys of the TUF roles, and the public root |
+//! | [`chunker`] | where a disk image is cut |
+//! | [`packer`] | chunks to digests, frames and packs |
+//! | [`blobs`] | files into a store, found by their digest |
+//! | [`repository`] | the signed metadata |
+
+pub mod blobs;
+pub mod chunker;
+pub mod keys;
+pub mod packer;
+pub mod repository;

@@ -1,0 +1,248 @@
+//! The signed metadata: which manifests the store has, and that this is the newest state of it.
+
+use std::{collections::HashMap, num::NonZeroU64, path::Path};
+
+use aws_lc_rs::rand::SystemRandom;
+use jiff::{SignedDuration, Timestamp};
+use livery_contract::{Digest, Fault, Reference, Result, digest::Blob, manifest::Manifest, name::PERSONAL_TARGETS};
+use livery_store::{Access, Location, Store};
+use tough::{
+    TargetName,
+    editor::signed::SignedRole,
+    key_source::KeySource,
+    schema::{
+        DelegatedRole, DelegatedTargets, Delegations, Hashes, KeyHolder, Metafile, PathPattern, PathSet, Role as TufRole, Root,
+        Signed, Snapshot, Target, Targets, Timestamp as TimestampRole,
+    },
+};
+
+use super::{
+    blobs::{Blobs, write_atomically},
+    keys::{Keys, Role, years_from_now},
+};
+
+const SPECIFICATION: &str = "1.0.0";
+const PERSONAL: &str = "personal";
+
+/// How long the newest state may be believed to be the newest. A factory's line must not stop over a holiday; a stolen
+/// old store must not serve for ever.
+const FRESH: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// A store open for publishing.
+#[derive(Debug)]
+pub struct Publisher {
+    blobs: Blobs,
+    keys: Keys,
+    /// `None` for a store that has nothing signed yet.
+    current: Option<Store>,
+    masters: Vec<(TargetName, Target)>,
+    personal: Vec<(TargetName, Target)>,
+}
+
+impl Publisher {
+    /// Opens the store at `folder`, or begins one, and checks what is signed in it against the keys' own root.
+    ///
+    /// # Errors
+    /// Exit 4 where the store is signed by other keys, 5 where it can't be read or written.
+    pub async fn open(folder: &Path, keys: &Path) -> Result<Self> {
+        let keys = Keys::open(keys)?;
+        let blobs = Blobs::open(folder)?;
+        let current = if folder.join("metadata/timestamp.json").exists() {
+            let location = Location::Folder(
+                std::path::absolute(folder).map_err(|error| Fault::usage("not a path").at(folder.display()).cause(error))?,
+            );
+            Some(Store::open(&location, keys.root_json(), Access::default()).await?)
+        } else {
+            None
+        };
+        Ok(Self { blobs, keys, current, masters: Vec::new(), personal: Vec::new() })
+    }
+
+    /// Where blobs go.
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// What the store holds now, as signed; `None` for a new one.
+    pub fn current(&self) -> Option<&Store> {
+        self.current.as_ref()
+    }
+
+    /// Puts a manifest in. It counts only after [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// Exit 3 where the store has another image by this name: a version never changes what it means.
+    pub fn add(&mut self, manifest: &Manifest) -> Result<Added> {
+        manifest.check()?;
+        let reference = manifest.reference();
+        let bytes = manifest.to_bytes();
+        let digest = Digest::of(&bytes);
+        if let Some((_, old)) = self.current.iter().flat_map(Store::references).find(|(known, _)| *known == reference) {
+            if old == digest {
+                return Ok(Added { digest, fresh: false });
+            }
+            // A person's settings may change before the device is made; a master's name is on labels and in records.
+            if reference.order.is_none() {
+                return Err(Fault::refused(format!(
+                    "the store has another image {reference} already (manifest {}, this one is {})",
+                    old.short(),
+                    digest.short()
+                ))
+                .at(self.blobs.top().display())
+                .fix("give the new one another version"));
+            }
+        }
+        let Blob { length, .. } = self.blobs.put_target(&reference.target(), &bytes)?;
+        let target = Target {
+            length,
+            hashes: Hashes { sha256: digest.as_bytes().to_vec().into(), _extra: HashMap::new() },
+            custom: HashMap::new(),
+            _extra: HashMap::new(),
+        };
+        let name = TargetName::new(reference.target()).map_err(|error| Fault::internal("a target's name").cause(error))?;
+        if reference.order.is_some() {
+            self.personal.push((name, target))
+        } else {
+            self.masters.push((name, target))
+        }
+        Ok(Added { digest, fresh: true })
+    }
+
+    /// Signs and publishes all that was added, at once. Without anything new, signs the newest state afresh.
+    ///
+    /// # Errors
+    /// Exit 2 where a private key is missing, 5 where writing fails; the store is then as it was.
+    pub async fn commit(mut self) -> Result<()> {
+        let root: Signed<Root> =
+            serde_json::from_slice(self.keys.root_json()).map_err(|error| Fault::usage("root.json does not parse").cause(error))?;
+        let holder = KeyHolder::Root(root.signed.clone());
+        let metadata = self.blobs.top().join("metadata");
+        let repository = self.current.as_ref().map(Store::repository);
+
+        // targets: only when masters were added, so that whoever makes personal images needs no key for masters.
+        let (mut meta, delegations) = match repository {
+            Some(repository) => (repository.snapshot().signed.meta.clone(), repository.targets().signed.delegations.clone()),
+            None => (HashMap::new(), None),
+        };
+        let mut delegations = match delegations {
+            Some(delegations) => delegations,
+            None => self.delegations()?,
+        };
+        if repository.is_none() || !self.masters.is_empty() {
+            let mut targets = match repository {
+                Some(repository) => repository.targets().signed.clone(),
+                None => Targets::new(SPECIFICATION.into(), NonZeroU64::MIN, Timestamp::UNIX_EPOCH),
+            };
+            targets.version = next(repository.map(|repository| repository.targets().signed.version));
+            targets.expires = years_from_now(1)?;
+            targets.targets.extend(self.masters.drain(..));
+            targets.delegations = Some(delegations.clone());
+            let signed = sign(targets, &holder, self.keys.source(Role::Targets)).await?;
+            meta.insert("targets.json".into(), metafile(&signed));
+            write(&metadata, &signed)?;
+        }
+        if !meta.contains_key("personal.json") || !self.personal.is_empty() {
+            let role = delegations.roles.iter_mut().find(|role| role.name == PERSONAL);
+            let role = role.ok_or_else(|| Fault::untrusted("the store's targets delegate to no role `personal`"))?;
+            let mut targets = match role.targets.take() {
+                Some(signed) => signed.signed,
+                None => Targets::new(SPECIFICATION.into(), NonZeroU64::MIN, Timestamp::UNIX_EPOCH),
+            };
+            targets.version = next(meta.get("personal.json").map(|file| file.version));
+            targets.expires = years_from_now(1)?;
+            targets.targets.extend(self.personal.drain(..));
+            let role = DelegatedTargets { name: PERSONAL.into(), targets };
+            let signed = sign(role, &KeyHolder::Delegations(delegations), self.keys.source(Role::Personal)).await?;
+            meta.insert("personal.json".into(), metafile(&signed));
+            write(&metadata, &signed)?;
+        }
+        let expires = Timestamp::now().checked_add(FRESH).map_err(|error| Fault::internal("a date does not fit").cause(error))?;
+        let mut snapshot =
+            Snapshot::new(SPECIFICATION.into(), next(repository.map(|repository| repository.snapshot().signed.version)), expires);
+        snapshot.meta = meta;
+        let snapshot = sign(snapshot, &holder, self.keys.source(Role::Snapshot)).await?;
+        write(&metadata, &snapshot)?;
+        let mut timestamp = TimestampRole::new(
+            SPECIFICATION.into(),
+            next(repository.map(|repository| repository.timestamp().signed.version)),
+            expires,
+        );
+        timestamp.meta.insert("snapshot.json".into(), metafile(&snapshot));
+        let timestamp = sign(timestamp, &holder, self.keys.source(Role::Timestamp)).await?;
+        write_atomically(&metadata.join("1.root.json"), self.keys.root_json())?;
+        write_atomically(&metadata.join("root.json"), self.keys.root_json())?;
+        // The one step that makes all the rest count.
+        write(&metadata, &timestamp)?;
+        Ok(())
+    }
+
+    /// The delegation of personal images, for a new store.
+    fn delegations(&self) -> Result<Delegations> {
+        let (id, key) = self.keys.public(Role::Personal)?;
+        let pattern = PathPattern::new(PERSONAL_TARGETS).map_err(|error| Fault::internal("a path pattern").cause(error))?;
+        Ok(Delegations {
+            keys: HashMap::from([(id.clone(), key)]),
+            roles: vec![DelegatedRole {
+                name: PERSONAL.into(),
+                keyids: vec![id],
+                threshold: NonZeroU64::MIN,
+                paths: PathSet::Paths(vec![pattern]),
+                terminating: true,
+                targets: None,
+            }],
+        })
+    }
+}
+
+/// What [`Publisher::add`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// Whether it was not in the store before.
+    pub fresh: bool,
+}
+
+async fn sign<T: TufRole + serde::Serialize>(role: T, holder: &KeyHolder, keys: Vec<Box<dyn KeySource>>) -> Result<SignedRole<T>> {
+    SignedRole::new(role, holder, &keys, &SystemRandom::new()).await.map_err(|error| {
+        // A missing or foreign key arrives wrapped; ours says where and what to do.
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(inner) = cause {
+            if let Some(ours) = inner.downcast_ref::<Fault>() {
+                let report = ours.report();
+                return Fault::new(report.exit, report.what).at(report.at.unwrap_or_default()).fix(report.fix.unwrap_or_default());
+            }
+            cause = inner.source();
+        }
+        Fault::untrusted(format!("the {} role can't be signed with these keys", T::TYPE))
+            .cause(error)
+            .fix("give the --keys folder whose root.json this store was begun with")
+    })
+}
+
+fn metafile<T: TufRole>(signed: &SignedRole<T>) -> Metafile {
+    Metafile {
+        length: Some(*signed.length()),
+        hashes: Some(Hashes { sha256: signed.sha256().to_vec().into(), _extra: HashMap::new() }),
+        version: signed.signed().signed.version(),
+        _extra: HashMap::new(),
+    }
+}
+
+fn write<T: TufRole + serde::Serialize>(metadata: &Path, signed: &SignedRole<T>) -> Result<()> {
+    write_atomically(&metadata.join(signed.signed().signed.filename(true)), signed.buffer())
+}
+
+fn next(version: Option<NonZeroU64>) -> NonZeroU64 {
+    version.map_or(NonZeroU64::MIN, |version| version.saturating_add(1))
+}
+
+/// The reference of every master by this name, newest first as far as names tell.
+pub fn masters_named<'a>(store: &'a Store, name: &'a livery_contract::Name) -> impl Iterator<Item = Reference> + 'a {
+    store
+        .references()
+        .into_iter()
+        .rev()
+        .map(|(reference, _)| reference)
+        .filter(move |reference| reference.order.is_none() && reference.name == *name)
+}

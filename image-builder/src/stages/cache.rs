@@ -1,0 +1,124 @@
+//! A stage's result, kept under the digest of all its inputs and its own version.
+//!
+//! A result is a folder, made under a temporary name and renamed when it is complete: a killed build leaves nothing that
+//! looks like a result. The key covers everything that the result depends on, so a hit needs no checks of age.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use livery_contract::{Digest, Fault, Result};
+use serde::Serialize;
+
+/// The folder of results.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+/// What a result depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    stage: &'static str,
+    digest: Digest,
+}
+
+impl Key {
+    /// The key of a stage, from its version and its inputs. Raise the version when the stage does the same work otherwise.
+    ///
+    /// # Errors
+    /// Exit 1 where the inputs do not encode.
+    pub fn new(stage: &'static str, version: u32, inputs: &impl Serialize) -> Result<Self> {
+        let bytes = serde_json::to_vec(&(stage, version, inputs))
+            .map_err(|error| Fault::internal("a stage's inputs do not encode").cause(error))?;
+        Ok(Self { stage, digest: Digest::of(&bytes) })
+    }
+
+    /// The digest alone, as an input of a later stage.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The stage's name.
+    pub fn stage(&self) -> &'static str {
+        self.stage
+    }
+}
+
+impl Cache {
+    /// Opens or makes the folder.
+    ///
+    /// # Errors
+    /// Exit 3 where it can't be made.
+    pub fn open(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder.join("tmp")).map_err(|error| failed(folder, error))?;
+        // Tools in sandboxes get absolute paths.
+        Ok(Self { folder: fs::canonicalize(folder).map_err(|error| failed(folder, error))? })
+    }
+
+    /// Where the result is or would be.
+    pub fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{}-{}", key.stage, &key.digest.to_string()[..32]))
+    }
+
+    /// Whether the result is there.
+    pub fn has(&self, key: &Key) -> bool {
+        self.path(key).is_dir()
+    }
+
+    /// An empty folder on the same file system, removed when dropped.
+    ///
+    /// # Errors
+    /// Exit 3 where it can't be made.
+    pub fn scratch(&self) -> Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("livery-").tempdir_in(self.folder.join("tmp")).map_err(|error| failed(&self.folder, error))
+    }
+
+    /// The result, made by `make` into an empty folder where it is not there yet.
+    ///
+    /// # Errors
+    /// What `make` answers; exit 3 where the folder can't be written.
+    pub fn get(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let path = self.path(key);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let scratch = self.scratch()?;
+        let result = scratch.path().join("result");
+        fs::create_dir(&result).map_err(|error| failed(&result, error))?;
+        make(&result)?;
+        match fs::rename(&result, &path) {
+            Ok(()) => Ok(path),
+            // Another build made the same in the meantime: by the key it is the same.
+            Err(_) if path.is_dir() => Ok(path),
+            Err(error) => Err(failed(&path, error)),
+        }
+    }
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Fault {
+    Fault::refused("the cache's folder can't be written")
+        .at(path.display())
+        .cause(error)
+        .fix("make room, or give another folder with --cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_once_and_never_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let key = Key::new("stage", 1, &["a"]).unwrap();
+        assert!(cache.get(&key, |_| Err(Fault::internal("no"))).is_err());
+        assert!(!cache.has(&key));
+        let path = cache.get(&key, |path| fs::write(path.join("x"), "1").map_err(|error| failed(path, error))).unwrap();
+        assert_eq!(fs::read_to_string(path.join("x")).unwrap(), "1");
+        cache.get(&key, |_| panic!("made twice")).unwrap();
+        assert_ne!(key, Key::new("stage", 2, &["a"]).unwrap());
+        assert_ne!(key, Key::new("stage", 1, &["b"]).unwrap());
+    }
+}

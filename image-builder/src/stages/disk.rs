@@ -1,0 +1,126 @@
+//! Partitions to a disk image: laid end to end on 1 MiB bounds between the two GUID partition tables.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+};
+
+use livery_contract::{
+    Fault, Result,
+    manifest::{Partition, Role},
+};
+use uuid::Uuid;
+
+use crate::{image::gpt, publish::chunker::is_zero};
+
+/// Partitions begin and end on this bound: right for every sector, erase block and RAID stripe.
+const ALIGN: u64 = 1 << 20;
+
+/// Derives all UUIDs of an image (RFC 9562, version 5) from its seed and what each is for.
+pub fn derive(seed: Uuid, purpose: &str) -> Uuid {
+    Uuid::new_v5(&seed, purpose.as_bytes())
+}
+
+/// A partition to be.
+#[derive(Debug)]
+pub struct Piece {
+    /// What it is for; also its label.
+    pub role: Role,
+    /// Type GUID.
+    pub type_guid: Uuid,
+    /// Unique GUID.
+    pub guid: Uuid,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a partition holds.
+#[derive(Debug)]
+pub enum Content {
+    /// A file's bytes; the partition is as long, rounded up.
+    File(PathBuf),
+    /// These bytes, in a partition of this length.
+    Bytes(Vec<u8>, u64),
+}
+
+impl Content {
+    fn length(&self) -> Result<u64> {
+        match self {
+            Self::File(path) => path
+                .metadata()
+                .map(|metadata| metadata.len())
+                .map_err(|error| failed("a partition's content can't be read", error).at(path.display())),
+            Self::Bytes(_, length) => Ok(*length),
+        }
+    }
+}
+
+/// A disk image in a temporary file.
+#[derive(Debug)]
+pub struct Disk {
+    /// The image.
+    pub file: File,
+    /// Bytes.
+    pub size: u64,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+}
+
+/// Puts the disk image together in an unnamed temporary file in `folder`.
+///
+/// # Errors
+/// Exit 1 where something can't be read or written.
+pub fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> Result<Disk> {
+    let mut file = tempfile::tempfile_in(folder).map_err(|error| failed("no temporary file can be made", error))?;
+    let mut at = ALIGN;
+    let mut partitions = Vec::with_capacity(pieces.len());
+    for (number, piece) in (1..).zip(pieces) {
+        let length = piece.content.length()?.next_multiple_of(ALIGN);
+        match &piece.content {
+            Content::File(path) => copy_sparse(path, &mut file, at)?,
+            Content::Bytes(bytes, _) => {
+                file.seek(SeekFrom::Start(at))
+                    .and_then(|_| file.write_all(bytes))
+                    .map_err(|error| failed("the disk image can't be written", error))?;
+            }
+        }
+        partitions.push(Partition {
+            number,
+            role: piece.role,
+            offset: at,
+            length,
+            type_guid: piece.type_guid,
+            guid: piece.guid,
+            label: piece.role.as_str().into(),
+        });
+        at += length;
+    }
+    let size = at + ALIGN; // room for the backup table
+    file.set_len(size).map_err(|error| failed("the disk image can't be written", error))?;
+    gpt::write(&mut file, size, disk_guid, &partitions)?;
+    Ok(Disk { file, size, partitions })
+}
+
+/// Copies a file, zeros as holes.
+fn copy_sparse(path: &std::path::Path, to: &mut File, mut at: u64) -> Result<()> {
+    let unreadable = |error| failed("a partition's content can't be read", error).at(path.display());
+    let mut from = File::open(path).map_err(unreadable)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = from.read(&mut buffer).map_err(unreadable)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if !is_zero(&buffer[..read]) {
+            to.seek(SeekFrom::Start(at))
+                .and_then(|_| to.write_all(&buffer[..read]))
+                .map_err(|error| failed("the disk image can't be written", error))?;
+        }
+        at += read as u64;
+    }
+}
+
+fn failed(what: &str, error: std::io::Error) -> Fault {
+    Fault::internal(what).cause(error)
+}

@@ -1,0 +1,46 @@
+//! The EFI System Partition: FAT32 with one UKI on the fallback path, made without mounting.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use livery_contract::{Digest, Fault, Result};
+use uuid::Uuid;
+
+use super::{cache::Key, workshop::Workshop};
+use crate::profile::Profile;
+
+const VERSION: u32 = 1;
+/// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
+pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
+const MIB: u64 = 1 << 20;
+
+/// Makes the partition's content: as small as its UKI, in steps of 32 MiB so that an update fits into the same place,
+/// and never under FAT32's own minimum.
+///
+/// # Errors
+/// Exit 1 where a tool fails.
+pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, seed: Uuid) -> Result<PathBuf> {
+    let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
+    let bytes = fs::read(uki).map_err(failed)?;
+    let size = (bytes.len() as u64 + 8 * MIB).next_multiple_of(32 * MIB).max(64 * MIB);
+    let epoch = profile.image.epoch.as_second();
+    let key = Key::new("esp", VERSION, &(Digest::of(&bytes), size, seed, epoch))?;
+    let path = workshop.stage(&key, |result| {
+        let scratch = workshop.cache.scratch()?;
+        let folder = scratch.path().join("EFI/BOOT");
+        fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("BOOTX64.EFI"), &bytes)).map_err(failed)?;
+        super::settings::clamp_times(scratch.path(), epoch)?;
+        let image = result.join("esp.img");
+        fs::File::create(&image)
+            .and_then(|file| file.set_len(size))
+            .map_err(|error| Fault::internal("a file can't be made").at(image.display()).cause(error))?;
+        let tools = workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
+        let (volume, _, _, _) = seed.as_fields();
+        tools.run("mkfs.vfat", ["-F32", "-i", &format!("{volume:08x}"), "--invariant", "-n", "ESP", "/srv/esp.img"])?;
+        tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", "/mnt/EFI", "::"])?;
+        Ok(())
+    })?;
+    Ok(path.join("esp.img"))
+}

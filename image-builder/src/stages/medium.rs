@@ -1,0 +1,143 @@
+//! The agent's system, whole in an initrd: it needs no disk of its own, so that the one it writes is the only one in play.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use livery_contract::{Digest, Fault, Result};
+
+use super::{
+    cache::Key,
+    modules,
+    roots::Root,
+    sandbox::Sandbox,
+    settings::{self, AGENT, COMMON, Furnish},
+    system::{copy, embedded},
+    trim,
+    workshop::Workshop,
+};
+use crate::profile::Profile;
+
+const VERSION: u32 = 1;
+/// zstd's level: the medium is fetched by every device, made once.
+const LEVEL: &str = "-15";
+
+/// What the agent must know of its site.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// The `livery-agent` program.
+    pub agent: &'a Path,
+    /// `/etc/livery/agent.toml`.
+    pub configuration: String,
+    /// Authorities of the station's certificate, PEM.
+    pub station_ca: String,
+    /// The store's trusted root.
+    pub root_json: &'a [u8],
+}
+
+/// The agent's system.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// The initrd.
+    pub initrd: PathBuf,
+    /// `os-release`, for the UKI.
+    pub os_release: PathBuf,
+    /// Digest of all that it was made from.
+    pub digest: Digest,
+}
+
+/// Makes the agent's system.
+///
+/// # Errors
+/// Exit 1 where a tool fails, 3 where the agent does not run in it.
+pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, site: &Site) -> Result<System> {
+    let agent = fs::read(site.agent).map_err(|error| {
+        Fault::usage("the agent's program can't be read")
+            .at(site.agent.display())
+            .cause(error)
+            .fix("build it (`cargo build --release`), or name it with --agent")
+    })?;
+    let requests = modules::for_agent(profile);
+    let files: Vec<(String, Digest)> = [&COMMON, &AGENT].into_iter().flat_map(embedded).collect();
+    let key = Key::new(
+        "agent-initrd",
+        VERSION,
+        &(
+            profile,
+            boot.digest,
+            root.digest,
+            &requests,
+            &files,
+            Digest::of(&agent),
+            &site.configuration,
+            &site.station_ca,
+            Digest::of(site.root_json),
+        ),
+    )?;
+    let epoch = profile.image.epoch.as_second();
+    let path = workshop.stage(&key, |result| {
+        let scratch = workshop.cache.scratch()?;
+        let tree = scratch.path().join("root");
+        copy(&root.path, &tree)?;
+        trim::agent(&tree)?;
+        let version = modules::kernel_version(&boot.path)?;
+        modules::install(&boot.path, &version, &requests, &tree, epoch)?;
+        let furnish = Furnish::new(&tree);
+        settings::common(&furnish, profile)?;
+        furnish.lay(&AGENT)?;
+        furnish.file_with_mode("usr/bin/livery-agent", &agent, 0o755)?;
+        furnish.file("etc/livery/agent.toml", &site.configuration)?;
+        furnish.file("etc/livery/station-ca.pem", &site.station_ca)?;
+        furnish.file("etc/livery/root.json", site.root_json)?;
+        // The kernel starts /init; without initrd-release, systemd takes this for the final system and stays in it.
+        furnish.link("init", "usr/lib/systemd/systemd")?;
+        let enabled = ["systemd-networkd.service", "systemd-resolved.service"];
+        settings::units(&tree, &Sandbox::new(&boot.path, epoch), &enabled, "livery-agent.target")?;
+        try_agent(&tree, epoch)?;
+        settings::clamp_times(&tree, epoch)?;
+        let os_release = tree.join("usr/lib/os-release");
+        fs::copy(&os_release, result.join("os-release"))
+            .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
+        archive(workshop, profile, &tree, result)
+    })?;
+    Ok(System { initrd: path.join("initrd.img"), os_release: path.join("os-release"), digest: key.digest() })
+}
+
+/// The agent must run with this system's libraries, not only with the builder's.
+fn try_agent(tree: &Path, epoch: i64) -> Result<()> {
+    Sandbox::new(tree, epoch).run("/usr/bin/livery-agent", ["--version"]).map(drop).map_err(|fault| {
+        Fault::refused("the agent does not run in its medium")
+            .cause(fault)
+            .fix("build it on Debian 12 or 13: it must not need a newer C library than the medium's release has")
+    })
+}
+
+/// The tree as a cpio archive (newc, sorted, root's), compressed.
+fn archive(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path) -> Result<()> {
+    let script = format!(
+        "cd /mnt && find . -mindepth 1 -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0 \
+         | zstd {LEVEL} -T2 --quiet --force -o /srv/initrd.img"
+    );
+    let tools = workshop.tools(profile)?.bind(tree, "/mnt").bind(result, "/srv");
+    tools.run("bash", ["-o", "pipefail", "-c", &script])?;
+    Ok(())
+}
+
+/// The path of the `livery-agent` that was built beside this program.
+///
+/// # Errors
+/// Exit 2 where it is not there.
+pub fn agent_beside_us() -> Result<PathBuf> {
+    let us = std::env::current_exe().map_err(|error| Fault::internal("this program does not know where it is").cause(error))?;
+    let agent = us.with_file_name("livery-agent");
+    let runs = Command::new(&agent).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if runs.is_ok_and(|status| status.success()) {
+        Ok(agent)
+    } else {
+        Err(Fault::usage("there is no livery-agent beside this program")
+            .at(agent.display())
+            .fix("build it (`cargo build --release`), or name it with --agent"))
+    }
+}

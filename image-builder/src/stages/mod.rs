@@ -1,0 +1,41 @@
+//! The stages: from packages to a disk image. None mounts anything; every tool runs in a sandbox without a network, from
+//! a root of its own, so that the host's versions and settings do not reach the image.
+//!
+//! ```text
+//! tools ----------------------------------------------+------+-----+----.
+//! boot root --- modules --- initrd --------------------------- UKI  |    |
+//!         `---- modules --.                                   /    ESP  |
+//! root -------- trim --- settings --- erofs --- verity ------'       `- disk -> store
+//! ```
+//!
+//! | module | stage |
+//! |---|---|
+//! | [`cache`] | a stage's result kept under the digest of all its inputs |
+//! | [`sandbox`] | a tool in a root of its own, by bubblewrap |
+//! | [`roots`] | Debian roots by mmdebstrap: tools, boot, the device's |
+//! | [`modules`] | the kernel modules that hardware needs, with all that they need |
+//! | [`trim`] | what a device never uses |
+//! | [`settings`] | the profile's settings as files |
+//! | [`kiosk`] | a terminal's browser and screen |
+//! | [`system`] | root, modules, settings: the root file system and its verity tree |
+//! | [`initrd`] | the device's initrd by dracut |
+//! | [`medium`] | the agent's system, whole in an initrd |
+//! | [`uki`] | kernel, initrd and command line as one EFI program |
+//! | [`esp`] | the EFI System Partition |
+//! | [`disk`] | partitions to a disk image |
+//! | [`workshop`] | where all of them work: cache, tools, progress |
+
+pub mod cache;
+pub mod disk;
+pub mod esp;
+pub mod initrd;
+pub mod kiosk;
+pub mod medium;
+pub mod modules;
+pub mod roots;
+pub mod sandbox;
+pub mod settings;
+pub mod system;
+pub mod trim;
+pub mod uki;
+pub mod workshop;

@@ -1,0 +1,84 @@
+//! A tool in a root of its own, by bubblewrap: no network, no host files but those that are bound, a clean environment.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use livery_contract::{Fault, Result};
+
+/// The most of a tool's output that an error shows.
+const SHOWN: usize = 2000;
+
+/// A root to run tools in, and the folders that they may see.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    root: PathBuf,
+    binds: Vec<(PathBuf, PathBuf)>,
+    epoch: i64,
+}
+
+impl Sandbox {
+    /// Runs tools of `root`; `epoch` becomes their `SOURCE_DATE_EPOCH`.
+    pub fn new(root: &Path, epoch: i64) -> Self {
+        Self { root: root.to_owned(), binds: Vec::new(), epoch }
+    }
+
+    /// Lets the tools see `host` as `inside`, writable.
+    #[must_use]
+    pub fn bind(mut self, host: &Path, inside: &str) -> Self {
+        self.binds.push((host.to_owned(), inside.into()));
+        self
+    }
+
+    /// Runs a program to its end; gives its standard output.
+    ///
+    /// # Errors
+    /// Exit 1 where it fails, with the end of what it said; exit 3 where bubblewrap is missing.
+    pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
+        let mut command = Command::new("bwrap");
+        command.arg("--bind").arg(&self.root).arg("/");
+        for (host, inside) in &self.binds {
+            command.arg("--bind").arg(host).arg(inside);
+        }
+        command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]);
+        command.args(["--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--chdir", "/", "--clearenv"]);
+        for (name, value) in [
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("LC_ALL", "C.UTF-8".to_owned()),
+            ("TZ", "UTC".to_owned()),
+            ("SOURCE_DATE_EPOCH", self.epoch.to_string()),
+        ] {
+            command.args(["--setenv", name, &value]);
+        }
+        command.arg(program).args(arguments);
+        run(command, program, Fault::internal)
+    }
+}
+
+/// Runs a command to its end; `fault` makes the error where it fails.
+///
+/// # Errors
+/// What `fault` makes; exit 3 where the program is missing.
+pub fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) -> Result<Vec<u8>> {
+    tracing::debug!(?command, "run");
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|error| missing(&program, error))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let mut said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if said.is_empty() {
+        String::from_utf8_lossy(&output.stdout).trim().clone_into(&mut said);
+    }
+    let from = said.len().saturating_sub(SHOWN);
+    let from = (from..said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(0);
+    Err(fault(format!("{what} failed ({}):\n{}", output.status, &said[from..])))
+}
+
+fn missing(program: &OsString, error: std::io::Error) -> Fault {
+    Fault::refused(format!("{} can't be run", program.to_string_lossy()))
+        .cause(error)
+        .fix("install what building needs: scripts/setup")
+}

@@ -1,0 +1,279 @@
+//! The profile's settings as files: what is the same for all lies in `files/` as it will lie on the device, what depends
+//! on the profile is written here.
+
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
+
+use include_dir::{Dir, DirEntry, include_dir};
+use livery_contract::{Fault, Result};
+use uuid::Uuid;
+
+use super::sandbox::Sandbox;
+use crate::profile::{Authority, Desk, Locale, Profile};
+
+/// On every system that we make.
+pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
+/// On every employee's device.
+pub static DEVICE: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/device");
+/// On a thin terminal.
+pub static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
+/// On the agent's medium.
+pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
+/// In a device's initrd.
+pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
+
+/// Where the personal layer is mounted.
+const IDENTITY: &str = "/usr/lib/livery/identity";
+
+/// Units that do nothing good on a system whose root cannot be written and whose software never changes in place.
+const MASKED: [&str; 12] = [
+    "console-getty.service",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "getty-static.service",
+    "getty@tty1.service",
+    "ldconfig.service",
+    "systemd-firstboot.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-pcrlock-make-policy.service",
+    "systemd-rfkill.socket",
+    "systemd-update-done.service",
+];
+
+/// A root being furnished.
+#[derive(Debug)]
+pub struct Furnish<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Furnish<'a> {
+    /// Writes below `root`.
+    pub fn new(root: &'a Path) -> Self {
+        Self { root }
+    }
+
+    /// Writes a file, mode 0644.
+    ///
+    /// # Errors
+    /// Exit 1 where it can't be written.
+    pub fn file(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
+        self.file_with_mode(path, text, 0o644)
+    }
+
+    /// Writes a file with a mode of its own.
+    ///
+    /// # Errors
+    /// Exit 1 where it can't be written.
+    pub fn file_with_mode(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        let full = self.fresh(path)?;
+        fs::write(&full, text)
+            .and_then(|()| fs::set_permissions(&full, fs::Permissions::from_mode(mode)))
+            .map_err(|error| failed(&full, error))
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// Exit 1 where it can't be made.
+    pub fn link(&self, path: &str, target: &str) -> Result<()> {
+        let full = self.fresh(path)?;
+        symlink(target, &full).map_err(|error| failed(&full, error))
+    }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// Exit 1 where it can't be made.
+    pub fn folder(&self, path: &str) -> Result<()> {
+        let full = self.root.join(path);
+        fs::create_dir_all(&full).map_err(|error| failed(&full, error))
+    }
+
+    /// Lays a folder of `files/` over the root. What lies in `usr/lib/livery` is run, the rest is read.
+    ///
+    /// # Errors
+    /// Exit 1 where something can't be written.
+    pub fn lay(&self, files: &Dir) -> Result<()> {
+        for entry in files.entries() {
+            match entry {
+                DirEntry::Dir(folder) => self.lay(folder)?,
+                DirEntry::File(file) => {
+                    let path = file.path().to_string_lossy();
+                    let mode = if path.starts_with("usr/lib/livery/") { 0o755 } else { 0o644 };
+                    self.file_with_mode(&path, file.contents(), mode)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of something new: its folder is made, what was there (a link too) is gone.
+    fn fresh(&self, path: &str) -> Result<std::path::PathBuf> {
+        let full = self.root.join(path);
+        if let Some(folder) = full.parent() {
+            fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        }
+        match fs::remove_file(&full) {
+            Ok(()) => Ok(full),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(full),
+            Err(error) => Err(failed(&full, error)),
+        }
+    }
+}
+
+/// What every system gets: network by DHCP, systemd's resolver, a machine id that is made on the machine.
+///
+/// # Errors
+/// Exit 1 where something can't be written.
+pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
+    furnish.lay(&COMMON)?;
+    furnish.link("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
+    furnish.file("etc/machine-id", "")?;
+    if !profile.time.servers.is_empty() {
+        furnish
+            .file("usr/lib/systemd/timesyncd.conf.d/50-livery.conf", format!("[Time]\nNTP={}\n", profile.time.servers.join(" ")))?;
+    }
+    Ok(())
+}
+
+/// What every employee's device gets besides: the personal layer over `/etc`, locale, authorities.
+///
+/// # Errors
+/// Exit 1 where something can't be written.
+pub fn desk(furnish: &Furnish, desk: &Desk, identity: Uuid) -> Result<()> {
+    furnish.lay(&DEVICE)?;
+    furnish.folder(&IDENTITY[1..])?;
+    furnish.folder("etc/livery")?;
+    furnish.file("etc/fstab", fstab(identity))?;
+    locale(furnish, &desk.locale)?;
+    authorities(furnish, &desk.authorities)
+}
+
+/// Mounted by the initrd, before the device's own PID 1 reads its host name and locale from `/etc`. Paths are the
+/// initrd's: overlayfs keeps what it was given when the root moves. This uses both layers that overlayfs can be stacked
+/// (the other is the volatile root): nothing else may be laid over `/etc`.
+fn fstab(identity: Uuid) -> String {
+    format!(
+        "PARTUUID={identity} {IDENTITY} erofs ro,nodev,nosuid,noexec,x-initrd.mount 0 0\n\
+         overlay /etc overlay lowerdir=/sysroot{IDENTITY}/etc:/sysroot/etc,upperdir=/run/livery/etc/upper,workdir=/run/livery/etc/work,\
+         x-initrd.mount,x-systemd.requires-mounts-for=/sysroot{IDENTITY} 0 0\n"
+    )
+}
+
+fn locale(furnish: &Furnish, locale: &Locale) -> Result<()> {
+    furnish.file("etc/locale.conf", format!("LANG={}\n", locale.default))?;
+    // Debian's own place for the same setting; PAM reads it.
+    furnish.link("etc/default/locale", "../locale.conf")?;
+    furnish.link("etc/localtime", &format!("../usr/share/zoneinfo/{}", locale.timezone))
+}
+
+/// The organisation's authorities in the system's store: as `update-ca-certificates` would, but without its scripts.
+fn authorities(furnish: &Furnish, authorities: &[Authority]) -> Result<()> {
+    const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+    let path = furnish.root.join(BUNDLE);
+    let mut bundle = fs::read_to_string(&path).map_err(|error| {
+        Fault::refused("the image has no bundle of certificates")
+            .at(path.display())
+            .cause(error)
+            .fix("add ca-certificates to `packages.install`")
+    })?;
+    for authority in authorities {
+        furnish.file(&certificate_path(authority)[1..], &authority.pem)?;
+        bundle.push_str(&authority.pem);
+    }
+    furnish.file(BUNDLE, bundle)
+}
+
+/// Where an authority's certificate lies on the device.
+pub fn certificate_path(authority: &Authority) -> String {
+    format!("/usr/local/share/ca-certificates/{}.crt", authority.name)
+}
+
+/// Generates the locales with the boot root's localedef, so that no device needs it.
+///
+/// # Errors
+/// Exit 1 where one can't be generated.
+pub fn generate_locales(furnish: &Furnish, locales: &[String], boot_root: &Sandbox) -> Result<()> {
+    furnish.folder("usr/lib/locale")?;
+    for locale in locales {
+        let (name, _) = locale.split_once('.').unwrap_or((locale, ""));
+        let path = format!("/work/usr/lib/locale/{name}.utf8");
+        boot_root.clone().bind(furnish.root, "/work").run("localedef", ["--no-archive", "-i", name, "-f", "UTF-8", &path])?;
+    }
+    Ok(())
+}
+
+/// Users and enabled units, by systemd's own tools.
+///
+/// # Errors
+/// Exit 1 where a tool fails.
+pub fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -> Result<()> {
+    let tools = boot_root.clone().bind(root, "/work");
+    tools.run("systemd-sysusers", ["--root=/work"])?;
+    // Timers and consoles that packages enabled by themselves.
+    for folder in ["timers.target.wants", "getty.target.wants"] {
+        let path = root.join("etc/systemd/system").join(folder);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| failed(&path, error))?;
+        }
+    }
+    tools.run("systemctl", ["--root=/work", "enable"].iter().chain(enabled))?;
+    let furnish = Furnish::new(root);
+    for unit in MASKED {
+        furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+    }
+    furnish.link("etc/systemd/system/default.target", &format!("/usr/lib/systemd/system/{target}"))?;
+    for backup in ["passwd-", "group-", "shadow-", "gshadow-"] {
+        match fs::remove_file(root.join("etc").join(backup)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&root.join("etc").join(backup), error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// No file is younger than the image: what stages wrote just now gets the image's time.
+///
+/// # Errors
+/// Exit 1 where it can't be set.
+pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
+    let mut find = std::process::Command::new("find");
+    find.arg(root).args([
+        "-newermt",
+        &format!("@{epoch}"),
+        "-exec",
+        "touch",
+        "--no-dereference",
+        "--date",
+        &format!("@{epoch}"),
+        "{}",
+        "+",
+    ]);
+    super::sandbox::run(find, "setting the files' times", Fault::internal).map(drop)
+}
+
+fn failed(path: &Path, error: io::Error) -> Fault {
+    Fault::internal("a setting can't be written").at(path.display()).cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_replace_links_and_programs_can_run() {
+        let root = tempfile::tempdir().unwrap();
+        let furnish = Furnish::new(root.path());
+        furnish.link("etc/resolv.conf", "/nowhere").unwrap();
+        furnish.file("etc/resolv.conf", "x").unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap(), "x");
+        furnish.lay(&TERMINAL).unwrap();
+        let mode = |path: &str| fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("usr/lib/livery/kiosk"), 0o755);
+        assert_eq!(mode("usr/lib/sysusers.d/livery-kiosk.conf"), 0o644);
+    }
+}
