@@ -51,6 +51,17 @@ pub struct Manifest {
     pub boot: Option<BootEntry>,
     /// The smallest disk that will do, in bytes; at least `size`.
     pub minimum_disk: u64,
+    /// Which personal settings the image can take; `None` for one that has no personal layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<Accepts>,
+}
+
+/// Which personal settings an image can take: a roster is checked against these before anything is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepts {
+    /// Locales that are generated in it, such as `fr_FR.UTF-8`.
+    pub locales: Vec<String>,
 }
 
 /// What makes an image one employee's.
@@ -292,6 +303,7 @@ pub(crate) mod tests {
             layers: vec![Layer { offset: 0, length: 1 << 22, chunk_map: Blob { digest: Digest::of(b""), length: 0 } }],
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
+            accepts: None,
         }
     }
 

@@ -28,6 +28,13 @@ impl Progress {
         self.step(what, Some(total), "{msg:14} {bar:30} {bytes:>10}/{total_bytes} {bytes_per_sec} {eta}")
     }
 
+    /// Work of which the number of pieces is known.
+    pub fn pieces(&self, what: &str, total: u64) -> Step {
+        let mut step = self.step(what, Some(total), "{msg:14} {bar:30} {pos:>10}/{len} {per_sec} {eta}");
+        step.unit = |count| count.to_string();
+        step
+    }
+
     /// Work of unknown length.
     pub fn stage(&self, what: &str) -> Step {
         self.step(what, None, "{msg:14} {spinner} {elapsed}")
@@ -44,7 +51,7 @@ impl Progress {
             bar
         });
         let step =
-            Step { what: what.to_owned(), total, bar, json: self.json, began: Instant::now(), said: Instant::now(), ended: false };
+            Step { what: what.to_owned(), total, unit: bytes, bar, json: self.json, began: Instant::now(), said: Instant::now(), ended: false };
         step.event("begin", 0);
         step
     }
@@ -55,6 +62,7 @@ impl Progress {
 pub struct Step {
     what: String,
     total: Option<u64>,
+    unit: fn(u64) -> String,
     bar: Option<ProgressBar>,
     json: bool,
     began: Instant,
@@ -99,7 +107,7 @@ impl Step {
             return;
         }
         let amount = match self.total {
-            Some(total) if total > 0 => format!(" {:>3}% of {}", u128::from(done) * 100 / u128::from(total), bytes(total)),
+            Some(total) if total > 0 => format!(" {:>3}% of {}", u128::from(done) * 100 / u128::from(total), (self.unit)(total)),
             _ => String::new(),
         };
         match event {

@@ -60,7 +60,7 @@ pub async fn personalise(
     };
     check(&employees, &accepts.locales, roster)?;
 
-    let mut bar = progress.bytes("personalise", employees.len() as u64);
+    let mut bar = progress.pieces("personalise", employees.len() as u64);
     let mut made = Vec::with_capacity(employees.len());
     for (index, employee) in employees.iter().enumerate() {
         let personal = personal(&publisher, &manifest, digest, partition, employee)?;

@@ -309,7 +309,8 @@ mod tests {
         let mut at = 0;
         let mut bounds = Vec::new();
         for chunk in &map.chunks {
-            let piece = &bytes[at as usize..(at + chunk.length()) as usize];
+            let end = at + usize::try_from(chunk.length()).unwrap();
+            let piece = &bytes[at..end];
             match chunk.content {
                 Content::Zero => assert!(chunker::is_zero(piece)),
                 Content::Data { digest, frame } => {
@@ -317,13 +318,13 @@ mod tests {
                     let blob = map.packs[frame.pack as usize];
                     let pack = std::fs::read(store.path().join(livery_store::location::blob_path(&blob.digest))).unwrap();
                     assert_eq!(Digest::of(&pack), blob.digest);
-                    let frame = &pack[frame.offset as usize..][..frame.length as usize];
+                    let frame = &pack[usize::try_from(frame.offset).unwrap()..][..usize::try_from(frame.length).unwrap()];
                     assert_eq!(zstd::bulk::decompress(frame, piece.len()).unwrap(), piece);
                 }
                 Content::Skip => panic!("nothing is skipped"),
             }
-            at += chunk.length();
-            bounds.push(at);
+            at = end;
+            bounds.push(at as u64);
         }
         assert!(bounds.contains(&bound));
         assert!(packed_1.stored > 0);

@@ -20,8 +20,7 @@ pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk) -> Result<()> {
     furnish.lay(&TERMINAL)?;
     furnish.file("usr/lib/systemd/system/livery-kiosk.service", unit(kiosk))?;
     let policies = serde_json::to_string_pretty(&policies(desk, kiosk)).unwrap_or_default();
-    furnish.file("etc/firefox/policies/policies.json", policies + "\n")?;
-    furnish.file("etc/firefox-esr/livery.js", PREFERENCES)
+    furnish.file("etc/firefox/policies/policies.json", policies + "\n")
 }
 
 /// The service. The URL is an argument of `ExecStart=`, where `%` would begin a specifier and `$` a variable.
@@ -30,8 +29,8 @@ fn unit(kiosk: &Kiosk) -> String {
     format!(
         "[Unit]\n\
          Description=Kiosk\n\
-         Wants=seatd.service\n\
-         After=seatd.service systemd-udev-trigger.service systemd-resolved.service\n\
+         Wants=seatd.service network-online.target\n\
+         After=seatd.service network-online.target systemd-udev-trigger.service systemd-resolved.service\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
@@ -70,7 +69,9 @@ fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
         "DisableDeveloperTools": true,
         "DisableFeedbackCommands": true,
         "DisableFirefoxAccounts": true,
+        "DisableFirefoxScreenshots": true,
         "DisableFirefoxStudies": true,
+        "DisablePocket": true,
         "DisablePrivateBrowsing": true,
         "DisableSetDesktopBackground": true,
         "DisableTelemetry": true,
@@ -90,34 +91,6 @@ fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
         "UserMessaging": {"ExtensionRecommendations": false, "FeatureRecommendations": false, "SkipOnboarding": true, "MoreFromMozilla": false, "Locked": true},
     }})
 }
-
-/// Preferences that no policy sets: no calls to the makers' services from a closed network, and no animations. While a
-/// page loads, Firefox animates the (hidden) tab at 60 frames a second; where one frame takes longer than that, as on a
-/// processor without a GPU to help, frames starve the loading and the page may never appear.
-const PREFERENCES: &str = r#"pref("intl.locale.requested", "");
-pref("app.normandy.enabled", false);
-pref("browser.aboutwelcome.enabled", false);
-pref("browser.cache.disk.enable", false);
-pref("browser.region.update.enabled", false);
-pref("browser.safebrowsing.downloads.enabled", false);
-pref("browser.safebrowsing.malware.enabled", false);
-pref("browser.safebrowsing.phishing.enabled", false);
-pref("browser.search.update", false);
-pref("browser.sessionstore.resume_from_crash", false);
-pref("browser.startup.homepage_override.mstone", "ignore");
-pref("datareporting.healthreport.uploadEnabled", false);
-pref("datareporting.policy.dataSubmissionEnabled", false);
-pref("extensions.getAddons.cache.enabled", false);
-pref("extensions.systemAddon.update.enabled", false);
-pref("geo.enabled", false);
-pref("media.gmp-manager.updateEnabled", false);
-pref("network.connectivity-service.enabled", false);
-pref("services.settings.poll_interval", 31536000);
-pref("services.settings.server", "data:,");
-pref("toolkit.telemetry.enabled", false);
-pref("toolkit.telemetry.unified", false);
-pref("ui.prefersReducedMotion", 1);
-"#;
 
 #[cfg(test)]
 mod tests {

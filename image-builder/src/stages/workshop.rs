@@ -35,10 +35,13 @@ impl Workshop {
     /// # Errors
     /// What `make` answers.
     pub fn stage(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        if self.cache.has(key) {
+            tracing::debug!(stage = key.stage(), "cached");
+            return self.cache.get(key, make);
+        }
         let step = self.progress.stage(key.stage());
-        let cached = self.cache.has(key);
         let path = self.cache.get(key, make)?;
-        step.done_with(if cached { "cached" } else { "done" });
+        step.done();
         Ok(path)
     }
 
