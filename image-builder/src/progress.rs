@@ -50,8 +50,16 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        let step =
-            Step { what: what.to_owned(), total, unit: bytes, bar, json: self.json, began: Instant::now(), said: Instant::now(), ended: false };
+        let step = Step {
+            what: what.to_owned(),
+            total,
+            unit: bytes,
+            bar,
+            json: self.json,
+            began: Instant::now(),
+            said: Instant::now(),
+            ended: false,
+        };
         step.event("begin", 0);
         step
     }

@@ -10,7 +10,7 @@ use livery_contract::{
     digest::Blob,
     manifest::{self, Manifest},
 };
-use tough::{IntoVec as _, TargetName, schema::Target};
+use tough::{ExpirationEnforcement, IntoVec as _, TargetName, schema::Target};
 
 use crate::{
     fetch::{Access, Fetcher},
@@ -48,8 +48,20 @@ impl Store {
     /// # Errors
     /// Exit 4 where signature, expiry, rollback or length does not hold; 5 where the store can't be read.
     pub async fn open(location: &Location, root_json: &[u8], access: Access) -> Result<Self> {
+        Self::open_with(location, root_json, access, ExpirationEnforcement::Safe).await
+    }
+
+    /// Opens a store whose signatures may have expired: only for the one who is about to sign it afresh.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), expiry excepted.
+    pub async fn open_to_sign(location: &Location, root_json: &[u8]) -> Result<Self> {
+        Self::open_with(location, root_json, Access::default(), ExpirationEnforcement::Unsafe).await
+    }
+
+    async fn open_with(location: &Location, root_json: &[u8], access: Access, expiry: ExpirationEnforcement) -> Result<Self> {
         let fetcher = Fetcher::new(location, &access)?;
-        let repository = trust::load(location, &fetcher, root_json).await?;
+        let repository = trust::load(location, &fetcher, root_json, expiry).await?;
         Ok(Self(Arc::new(Inner { location: location.clone(), fetcher, repository })))
     }
 

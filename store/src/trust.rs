@@ -7,7 +7,9 @@ use std::error::Error as _;
 
 use bytes::Bytes;
 use livery_contract::{Fault, Result};
-use tough::{RepositoryLoader, Transport, TransportError, TransportErrorKind, TransportStream, error::Error as Tough};
+use tough::{
+    ExpirationEnforcement, RepositoryLoader, Transport, TransportError, TransportErrorKind, TransportStream, error::Error as Tough,
+};
 use url::Url;
 
 use crate::{
@@ -41,10 +43,16 @@ impl Transport for Below {
 }
 
 /// Loads the repository from `root_json` on.
-pub(crate) async fn load(location: &Location, fetcher: &Fetcher, root_json: &[u8]) -> Result<tough::Repository> {
+pub(crate) async fn load(
+    location: &Location,
+    fetcher: &Fetcher,
+    root_json: &[u8],
+    expiry: ExpirationEnforcement,
+) -> Result<tough::Repository> {
     let base = location.base()?;
     let join = |folder: &str| base.join(folder).map_err(|error| Fault::internal("a store's URL").cause(error));
     RepositoryLoader::new(&root_json, join("metadata/")?, join("targets/")?)
+        .expiration_enforcement(expiry)
         .transport(Below { base: base.clone(), fetcher: fetcher.clone() })
         .load()
         .await

@@ -5,7 +5,7 @@ use std::{collections::HashMap, num::NonZeroU64, path::Path};
 use aws_lc_rs::rand::SystemRandom;
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{Digest, Fault, Reference, Result, digest::Blob, manifest::Manifest, name::PERSONAL_TARGETS};
-use livery_store::{Access, Location, Store};
+use livery_store::{Location, Store};
 use tough::{
     TargetName,
     editor::signed::SignedRole,
@@ -27,6 +27,8 @@ const PERSONAL: &str = "personal";
 /// How long the newest state may be believed to be the newest. A factory's line must not stop over a holiday; a stolen
 /// old store must not serve for ever.
 const FRESH: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Manifests are signed for a year, and again by whoever publishes when less than this is left of it.
+const RENEW: SignedDuration = SignedDuration::from_hours(24 * 60);
 
 /// A store open for publishing.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Publisher {
             let location = Location::Folder(
                 std::path::absolute(folder).map_err(|error| Fault::usage("not a path").at(folder.display()).cause(error))?,
             );
-            Some(Store::open(&location, keys.root_json(), Access::default()).await?)
+            Some(Store::open_to_sign(&location, keys.root_json()).await?)
         } else {
             None
         };
@@ -119,7 +121,7 @@ impl Publisher {
         let metadata = self.blobs.top().join("metadata");
         let repository = self.current.as_ref().map(Store::repository);
 
-        // targets: only when masters were added, so that whoever makes personal images needs no key for masters.
+        // targets: only when masters were added or it ends soon: whoever makes personal images needs no key for masters.
         let (mut meta, delegations) = match repository {
             Some(repository) => (repository.snapshot().signed.meta.clone(), repository.targets().signed.delegations.clone()),
             None => (HashMap::new(), None),
@@ -128,7 +130,9 @@ impl Publisher {
             Some(delegations) => delegations,
             None => self.delegations()?,
         };
-        if repository.is_none() || !self.masters.is_empty() {
+        let soon = Timestamp::now().checked_add(RENEW).map_err(|error| Fault::internal("a date does not fit").cause(error))?;
+        let ends = |expires: Option<Timestamp>| expires.is_none_or(|expires| expires < soon);
+        if ends(repository.map(|repository| repository.targets().signed.expires)) || !self.masters.is_empty() {
             let mut targets = match repository {
                 Some(repository) => repository.targets().signed.clone(),
                 None => Targets::new(SPECIFICATION.into(), NonZeroU64::MIN, Timestamp::UNIX_EPOCH),
@@ -141,9 +145,9 @@ impl Publisher {
             meta.insert("targets.json".into(), metafile(&signed));
             write(&metadata, &signed)?;
         }
-        if !meta.contains_key("personal.json") || !self.personal.is_empty() {
-            let role = delegations.roles.iter_mut().find(|role| role.name == PERSONAL);
-            let role = role.ok_or_else(|| Fault::untrusted("the store's targets delegate to no role `personal`"))?;
+        let role = delegations.roles.iter_mut().find(|role| role.name == PERSONAL);
+        let role = role.ok_or_else(|| Fault::untrusted("the store's targets delegate to no role `personal`"))?;
+        if ends(role.targets.as_ref().map(|targets| targets.signed.expires)) || !self.personal.is_empty() {
             let mut targets = match role.targets.take() {
                 Some(signed) => signed.signed,
                 None => Targets::new(SPECIFICATION.into(), NonZeroU64::MIN, Timestamp::UNIX_EPOCH),
