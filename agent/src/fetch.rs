@@ -1,0 +1,115 @@
+//! Runs of frames from the source: several requests in flight, bounded memory, retries where the source fails.
+//!
+//! In: a [`Plan`](crate::plan::Plan)'s runs. Out: the same runs, in order, with their bytes. Fails with exit 5 after the
+//! last retry; one reset connection costs one request, not the whole image (coreos/coreos-installer#1398).
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use livery_contract::{Exit, Fault, Result, digest::Blob};
+use livery_store::{Location, Store};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use crate::{plan::Run, stop::Stop};
+
+/// Requests in flight.
+const IN_FLIGHT: usize = 4;
+/// Fetched runs that wait for a writer. With those in flight: at most 8 runs of 8 MiB in memory.
+const WAITING: usize = 2;
+/// How long to wait before each retry: half a minute in all, a switch's reboot.
+const RETRIES: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// Where packs are read from. The store in the field; memory that fails on purpose in tests.
+pub trait Source: Clone + Send + Sync + 'static {
+    /// Exactly `length` bytes of a pack, not verified.
+    fn range(&self, pack: &Blob, offset: u64, length: u64) -> impl Future<Output = Result<Bytes>> + Send;
+    /// Path or URL of a pack, for messages.
+    fn place(&self, pack: &Blob) -> String;
+    /// How long to wait before each retry.
+    fn retries(&self) -> &'static [Duration];
+}
+
+impl Source for Store {
+    async fn range(&self, pack: &Blob, offset: u64, length: u64) -> Result<Bytes> {
+        Self::range(self, pack, offset, length).await
+    }
+
+    fn place(&self, pack: &Blob) -> String {
+        Self::place(self, &pack.digest)
+    }
+
+    fn retries(&self) -> &'static [Duration] {
+        // A folder that fails now fails in a second too.
+        if matches!(self.location(), Location::Folder(_)) { &RETRIES[..1] } else { &RETRIES }
+    }
+}
+
+/// Starts fetching; the runs come out of the channel in order. Ends at the first fault, which comes out too.
+pub fn start<S: Source>(
+    handle: &Handle,
+    source: &S,
+    packs: &[Blob],
+    runs: Vec<Run>,
+    stop: &Stop,
+) -> mpsc::Receiver<Result<(Run, Bytes)>> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let (source, packs, stop): (S, Arc<[Blob]>, Stop) = (source.clone(), packs.into(), stop.clone());
+    handle.spawn(async move {
+        let requests = futures::stream::iter(runs).map(|run| {
+            let (source, packs, stop) = (source.clone(), packs.clone(), stop.clone());
+            // A task of its own, so that a body is read on while an earlier run waits for the disk: a connection that
+            // nobody reads would run into its timeout.
+            tokio::spawn(async move {
+                let bytes = range(&source, &packs, run.pack, run.offset, run.length, &stop).await?;
+                Ok((run, bytes))
+            })
+        });
+        let mut fetched = requests.buffered(IN_FLIGHT);
+        while let Some(result) = fetched.next().await {
+            let result = result.unwrap_or_else(|error| Err(Fault::internal("fetching broke off").cause(error)));
+            let failed = result.is_err();
+            if sender.send(result).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// One range, tried again where the source fails.
+///
+/// # Errors
+/// Exit 5 after the last retry; any other fault at once.
+pub async fn range<S: Source>(source: &S, packs: &[Blob], pack: u32, offset: u64, length: u64, stop: &Stop) -> Result<Bytes> {
+    let Some(blob) = packs.get(pack as usize) else {
+        return Err(Fault::internal(format!("pack {pack} of {}", packs.len())));
+    };
+    let mut delays = source.retries().iter();
+    loop {
+        let result = tokio::select! {
+            result = source.range(blob, offset, length) => result,
+            () = stop.wait() => return Err(stop.fault()),
+        };
+        let fault = match result {
+            // Whatever the source promises: a short answer is never taken for a whole one (tinkerbell's image2disk).
+            Ok(bytes) if bytes.len() as u64 == length => return Ok(bytes),
+            Ok(bytes) => Fault::source(format!("{} bytes came, {length} were asked for", bytes.len())).at(source.place(blob)),
+            Err(fault) if fault.exit() != Exit::Source => return Err(fault),
+            Err(fault) => fault,
+        };
+        let Some(delay) = delays.next() else { return Err(fault) };
+        tracing::warn!(%fault, "the source failed; trying again in {} ms", delay.as_millis());
+        tokio::select! {
+            () = tokio::time::sleep(*delay) => {}
+            () = stop.wait() => return Err(stop.fault()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The program on the device: it learns which order it is, writes that employee's image to its own disk, reads all of it
+//! back, proves it, and says so.
+//!
+//! The modules are the steps, in this order:
+//!
+//! | step | module | out |
+//! |---|---|---|
+//! | what this device is | [`inventory`] | `Inventory` |
+//! | asking the station for work | [`enrol`] (over [`station`]) | an envelope |
+//! | the work, checked | [`job`] | `Job` |
+//! | the image, trusted | [`trust`] | [`trust::Trusted`] |
+//! | the right disk, or none | [`target`] (opened by [`device`]) | [`target::Target`] |
+//! | all but the partition table | [`write`](mod@write), by [`plan`], [`fetch`], [`decode`] | [`write::Written`] |
+//! | read back from the medium | [`verify`], by [`readback`] | [`verify::Verified`] |
+//! | backup GPT, boot entry | [`finish`] | [`finish::Finished`] |
+//! | the evidence | [`record`](mod@record) | `Record` |
+//! | the station has it | [`report`] | `Receipt` |
+//!
+//! [`flash`] chains write to record; [`run`] is the unattended flow, [`hand`] the same steps by hand. Around them:
+//! [`console`] (what the operator sees), [`progress`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
+
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod content;
+pub mod decode;
+pub mod device;
+pub mod enrol;
+pub mod fetch;
+pub mod finish;
+pub mod flash;
+pub mod hand;
+pub mod inventory;
+pub mod job;
+pub mod plan;
+pub mod power;
+pub mod progress;
+pub mod readback;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod station;
+pub mod stop;
+pub mod target;
+pub mod trust;
+pub mod verify;
+pub mod write;
+
+/// Version of the agent, as in records.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,243 @@
+//! What to fetch and where to put it, worked out before the first byte is written.
+//!
+//! In: the composed extents of an image. Out: a [`Plan`]: runs of neighbouring frames (one range request each), runs of
+//! zeros, and the *held* chunks: those that make the disk a disk that boots, written last. Pure; fails with exit 4 where
+//! the extents contradict the manifest.
+
+use std::collections::BTreeMap;
+
+use livery_contract::{
+    Digest, Fault, Result,
+    chunkmap::{Content, Frame},
+    compose::{Composed, Extent},
+    manifest::Manifest,
+};
+
+/// The most bytes that one range request asks for.
+pub const MAX_RUN: u64 = 8 << 20;
+/// Frames at most this far apart share a request: the bytes between cost less than a round trip.
+pub const MAX_GAP: u64 = 64 << 10;
+/// Data below this offset (and below the first partition) is held: boot sector, primary GPT, a boot loader's core.
+pub const HEAD: u64 = 1 << 20;
+/// Data in the image's last bytes is held too: the backup GPT (at most 34 sectors of 512 or 5 of 4096 bytes), from which
+/// firmware restores a primary one that it finds missing (UEFI 2.10, section 5.3.2).
+pub const TAIL: u64 = 64 << 10;
+
+/// One chunk to decode, and where its bytes go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where the frame lies.
+    pub frame: Frame,
+    /// Bytes when decoded.
+    pub length: u64,
+    /// SHA-256 of those.
+    pub digest: Digest,
+    /// Offsets on the disk; more than one where the image has the same chunk in several places.
+    pub places: Vec<u64>,
+}
+
+/// Neighbouring frames of one pack: one range request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Index into [`Composed::packs`].
+    pub pack: u32,
+    /// First byte in the pack.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// The chunks in it.
+    pub pieces: Vec<Piece>,
+}
+
+/// All of an image's content, sorted by how it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Data, in the order of the packs.
+    pub runs: Vec<Run>,
+    /// Ranges that must read as zero: offset and length.
+    pub zeros: Vec<(u64, u64)>,
+    /// What is written last, in this order: the chunk at the disk's beginning is the very last.
+    pub held: Vec<Piece>,
+    /// Bytes of data and zeros, held ones included.
+    pub written: u64,
+    /// Bytes that are left as they are.
+    pub skipped: u64,
+}
+
+impl Plan {
+    /// Sorts an image's content.
+    ///
+    /// # Errors
+    /// Exit 4 where the extents do not cover the image end to end.
+    pub fn new(manifest: &Manifest, composed: &Composed) -> Result<Self> {
+        let mut plan = Self { runs: Vec::new(), zeros: Vec::new(), held: Vec::new(), written: 0, skipped: 0 };
+        let mut pieces: BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>> = BTreeMap::new();
+        let mut at = 0;
+        for extent in &composed.extents {
+            if extent.offset != at {
+                return Err(Fault::untrusted(format!("the image's chunks leave a gap at byte {at}")));
+            }
+            at += extent.length;
+            match extent.content {
+                Content::Skip => plan.skipped += extent.length,
+                Content::Zero => {
+                    plan.written += extent.length;
+                    match plan.zeros.last_mut() {
+                        Some((offset, length)) if *offset + *length == extent.offset => *length += extent.length,
+                        _ => plan.zeros.push((extent.offset, extent.length)),
+                    }
+                }
+                Content::Data { digest, frame } => {
+                    plan.written += extent.length;
+                    if is_held(manifest, extent) {
+                        plan.held.push(Piece { frame, length: extent.length, digest, places: vec![extent.offset] });
+                    } else {
+                        let key = (frame.pack, frame.offset, frame.length, extent.length, digest);
+                        pieces.entry(key).or_default().push(extent.offset);
+                    }
+                }
+            }
+        }
+        if at != manifest.size {
+            return Err(Fault::untrusted(format!("the image's chunks cover {at} bytes, its manifest says {}", manifest.size)));
+        }
+        plan.held.reverse();
+        for ((pack, offset, length, decoded, digest), places) in pieces {
+            plan.join(Piece { frame: Frame { pack, offset, length }, length: decoded, digest, places });
+        }
+        Ok(plan)
+    }
+
+    /// Adds a piece to the last run, or begins a new one. Pieces come in order of pack and offset.
+    fn join(&mut self, piece: Piece) {
+        let (start, end) = (piece.frame.offset, piece.frame.offset + u64::from(piece.frame.length));
+        if let Some(run) = self.runs.last_mut()
+            && run.pack == piece.frame.pack
+            && start <= run.offset + run.length + MAX_GAP
+            && end.max(run.offset + run.length) - run.offset <= MAX_RUN
+        {
+            run.length = end.max(run.offset + run.length) - run.offset;
+            run.pieces.push(piece);
+        } else {
+            self.runs.push(Run { pack: piece.frame.pack, offset: start, length: end - start, pieces: vec![piece] });
+        }
+    }
+}
+
+/// Whether a data extent is written last.
+pub fn is_held(manifest: &Manifest, extent: &Extent) -> bool {
+    if !matches!(extent.content, Content::Data { .. }) {
+        return false;
+    }
+    let head = manifest.partitions.first().map_or(HEAD, |first| first.offset.min(HEAD));
+    let last_end = manifest.partitions.last().map_or(0, |last| last.offset + last.length);
+    let tail = manifest.size.saturating_sub(TAIL).max(last_end);
+    extent.offset < head || extent.offset + extent.length > tail
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use livery_contract::{
+        chunkmap::{Chunk, ChunkMap},
+        digest::Blob,
+        manifest::{BLOCK, SCHEMA},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As JSON, so that a field that the contract gains does not concern us.
+    pub(crate) fn manifest(size: u64, partitions: &serde_json::Value) -> Manifest {
+        let manifest = serde_json::json!({
+            "schema": SCHEMA, "name": "t", "version": "1", "created": "2026-11-01T00:00:00Z",
+            "size": size, "sector_size": 512, "partitions": partitions, "minimum_disk": size,
+            "layers": [{ "offset": 0, "length": size, "chunk_map": { "digest": Digest::of(b""), "length": 0 } }],
+        });
+        Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).unwrap()
+    }
+
+    fn plan(chunks: Vec<Chunk>) -> (Manifest, Plan) {
+        let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
+        let map = ChunkMap { packs, chunks };
+        let manifest = manifest(map.length(), &serde_json::json!([]));
+        let composed = Composed::new(&manifest, &[map]).unwrap();
+        let plan = Plan::new(&manifest, &composed).unwrap();
+        (manifest, plan)
+    }
+
+    fn data(blocks: u32, pack: u32, offset: u64, length: u32) -> Chunk {
+        Chunk {
+            blocks,
+            content: Content::Data { digest: Digest::of(&offset.to_le_bytes()), frame: Frame { pack, offset, length } },
+        }
+    }
+
+    const SKIP: Chunk = Chunk { blocks: 1 << 10, content: Content::Skip };
+
+    #[test]
+    fn the_beginning_and_the_end_are_held_and_the_first_chunk_is_last() {
+        let (manifest, plan) = plan(vec![data(1, 0, 0, 10), SKIP, data(1, 0, 10, 10), SKIP, data(1, 0, 20, 10)]);
+        let held: Vec<u64> = plan.held.iter().map(|piece| piece.places[0]).collect();
+        assert_eq!(held, [manifest.size - BLOCK, 0]);
+        assert_eq!((plan.runs.len(), plan.written, plan.skipped), (1, 3 * BLOCK, 2 << 22));
+    }
+
+    #[test]
+    fn neighbours_share_a_request_and_repeats_are_fetched_once() {
+        let chunks = vec![
+            SKIP,
+            data(1, 0, 0, 100),
+            data(1, 0, 100, 100),
+            data(1, 0, 0, 100),
+            data(1, 0, 200 + MAX_GAP, 100),
+            data(1, 0, 300 + 2 * MAX_GAP + 1, 9),
+            data(1, 1, 0, 5),
+            SKIP,
+        ];
+        let (_, plan) = plan(chunks);
+        let runs: Vec<_> = plan.runs.iter().map(|run| (run.pack, run.offset, run.length, run.pieces.len())).collect();
+        assert_eq!(runs, [(0, 0, 300 + MAX_GAP, 3), (0, 301 + 2 * MAX_GAP, 9, 1), (1, 0, 5, 1)]);
+        assert_eq!(plan.runs[0].pieces[0].places, [1 << 22, (1 << 22) + 2 * BLOCK]);
+    }
+
+    fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
+        let one = prop_oneof![
+            (1_u32..64, 0_u32..3, 0_u64..40_000_000, 1_u32..1_000_000)
+                .prop_map(|(blocks, pack, offset, length)| data(blocks, pack, offset, length)),
+            (1_u32..300).prop_map(|blocks| Chunk { blocks, content: Content::Zero }),
+            (1_u32..300).prop_map(|blocks| Chunk { blocks, content: Content::Skip }),
+        ];
+        prop::collection::vec(one, 1..60)
+    }
+
+    proptest! {
+        /// Every byte of data is written exactly once, from the frame that the map names; every request holds its frames.
+        #[test]
+        fn every_chunk_is_planned_once(chunks in chunks()) {
+            let mut expected: Vec<(u64, u64, Frame)> = Vec::new();
+            let mut at = 0;
+            for chunk in &chunks {
+                if let Content::Data { frame, .. } = chunk.content {
+                    expected.push((at, chunk.length(), frame));
+                }
+                at += chunk.length();
+            }
+            let (_, plan) = plan(chunks);
+            let mut got = Vec::new();
+            for run in &plan.runs {
+                prop_assert!(run.length <= MAX_RUN.max(u64::from(run.pieces[0].frame.length)));
+                for piece in &run.pieces {
+                    prop_assert!(piece.frame.offset >= run.offset);
+                    prop_assert!(piece.frame.offset + u64::from(piece.frame.length) <= run.offset + run.length);
+                }
+            }
+            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.held) {
+                got.extend(piece.places.iter().map(|place| (*place, piece.length, piece.frame)));
+            }
+            got.sort_by_key(|(place, ..)| *place);
+            prop_assert_eq!(got, expected);
+            prop_assert!(plan.written + plan.skipped == at);
+        }
+    }
+}

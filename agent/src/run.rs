@@ -1,0 +1,187 @@
+//! The unattended flow, as on the medium: from power-on to DONE or a clear reason.
+//!
+//! In: [`Settings`]. Out: a [`Receipt`](livery_contract::wire::Receipt), or a fault that was shown and told to the station.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use livery_contract::{
+    Exit, Fault, Result,
+    inventory::Inventory,
+    job::Job,
+    record::Record,
+    wire::{Phase, Receipt},
+};
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::{
+    config::Settings,
+    console::Console,
+    enrol, flash,
+    hand::blocking,
+    inventory, job,
+    progress::Progress,
+    report,
+    station::Station,
+    stop::Stop,
+    target::{self, Needs, Target},
+    trust::Trusted,
+    write::Work,
+};
+
+/// How long udev may take to find all disks.
+const SETTLE: Duration = Duration::from_secs(30);
+/// How long the store may not answer before the first byte is written.
+const STORE: Duration = Duration::from_secs(60);
+
+/// One device, from inventory to receipt. What happened is on the console and at the station when it returns.
+///
+/// # Errors
+/// The fault that was shown.
+pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<Receipt> {
+    let progress = Progress::default();
+    let mut known = Known::default();
+    let watch = console.watch(&progress);
+    let result = steps(settings, console, stop, &progress, &mut known).await;
+    drop(watch);
+    match result {
+        Ok((receipt, record)) => {
+            progress.enter(Phase::Done, 0);
+            console.event("done", json!({ "receipt": receipt, "record": record }));
+            console.block(
+                &format!("DONE   order {}   device {}", receipt.order, record.system.serial),
+                &[
+                    format!("image    {}", record.image),
+                    format!("disk     {}", target::describe(&record.disk)),
+                    format!("boot     {}", record.boot_entry.as_deref().unwrap_or("by the disk's default loader")),
+                    format!("record   no. {} of the station, all {} bytes read back", receipt.sequence, record.size),
+                    String::new(),
+                    "The user may have it.".into(),
+                ],
+            );
+            show(console, settings.done_hold, stop).await;
+            settings.after.carry_out()?;
+            Ok(receipt)
+        }
+        Err(fault) => {
+            let phase = progress.phase();
+            progress.enter(Phase::Failed, 0);
+            console.event("failed", json!({ "phase": phase, "fault": fault.report() }));
+            let who = known.job.as_ref().map_or_else(|| "no order".to_owned(), |job| format!("order {}", job.order));
+            console.failed(&format!("FAILED   {who}   device {}   in step: {}", known.serial(), phase.as_str()), &fault);
+            if let Some(station) = &known.station {
+                report::failure(station, known.job.as_ref().map(|job| job.id), known.serial(), phase, &fault).await;
+            }
+            // An operator who pressed Ctrl-C has read it.
+            if !stop.asked() {
+                show(console, settings.fail_hold.unwrap_or(Duration::MAX), stop).await;
+                settings.after_failure.carry_out()?;
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// What is known so far, for telling of a failure.
+#[derive(Debug, Default)]
+struct Known {
+    station: Option<Station>,
+    inventory: Option<Inventory>,
+    job: Option<Job>,
+}
+
+impl Known {
+    fn serial(&self) -> &str {
+        self.inventory.as_ref().map_or("", |inventory| inventory.system.serial.as_str())
+    }
+}
+
+async fn steps(
+    settings: &Settings,
+    console: &Console,
+    stop: &Stop,
+    progress: &Progress,
+    known: &mut Known,
+) -> Result<(Receipt, Record)> {
+    progress.enter(Phase::Inventory, 0);
+    let station = Station::new(&settings.station, &settings.access, new_key()?)?;
+    known.station = Some(station.clone());
+    let inventory = blocking(|| {
+        inventory::settle(SETTLE);
+        inventory::read()
+    })
+    .await?;
+    known.inventory = Some(inventory.clone());
+    let system = inventory.system.clone();
+    console.say(format!("device {:?} ({} {}), station {}", system.serial, system.manufacturer, system.product, settings.station));
+
+    let envelope = enrol::enrol(&station, &inventory, settings.give_up_after, console, progress, stop).await?;
+    let job = job::open(&envelope, &settings.job_key, &system.serial, &station.key())?;
+    known.job = Some(job.clone());
+    console.say(format!("order {}, image {}", job.order, job.image));
+    console.event("job", json!({ "job": job }));
+    let reporter = report::progress(&station, job.id, progress);
+
+    progress.enter(Phase::Trust, 0);
+    let store = station.store()?;
+    // One lost answer while the signatures are checked must not fail a device; a store that is away for a minute does.
+    let mut patience = enrol::Patience::new(Some(settings.give_up_after.map_or(STORE, |limit| limit.min(STORE))));
+    let trusted = loop {
+        let attempt = async {
+            let opened = Trusted::open(&store, &settings.trust, settings.access.clone(), &job.image, Some(&job.manifest)).await;
+            match opened {
+                Err(fault) if fault.exit() == Exit::Source => {
+                    tokio::time::sleep(patience.pause(fault, "the store", console)?).await;
+                    Ok(None)
+                }
+                other => other.map(Some),
+            }
+        };
+        let opened = tokio::select! {
+            opened = attempt => opened?,
+            () = stop.wait() => return Err(stop.fault()),
+        };
+        if let Some(trusted) = opened {
+            break trusted;
+        }
+    };
+
+    progress.enter(Phase::Target, 0);
+    let needs = Needs::from(trusted.manifest());
+    // Read again: a disk may have come or gone while the device waited for its order.
+    let hints = job.disk.clone();
+    let target = blocking(move || {
+        inventory::settle(SETTLE);
+        Target::claim(target::choose(&inventory::read()?.disks, &hints, needs)?)
+    })
+    .await?;
+    console.say(format!("disk {}", target::describe(target.disk())));
+
+    let work = Work { handle: Handle::current(), progress: progress.clone(), stop: stop.clone() };
+    let (boot_entry, own_job) = (settings.boot_entry, job.clone());
+    let record = blocking(move || flash::flash(&trusted, target, system, Some(&own_job), boot_entry, &work)).await?;
+
+    let receipt = report::record(&station, &job, &settings.job_key, &record, settings.give_up_after, console, progress).await?;
+    drop(reporter);
+    Ok((receipt, record))
+}
+
+/// A key for this boot only: it never leaves the memory.
+fn new_key() -> Result<SigningKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error))?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// Leaves the screen as it is for a while; Ctrl-C ends it.
+async fn show(console: &Console, hold: Duration, stop: &Stop) {
+    if hold.is_zero() {
+        return;
+    }
+    console.event("holding", json!({ "seconds": (hold != Duration::MAX).then_some(hold.as_secs()) }));
+    tokio::select! {
+        () = tokio::time::sleep(hold) => {}
+        () = stop.wait() => {}
+    }
+}
