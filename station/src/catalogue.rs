@@ -1,0 +1,109 @@
+//! The manifests of the store that the station serves, as the TUF signatures vouch for them.
+//!
+//! IT publishes while the line runs: so each lookup reads `metadata/timestamp.json`, which every publication renews, and
+//! opens the store again where it changed, or where [`TRUSTED_FOR`] has passed, since signatures expire.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use livery_contract::{Digest, Fault, Reference, Result, manifest::Manifest};
+use livery_store::{Access, Location, Store};
+use tokio::sync::Mutex;
+
+/// How long an opened store is believed before its signatures are checked anew.
+pub const TRUSTED_FOR: Duration = Duration::from_secs(60);
+/// The most bytes that the store's timestamp metadata may have.
+const MAX_TIMESTAMP: u64 = 1 << 20;
+/// The most bytes that the trusted root may have.
+const MAX_ROOT: u64 = 1 << 20;
+
+/// The store's manifests.
+#[derive(Debug)]
+pub struct Catalogue {
+    folder: PathBuf,
+    location: Location,
+    root: Vec<u8>,
+    shelf: Mutex<Shelf>,
+}
+
+/// The store as it was opened.
+#[derive(Debug)]
+struct Shelf {
+    store: Store,
+    /// The timestamp metadata read just before.
+    state: Vec<u8>,
+    opened: Instant,
+}
+
+impl Catalogue {
+    /// Opens the store in a folder, trusting the root in the file `trust`.
+    ///
+    /// # Errors
+    /// `Usage` for a URL (the station serves the store's files itself), else as [`Store::open`].
+    pub async fn open(store: &str, trust: &Path) -> Result<Self> {
+        let location: Location = store.parse()?;
+        let Location::Folder(folder) = location.clone() else {
+            return Err(Fault::usage("the station serves a store that lies in a folder")
+                .at(store)
+                .fix("copy the store to this machine"));
+        };
+        let fault = |error: std::io::Error| {
+            Fault::refused("the trusted root cannot be read")
+                .at(trust.display())
+                .fix("give the root.json that `livery keygen` made, as --trust")
+                .cause(error)
+        };
+        let meta = std::fs::metadata(trust).map_err(fault)?;
+        if meta.len() > MAX_ROOT {
+            return Err(
+                Fault::untrusted(format!("a root of {} bytes is over the limit of {MAX_ROOT}", meta.len())).at(trust.display())
+            );
+        }
+        let root = std::fs::read(trust).map_err(fault)?;
+        let shelf = Mutex::new(open(&location, &root, state(&folder)?).await?);
+        Ok(Self { folder, location, root, shelf })
+    }
+
+    /// The store's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A manifest and its digest.
+    ///
+    /// # Errors
+    /// As [`Store::manifest`]; and as [`Store::open`] where the store does not open any more.
+    pub async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
+        // One at a time: whoever waits for the lock profits from the look of whoever held it.
+        let mut shelf = self.shelf.lock().await;
+        let now = state(&self.folder)?;
+        if now != shelf.state || shelf.opened.elapsed() > TRUSTED_FOR {
+            *shelf = open(&self.location, &self.root, now).await?;
+        }
+        let store = shelf.store.clone();
+        drop(shelf);
+        store.manifest(reference).await
+    }
+}
+
+async fn open(location: &Location, root: &[u8], state: Vec<u8>) -> Result<Shelf> {
+    Ok(Shelf { store: Store::open(location, root, Access::default()).await?, state, opened: Instant::now() })
+}
+
+/// What the store says is its newest state; not verified, only compared.
+fn state(folder: &Path) -> Result<Vec<u8>> {
+    let path = folder.join("metadata/timestamp.json");
+    let fault = |error: std::io::Error| {
+        Fault::source("there is no store here")
+            .at(path.display())
+            .fix("give the folder that holds metadata/timestamp.json")
+            .cause(error)
+    };
+    let length = std::fs::metadata(&path).map_err(fault)?.len();
+    if length > MAX_TIMESTAMP {
+        return Err(Fault::untrusted(format!("{length} bytes are over the limit of {MAX_TIMESTAMP}")).at(path.display()));
+    }
+    std::fs::read(&path).map_err(fault)
+}

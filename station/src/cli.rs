@@ -1,0 +1,337 @@
+//! The command line: flags in, the library called, results and faults out.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, Parser, Subcommand};
+use livery_contract::{Exit, Fault, OrderId, Reference, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    Settings, Station, audit,
+    catalogue::Catalogue,
+    database::{Database, Open, log, orders as table},
+    keys, line, orders, records, server, tls,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  livery-station keygen --out keys --host station.factory.example --host 192.0.2.10
+  livery-station import roster.csv --image terminal@2026.11 --database sqlite:station.db --store store --trust root.json
+  livery-station serve --store store --trust root.json --keys keys --database sqlite:station.db --listen 0.0.0.0:8443
+  livery-station orders --database sqlite:station.db
+  livery-station record ORD-1001 --database sqlite:station.db --payload
+
+Exit codes: 0 done, 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 the store or database failed.";
+
+/// Orders, devices, jobs, image serving, records and the live page of a line.
+#[derive(Debug, Parser)]
+#[command(name = "livery-station", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Machine-readable output on standard output: one JSON object, or one event a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct DatabaseArg {
+    /// The station's database, as sqlite:FILE.
+    #[arg(long, value_name = "URL", env = "LIVERY_DATABASE")]
+    database: String,
+}
+
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The store's folder.
+    #[arg(long, value_name = "DIR")]
+    store: String,
+    /// The store's trusted root.json.
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the station's keys: for signing jobs, and for TLS under an authority of its own.
+    Keygen {
+        /// The folder for them; no file is overwritten.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// DNS name or IP address that devices and people reach the station by. Repeat for more.
+        #[arg(long = "host", value_name = "NAME", required = true, num_args = 1..)]
+        hosts: Vec<String>,
+    },
+    /// Make one order of each row of a roster. All or nothing; the same again changes nothing.
+    Import {
+        /// CSV, or TOML with [[employee]] tables.
+        roster: PathBuf,
+        /// The master whose personal images the orders are for.
+        #[arg(long, value_name = "NAME@VERSION")]
+        image: Reference,
+        #[command(flatten)]
+        database: DatabaseArg,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Give an order its device, where the roster did not know the serial.
+    Assign {
+        /// The order.
+        #[arg(long)]
+        order: OrderId,
+        /// The device's system serial, as the page shows it.
+        #[arg(long)]
+        serial: String,
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// Let a device that is done be written once more. Its record stays.
+    Reopen {
+        /// The order.
+        order: OrderId,
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// List all orders.
+    Orders {
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// Serve the line, over HTTPS only, until Ctrl-C.
+    Serve {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// The folder that `keygen` made.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        #[command(flatten)]
+        database: DatabaseArg,
+        /// Address and port to listen on.
+        #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8443")]
+        listen: SocketAddr,
+    },
+    /// List the records in the log.
+    Records {
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// Print the latest record of an order: the signed envelope, byte for byte as it came.
+    Record {
+        /// The order.
+        order: OrderId,
+        /// What it says, decoded, instead of the envelope.
+        #[arg(long)]
+        payload: bool,
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// Check the whole log: chain, signatures, triggers. Prints the chain's head: note it elsewhere.
+    Audit {
+        #[command(flatten)]
+        database: DatabaseArg,
+        /// The folder with job.pub; earlier public keys may follow on further lines of it.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+    },
+}
+
+impl Cli {
+    /// Does what was asked and says so.
+    pub async fn main(self) -> ExitCode {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("LIVERY_LOG").unwrap_or_else(|_| "info,sqlx=warn".into()))
+            .init();
+        let json = self.json;
+        match self.run().await {
+            Ok(()) => Exit::Done.into(),
+            Err(fault) => {
+                if json {
+                    // Where standard output is gone, the exit code still says it.
+                    let _ = say(&json!({ "error": fault.report() }).to_string());
+                }
+                eprintln!("{}", fault.render());
+                fault.exit().into()
+            }
+        }
+    }
+
+    async fn run(self) -> Result<()> {
+        let json = self.json;
+        match self.command {
+            Command::Keygen { out, hosts } => {
+                let made = keys::generate(&out, &hosts)?;
+                let text = format!(
+                    "made keys in {}\njob key  {}\nmedium   carries ca.pem and job.pub; all .key files stay on the station",
+                    out.display(),
+                    made.job_key
+                );
+                report(json, &json!(made), &text)
+            }
+            Command::Import { roster, image, database, store } => {
+                let catalogue = Catalogue::open(&store.store, &store.trust).await?;
+                // Before the database is made: a refused import leaves nothing behind.
+                let employees = orders::read(&catalogue, &roster, &image).await?;
+                let database = Database::open(&database.database, Open::OrCreate).await?;
+                let done = orders::store(&database, &employees, &image, &roster).await;
+                database.close().await;
+                let done = done?;
+                let text = format!("orders: {} added, {} updated, {} unchanged", done.added, done.updated, done.unchanged);
+                report(json, &json!(done), &text)
+            }
+            Command::Assign { order, serial, database } => {
+                let database = Database::open(&database.database, Open::Existing).await?;
+                orders::assign(&database, &order, &serial).await?;
+                report(
+                    json,
+                    &json!({ "order": order, "serial": serial.trim() }),
+                    &format!("{order} is for the device {}", serial.trim()),
+                )
+            }
+            Command::Reopen { order, database } => {
+                let database = Database::open(&database.database, Open::Existing).await?;
+                orders::reopen(&database, &order).await?;
+                report(
+                    json,
+                    &json!({ "order": order, "state": "open" }),
+                    &format!("{order} is open: its device may be written again"),
+                )
+            }
+            Command::Orders { database } => list_orders(json, &database.database).await,
+            Command::Serve { store, keys, database, listen } => serve(json, &store, &keys, &database.database, listen).await,
+            Command::Records { database } => list_records(json, &database.database).await,
+            Command::Record { order, payload, database } => show_record(&order, payload, json, &database.database).await,
+            Command::Audit { database, keys } => {
+                let public = keys::public_keys(&keys)?;
+                let database = Database::open(&database.database, Open::Existing).await?;
+                let done = audit::audit(&database, &public).await?;
+                let text = format!("the log holds: {} records, head {}", done.records, done.head);
+                report(json, &json!(done), &text)
+            }
+        }
+    }
+}
+
+/// One line on standard output.
+fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // A reader that has had enough (`| head`) is no fault.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Fault::source("standard output does not take the answer").cause(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(json: bool, value: &Value, text: &str) -> Result<()> {
+    if json { say(&value.to_string()) } else { say(text) }
+}
+
+/// Columns as wide as their longest cell.
+fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .chain([head[column].len()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(head.to_vec())];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.join("\n")
+}
+
+async fn list_orders(json: bool, url: &str) -> Result<()> {
+    let database = Database::open(url, Open::Existing).await?;
+    let all = table::all(&mut *database.connection().await?).await?;
+    if json {
+        return say(&json!({ "orders": all }).to_string());
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|order| {
+            vec![
+                order.id.clone(),
+                order.serial.clone().unwrap_or_else(|| "-".into()),
+                order.sign_in.clone(),
+                order.hostname.clone(),
+                order.image.clone(),
+                order.state.clone(),
+                order.record.map_or_else(|| "-".into(), |record| format!("#{record}")),
+            ]
+        })
+        .collect();
+    say(&columns(&["ORDER", "SERIAL", "USER", "HOST", "IMAGE", "STATE", "RECORD"], &rows))
+}
+
+async fn list_records(json: bool, url: &str) -> Result<()> {
+    let database = Database::open(url, Open::Existing).await?;
+    let mut connection = database.connection().await?;
+    let (mut last, mut rows, mut values) = (0, Vec::new(), Vec::new());
+    loop {
+        let page = log::after(&mut connection, last, 200).await?;
+        let Some(end) = page.last().map(|entry| entry.sequence) else { break };
+        for entry in page {
+            let view = records::view(&entry)?;
+            rows.push(vec![
+                format!("#{}", entry.sequence),
+                entry.order_id,
+                entry.serial,
+                view["record"]["image"].as_str().unwrap_or_default().to_owned(),
+                view["accepted"].as_str().unwrap_or_default().to_owned(),
+                entry.digest,
+            ]);
+            if json {
+                values.push(view);
+            }
+        }
+        last = end;
+    }
+    if json {
+        return say(&json!({ "records": values }).to_string());
+    }
+    say(&columns(&["RECORD", "ORDER", "SERIAL", "IMAGE", "ACCEPTED", "DIGEST"], &rows))
+}
+
+async fn show_record(order: &OrderId, payload: bool, json: bool, url: &str) -> Result<()> {
+    let database = Database::open(url, Open::Existing).await?;
+    let entries = log::of_order(&mut *database.connection().await?, order.as_str()).await?;
+    let Some(entry) = entries.first() else {
+        return Err(Fault::refused(format!("there is no record for order {order}"))
+            .fix("`livery-station records` lists those that are there"));
+    };
+    if payload {
+        let record = &records::view(entry)?["record"];
+        let text = if json { record.to_string() } else { format!("{record:#}") };
+        return say(&text);
+    }
+    let text = std::str::from_utf8(&entry.envelope)
+        .map_err(|error| Fault::source("the kept record is no text").fix("`livery-station audit` says more").cause(error))?;
+    say(text)
+}
+
+async fn serve(json: bool, store: &StoreArgs, keys: &std::path::Path, url: &str, listen: SocketAddr) -> Result<()> {
+    let key = keys::job_key(keys)?;
+    let tls = tls::load(keys).await?;
+    let catalogue = Catalogue::open(&store.store, &store.trust).await?;
+    let database = Database::open(url, Open::OrCreate).await?;
+    let station = Arc::new(Station { database, catalogue, key, line: line::Line::default(), settings: Settings::default() });
+    let running = server::start(station, tls, listen).await?;
+    let address = running.address;
+    report(json, &json!({ "event": "listening", "address": address }), &format!("listening on https://{address}"))?;
+    running.until_stopped().await
+}

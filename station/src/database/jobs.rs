@@ -1,0 +1,244 @@
+//! Table `jobs`: what was given to which device, and how far it is.
+
+use livery_contract::Result;
+
+use super::{Connection, failed};
+
+/// A row of `jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct JobRow {
+    /// The job's UUID.
+    pub id: String,
+    /// The order.
+    pub order_id: String,
+    /// The key of the device's boot.
+    pub device_key: String,
+    /// The device's serial.
+    pub serial: String,
+    /// The image.
+    pub image: String,
+    /// Digest of its manifest.
+    pub manifest: String,
+    /// Bytes of the image.
+    pub size: i64,
+    /// The sections that its record must have, JSON.
+    pub sections: String,
+    /// The signed job, JSON.
+    pub envelope: String,
+    /// `issued`, `working`, `failed`, `done` or `replaced`.
+    pub state: String,
+    /// Where in the flow the device is.
+    pub phase: String,
+    /// Bytes done in this phase.
+    pub done_bytes: i64,
+    /// Bytes of this phase.
+    pub all_bytes: i64,
+    /// Bytes a second.
+    pub rate: i64,
+    /// Why it failed, JSON.
+    pub fault: Option<String>,
+    /// Its record's place in the log.
+    pub record: Option<i64>,
+    /// Milliseconds since 1970.
+    pub issued_at: i64,
+    /// Milliseconds since 1970.
+    pub expires_at: i64,
+    /// Milliseconds since 1970.
+    pub last_seen: i64,
+}
+
+/// One job.
+///
+/// # Errors
+/// `Source`.
+pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<JobRow>> {
+    sqlx::query_as("SELECT * FROM jobs WHERE id = $1").bind(id).fetch_optional(connection).await.map_err(failed)
+}
+
+/// The job that an order is at work with.
+///
+/// # Errors
+/// `Source`.
+pub async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<JobRow>> {
+    sqlx::query_as("SELECT * FROM jobs WHERE order_id = $1 AND state IN ('issued', 'working')")
+        .bind(order)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)
+}
+
+/// The job of this order and this boot that has no record yet.
+///
+/// # Errors
+/// `Source`.
+pub async fn of_device(connection: &mut Connection, order: &str, key: &str) -> Result<Option<JobRow>> {
+    sqlx::query_as("SELECT * FROM jobs WHERE order_id = $1 AND device_key = $2 AND state <> 'done' ORDER BY issued_at DESC LIMIT 1")
+        .bind(order)
+        .bind(key)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)
+}
+
+/// Puts in a job, or issues it anew.
+///
+/// # Errors
+/// `Source`.
+pub async fn put(connection: &mut Connection, job: &JobRow) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO jobs (id, order_id, device_key, serial, image, manifest, size, sections, envelope, state, phase, \
+         done_bytes, all_bytes, rate, fault, record, issued_at, expires_at, last_seen) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         ON CONFLICT (id) DO UPDATE SET image = excluded.image, manifest = excluded.manifest, size = excluded.size, \
+         sections = excluded.sections, envelope = excluded.envelope, state = excluded.state, phase = excluded.phase, \
+         done_bytes = excluded.done_bytes, all_bytes = excluded.all_bytes, rate = excluded.rate, fault = excluded.fault, \
+         issued_at = excluded.issued_at, expires_at = excluded.expires_at, last_seen = excluded.last_seen",
+    )
+    .bind(&job.id)
+    .bind(&job.order_id)
+    .bind(&job.device_key)
+    .bind(&job.serial)
+    .bind(&job.image)
+    .bind(&job.manifest)
+    .bind(job.size)
+    .bind(&job.sections)
+    .bind(&job.envelope)
+    .bind(&job.state)
+    .bind(&job.phase)
+    .bind(job.done_bytes)
+    .bind(job.all_bytes)
+    .bind(job.rate)
+    .bind(&job.fault)
+    .bind(job.record)
+    .bind(job.issued_at)
+    .bind(job.expires_at)
+    .bind(job.last_seen)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// The order's other jobs without a record are void: its device began again, or another took its place.
+///
+/// # Errors
+/// `Source`.
+pub async fn replace_others(connection: &mut Connection, order: &str, id: &str) -> Result<()> {
+    sqlx::query("UPDATE jobs SET state = 'replaced' WHERE order_id = $1 AND id <> $2 AND state IN ('issued', 'working', 'failed')")
+        .bind(order)
+        .bind(id)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// How far a device is. Does nothing to a job that is done or replaced; answers whether it did something.
+///
+/// # Errors
+/// `Source`.
+pub async fn progress(connection: &mut Connection, id: &str, phase: &str, bytes: (i64, i64), rate: i64, now: i64) -> Result<bool> {
+    let result = sqlx::query(
+        "UPDATE jobs SET state = 'working', phase = $1, done_bytes = $2, all_bytes = $3, rate = $4, last_seen = $5, fault = NULL \
+         WHERE id = $6 AND state IN ('issued', 'working')",
+    )
+    .bind(phase)
+    .bind(bytes.0)
+    .bind(bytes.1)
+    .bind(rate)
+    .bind(now)
+    .bind(id)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(result.rows_affected() > 0)
+}
+
+/// A device gave up. Does nothing to a job that is done or replaced.
+///
+/// # Errors
+/// `Source`.
+pub async fn fail(connection: &mut Connection, id: &str, phase: &str, fault: &str, now: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE jobs SET state = 'failed', phase = $1, fault = $2, rate = 0, last_seen = $3 \
+         WHERE id = $4 AND state IN ('issued', 'working', 'failed')",
+    )
+    .bind(phase)
+    .bind(fault)
+    .bind(now)
+    .bind(id)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// The record of this job is in the log.
+///
+/// # Errors
+/// `Source`.
+pub async fn finish(connection: &mut Connection, id: &str, record: i64, now: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE jobs SET state = 'done', phase = 'done', fault = NULL, rate = 0, record = $1, last_seen = $2 WHERE id = $3",
+    )
+    .bind(record)
+    .bind(now)
+    .bind(id)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// A job with what the page shows of its order and device.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Shown {
+    /// The job.
+    #[sqlx(flatten)]
+    pub job: JobRow,
+    /// The order's sign-in name.
+    pub sign_in: String,
+    /// The order's person.
+    pub person: String,
+    /// The order's host name.
+    pub hostname: String,
+    /// The device's manufacturer.
+    pub manufacturer: String,
+    /// The device's product.
+    pub product: String,
+    /// Its MAC addresses, a JSON list.
+    pub macs: String,
+}
+
+/// The latest job of each order: at work or failed ones heard of since `since`, done ones since `done_since`.
+///
+/// # Errors
+/// `Source`.
+pub async fn shown(connection: &mut Connection, since: i64, done_since: i64, most: i64) -> Result<Vec<Shown>> {
+    sqlx::query_as(
+        "SELECT j.*, o.sign_in, o.person, o.hostname, d.manufacturer, d.product, d.macs FROM jobs j \
+         JOIN orders o ON o.id = j.order_id JOIN devices d ON d.device_key = j.device_key \
+         WHERE ((j.state IN ('issued', 'working', 'failed') AND j.last_seen >= $1) OR (j.state = 'done' AND j.last_seen >= $2)) \
+         AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.order_id = j.order_id AND k.state <> 'replaced' \
+             AND (k.issued_at > j.issued_at OR (k.issued_at = j.issued_at AND k.id > j.id))) \
+         ORDER BY CASE j.state WHEN 'failed' THEN 0 WHEN 'done' THEN 2 ELSE 1 END, j.last_seen DESC LIMIT $3",
+    )
+    .bind(since)
+    .bind(done_since)
+    .bind(most)
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// How many jobs were done since.
+///
+/// # Errors
+/// `Source`.
+pub async fn done_count(connection: &mut Connection, since: i64) -> Result<i64> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = 'done' AND last_seen >= $1")
+        .bind(since)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
+}

@@ -1,0 +1,127 @@
+//! Table `log`: the append-only log of records. Triggers refuse every change; the chain shows one made around them.
+
+use livery_contract::Result;
+
+use super::{Connection, failed};
+
+/// A row of `log`.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Entry {
+    /// Place in the log, from 1.
+    pub sequence: i64,
+    /// What it is; so far `record`.
+    pub kind: String,
+    /// The job that it answers.
+    pub job: String,
+    /// The order.
+    pub order_id: String,
+    /// The device's serial.
+    pub serial: String,
+    /// The very bytes received.
+    pub envelope: Vec<u8>,
+    /// Their SHA-256.
+    pub digest: String,
+    /// The chain up to the row before.
+    pub previous: String,
+    /// The signed job, JSON.
+    pub job_envelope: String,
+    /// The signed receipt, JSON.
+    pub receipt: String,
+    /// Milliseconds since 1970.
+    pub accepted_at: i64,
+}
+
+/// Triggers without which the table is an ordinary one.
+pub const TRIGGERS: [&str; 4] = ["log_next_only", "log_no_delete", "log_no_replace", "log_no_update"];
+
+/// Adds a row.
+///
+/// # Errors
+/// `Source`, also where the sequence is not the next one.
+pub async fn append(connection: &mut Connection, entry: &Entry) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO log (sequence, kind, job, order_id, serial, envelope, digest, previous, job_envelope, receipt, accepted_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(entry.sequence)
+    .bind(&entry.kind)
+    .bind(&entry.job)
+    .bind(&entry.order_id)
+    .bind(&entry.serial)
+    .bind(&entry.envelope)
+    .bind(&entry.digest)
+    .bind(&entry.previous)
+    .bind(&entry.job_envelope)
+    .bind(&entry.receipt)
+    .bind(entry.accepted_at)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// The last row.
+///
+/// # Errors
+/// `Source`.
+pub async fn last(connection: &mut Connection) -> Result<Option<Entry>> {
+    sqlx::query_as("SELECT * FROM log ORDER BY sequence DESC LIMIT 1").fetch_optional(connection).await.map_err(failed)
+}
+
+/// The row whose bytes have this digest.
+///
+/// # Errors
+/// `Source`.
+pub async fn of_digest(connection: &mut Connection, digest: &str) -> Result<Option<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE digest = $1").bind(digest).fetch_optional(connection).await.map_err(failed)
+}
+
+/// Rows after `sequence`, in order, at most `most`.
+///
+/// # Errors
+/// `Source`.
+pub async fn after(connection: &mut Connection, sequence: i64, most: i64) -> Result<Vec<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE sequence > $1 ORDER BY sequence LIMIT $2")
+        .bind(sequence)
+        .bind(most)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)
+}
+
+/// All rows of an order, the latest first.
+///
+/// # Errors
+/// `Source`.
+pub async fn of_order(connection: &mut Connection, order: &str) -> Result<Vec<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE order_id = $1 ORDER BY sequence DESC LIMIT 100")
+        .bind(order)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)
+}
+
+/// Jobs that count as done with a record that the log does not have for them: rows were cut off.
+///
+/// # Errors
+/// `Source`.
+pub async fn missing(connection: &mut Connection) -> Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT j.order_id, j.record FROM jobs j WHERE j.record IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM log l WHERE l.sequence = j.record AND l.job = j.id) ORDER BY j.record",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// Which of [`TRIGGERS`] are there. (SQLite's catalogue: the one query here that another back end needs anew.)
+///
+/// # Errors
+/// `Source`.
+pub async fn triggers(connection: &mut Connection) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'log'")
+        .fetch_all(connection)
+        .await
+        .map_err(failed)
+}

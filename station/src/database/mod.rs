@@ -1,0 +1,176 @@
+//! The station's memory: all SQL is in this module and its children, one file a table.
+//!
+//! SQLite in WAL mode. The SQL keeps to what PostgreSQL also understands (`$1` parameters, `ON CONFLICT`, BIGINT times),
+//! so that a second back end needs another migration folder and pool, not other queries; what is SQLite's own is in this
+//! file and in the migrations.
+//!
+//! Fails with `Source` where the database cannot be opened, is busy for long, or does not have what it should.
+
+pub mod devices;
+pub mod jobs;
+pub mod log;
+pub mod orders;
+
+use std::{path::PathBuf, str::FromStr as _, time::Duration};
+
+use livery_contract::{Fault, Result};
+use sqlx::{
+    Sqlite, SqlitePool,
+    pool::PoolConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+/// One connection; the tables' functions take it, so that they work alone and within a transaction.
+pub type Connection = sqlx::SqliteConnection;
+/// Some changes that happen together or not at all.
+pub type Transaction = sqlx::Transaction<'static, Sqlite>;
+
+/// Whether a database that is not there yet may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// It must be there: a mistyped path shall not answer "no orders".
+    Existing,
+    /// It is made where it is missing.
+    OrCreate,
+}
+
+/// The open database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: SqlitePool,
+}
+
+impl Database {
+    /// Opens `sqlite:FILE` and brings its tables up to date.
+    ///
+    /// # Errors
+    /// `Usage` for another kind of URL, `Refused` where it must be there and is not, `Source` for anything underneath.
+    pub async fn open(url: &str, open: Open) -> Result<Self> {
+        let path = path_of(url)?;
+        if open == Open::Existing && !path.is_file() {
+            return Err(Fault::refused("there is no station database here")
+                .at(path.display())
+                .fix("give the file that `livery-station import` made, as --database sqlite:FILE"));
+        }
+        let options = SqliteConnectOptions::from_str("sqlite:")
+            .map_err(failed)?
+            .filename(&path)
+            .create_if_missing(open == Open::OrCreate)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With NORMAL a power cut may undo the last commit in WAL mode: a receipt must outlive it (sqlite.org/pragma.html).
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        let pool = SqlitePoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(15))
+            .connect_with(options)
+            .await
+            .map_err(|error| opening(&path, error))?;
+        sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| {
+            Fault::source("the database's tables do not fit this release")
+                .at(path.display())
+                .fix("use the release that wrote the database, or a newer one")
+                .cause(error)
+        })?;
+        Ok(Self { pool })
+    }
+
+    /// A connection to read with, or to make one change.
+    ///
+    /// # Errors
+    /// `Source` where none comes free in 15 s.
+    pub async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+        self.pool.acquire().await.map_err(failed)
+    }
+
+    /// Begins changes that happen together. Takes SQLite's write lock at once: a lock taken half-way can fail with
+    /// `SQLITE_BUSY` that no waiting resolves (sqlite.org/lang_transaction.html).
+    ///
+    /// # Errors
+    /// `Source` where the lock does not come free in 10 s.
+    pub async fn write(&self) -> Result<Transaction> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+    }
+
+    /// Waits until all connections are closed, so that the WAL is folded into the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Makes the changes of a transaction last.
+///
+/// # Errors
+/// `Source`, and nothing was changed.
+pub async fn commit(transaction: Transaction) -> Result<()> {
+    transaction.commit().await.map_err(failed)
+}
+
+/// The file of a `sqlite:` URL.
+fn path_of(url: &str) -> Result<PathBuf> {
+    let path =
+        url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).map(|path| path.split('?').next().unwrap_or(path));
+    match path {
+        Some(path) if !path.is_empty() && path != ":memory:" => Ok(PathBuf::from(path)),
+        _ => {
+            // The URL may hold a password: name only its scheme.
+            let scheme = url.split(':').next().unwrap_or_default();
+            Err(Fault::usage(format!("{scheme:?} is no database that this release knows")).fix("use --database sqlite:FILE"))
+        }
+    }
+}
+
+fn opening(path: &std::path::Path, error: sqlx::Error) -> Fault {
+    Fault::source("the database does not open")
+        .at(path.display())
+        .fix("check that the folder is there and that this user may write in it")
+        .cause(error)
+}
+
+/// Any failure of a query, for a person.
+pub(crate) fn failed(error: sqlx::Error) -> Fault {
+    Fault::source("the database failed").fix("look at its disk: full, read-only or damaged?").cause(error)
+}
+
+/// A value in the database that our own code cannot have written.
+pub(crate) fn damaged(what: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::source(format!("the database holds a bad {what}: {error}"))
+        .fix("it was changed by something else: `livery-station audit` says whether the records still stand")
+}
+
+/// Bytes as the database keeps them; more than 8 EiB cannot be meant.
+pub(crate) fn stored(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Bytes as they were meant.
+pub(crate) fn meant(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn urls() {
+        assert_eq!(path_of("sqlite:a/b.db").unwrap(), PathBuf::from("a/b.db"));
+        assert_eq!(path_of("sqlite:///a/b.db?mode=rwc").unwrap(), PathBuf::from("/a/b.db"));
+        for bad in ["", "sqlite:", "sqlite::memory:", "a.db"] {
+            assert!(path_of(bad).is_err(), "{bad}");
+        }
+        let fault = path_of("postgres://u:secret@h/d").unwrap_err();
+        assert!(!fault.render().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_mistyped_path_is_not_an_empty_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("no.db").display());
+        assert_eq!(Database::open(&url, Open::Existing).await.unwrap_err().exit().code(), 3);
+        Database::open(&url, Open::OrCreate).await.unwrap();
+        Database::open(&url, Open::Existing).await.unwrap();
+    }
+}

@@ -1,0 +1,152 @@
+//! Table `orders`: one employee, one image, one device.
+
+use livery_contract::Result;
+use serde::Serialize;
+
+use super::{Connection, failed};
+
+/// A row of `orders`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Order {
+    /// The order's number.
+    #[serde(rename = "order")]
+    pub id: String,
+    /// The personal image, `NAME@VERSION/ORDER`.
+    pub image: String,
+    /// The device's system serial, where known.
+    pub serial: Option<String>,
+    /// Sign-in name.
+    #[serde(rename = "user")]
+    pub sign_in: String,
+    /// The person's name.
+    #[serde(rename = "name")]
+    pub person: String,
+    /// Host name.
+    pub hostname: String,
+    /// Locale.
+    pub locale: String,
+    /// Keyboard.
+    pub keyboard: String,
+    /// Time zone.
+    pub timezone: Option<String>,
+    /// `open` or `done`.
+    pub state: String,
+    /// The latest record's place in the log.
+    pub record: Option<i64>,
+    /// Milliseconds since 1970.
+    #[serde(skip)]
+    pub imported_at: i64,
+}
+
+impl Order {
+    /// Whether a record is there and nobody reopened the order since.
+    pub fn is_done(&self) -> bool {
+        self.state == "done"
+    }
+}
+
+/// All orders, by number.
+///
+/// # Errors
+/// `Source`.
+pub async fn all(connection: &mut Connection) -> Result<Vec<Order>> {
+    sqlx::query_as("SELECT * FROM orders ORDER BY id").fetch_all(connection).await.map_err(failed)
+}
+
+/// One order.
+///
+/// # Errors
+/// `Source`.
+pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Order>> {
+    sqlx::query_as("SELECT * FROM orders WHERE id = $1").bind(id).fetch_optional(connection).await.map_err(failed)
+}
+
+/// The order of a device: the open one, else the one done last.
+///
+/// # Errors
+/// `Source`.
+pub async fn of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Order>> {
+    sqlx::query_as("SELECT * FROM orders WHERE serial = $1 ORDER BY CASE state WHEN 'open' THEN 0 ELSE 1 END, record DESC LIMIT 1")
+        .bind(serial)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)
+}
+
+/// How many are open.
+///
+/// # Errors
+/// `Source`.
+pub async fn open_count(connection: &mut Connection) -> Result<i64> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE state = 'open'").fetch_one(connection).await.map_err(failed)
+}
+
+/// The numbers of orders for which a job was ever issued.
+///
+/// # Errors
+/// `Source`.
+pub async fn begun(connection: &mut Connection) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT order_id FROM jobs").fetch_all(connection).await.map_err(failed)
+}
+
+/// Puts in an order, or overwrites all that a roster says of it.
+///
+/// # Errors
+/// `Source`.
+pub async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO orders (id, image, serial, sign_in, person, hostname, locale, keyboard, timezone, state, record, imported_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (id) DO UPDATE SET image = excluded.image, serial = excluded.serial, sign_in = excluded.sign_in, \
+         person = excluded.person, hostname = excluded.hostname, locale = excluded.locale, keyboard = excluded.keyboard, \
+         timezone = excluded.timezone, imported_at = excluded.imported_at",
+    )
+    .bind(&order.id)
+    .bind(&order.image)
+    .bind(&order.serial)
+    .bind(&order.sign_in)
+    .bind(&order.person)
+    .bind(&order.hostname)
+    .bind(&order.locale)
+    .bind(&order.keyboard)
+    .bind(&order.timezone)
+    .bind(&order.state)
+    .bind(order.record)
+    .bind(order.imported_at)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Binds an order to a serial, or frees it.
+///
+/// # Errors
+/// `Source`.
+pub async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -> Result<()> {
+    sqlx::query("UPDATE orders SET serial = $1 WHERE id = $2").bind(serial).bind(id).execute(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// A record was accepted.
+///
+/// # Errors
+/// `Source`.
+pub async fn finish(connection: &mut Connection, id: &str, record: i64) -> Result<()> {
+    sqlx::query("UPDATE orders SET state = 'done', record = $1 WHERE id = $2")
+        .bind(record)
+        .bind(id)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// An operator wants the device written once more. The earlier record stays where it is.
+///
+/// # Errors
+/// `Source`.
+pub async fn reopen(connection: &mut Connection, id: &str) -> Result<()> {
+    sqlx::query("UPDATE orders SET state = 'open' WHERE id = $1").bind(id).execute(connection).await.map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! `GET /store/…`: the store's files, with ranges (RFC 9110, section 14), for any HTTP client or cache.
+//!
+//! Only what belongs to a store is served (`metadata/`, `targets/`, `blobs/sha256/`), whatever else lies in the folder.
+//! Blobs are named by their content, so they never change: any cache may keep them for good. Metadata is looked up anew.
+//! Nothing here is secret or trusted: devices check signatures and digests themselves.
+
+use axum::{
+    body::Body,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use livery_contract::Fault;
+use tower_http::services::ServeDir;
+
+use crate::{Shared, answer::Refusal};
+
+/// Bytes read from the disk at once.
+const PIECE: usize = 256 * 1024;
+/// A year, the longest that RFC 9111 caches are asked for; `immutable` is RFC 8246.
+const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// May be kept, but is asked for anew each time.
+const ASK: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// What a path below the store's top is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind<'a> {
+    /// A blob, by its digest.
+    Blob(&'a str),
+    /// TUF metadata or a manifest.
+    Signed,
+}
+
+/// What may be served, by its decoded path.
+fn kind(path: &str) -> Option<Kind<'_>> {
+    let parts: Vec<&str> = path.split('/').collect();
+    // No empty parts, dot files, `..`, backslashes, control characters; TUF names need `@`, `+`, and `%` where they are encoded.
+    let plain = |part: &&str| {
+        part.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && part.len() <= 255
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'+' | b'%'))
+    };
+    if parts.len() > 6 || !parts.iter().all(plain) {
+        return None;
+    }
+    match parts.as_slice() {
+        ["blobs", "sha256", two, digest] => {
+            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            (digest.len() == 64 && digest.bytes().all(hex) && digest.get(..2) == Some(*two)).then_some(Kind::Blob(digest))
+        }
+        ["metadata" | "targets", .., name] if parts.len() >= 2 && name.ends_with(".json") => Some(Kind::Signed),
+        _ => None,
+    }
+}
+
+/// The route.
+///
+/// # Errors
+/// 404 for all that is no file of a store, 405 for other methods than GET and HEAD.
+pub async fn get(State(station): State<Shared>, Path(path): Path<String>, mut request: Request) -> Result<Response, Refusal> {
+    let absent = || Refusal::not_found(format!("the store has no file {path:?}"));
+    let kind = kind(&path).ok_or_else(absent)?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, Fault::refused("the store is for reading")));
+    }
+    let etag = match kind {
+        Kind::Blob(digest) => HeaderValue::from_str(&format!("\"{digest}\"")).ok(),
+        Kind::Signed => None,
+    };
+    if let Some(etag) = &etag {
+        // Answered here by the digest; below, the file service knows a file's time only, which copying a store changes.
+        if names(request.headers(), header::IF_NONE_MATCH, etag) && station.catalogue.folder().join(&path).is_file() {
+            return Ok(
+                (StatusCode::NOT_MODIFIED, [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, FOR_GOOD)]).into_response()
+            );
+        }
+        if request.headers().contains_key(header::IF_RANGE) && !names(request.headers(), header::IF_RANGE, etag) {
+            request.headers_mut().remove(header::RANGE);
+        }
+        for name in [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
+            request.headers_mut().remove(name);
+        }
+    } else if request.headers().contains_key(header::IF_RANGE) {
+        // Without a validator that we vouch for, a range of a file that may have changed is not given (RFC 9110, 13.1.5).
+        request.headers_mut().remove(header::RANGE);
+    }
+    *request.uri_mut() = format!("/{}", path.replace('%', "%25"))
+        .parse()
+        .map_err(|error| Refusal(StatusCode::BAD_REQUEST, Fault::refused("not a path").cause(error)))?;
+    let mut files = ServeDir::new(station.catalogue.folder()).append_index_html_on_directories(false).with_buf_chunk_size(PIECE);
+    let served = files.try_call(request).await;
+    let mut response = match served {
+        Ok(response) => response.map(Body::new),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent()),
+        Err(error) => {
+            let fault = Fault::source("a file of the store cannot be read")
+                .at(station.catalogue.folder().join(&path).display())
+                .cause(error);
+            return Err(fault.into());
+        }
+    };
+    if response.status() == StatusCode::NOT_FOUND {
+        return Err(absent());
+    }
+    let headers = response.headers_mut();
+    if let Some(etag) = etag {
+        headers.insert(header::ETAG, etag);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(header::CACHE_CONTROL, FOR_GOOD);
+    } else {
+        headers.insert(header::CACHE_CONTROL, ASK);
+    }
+    Ok(response)
+}
+
+/// Whether a header names this entity tag (or, for `If-None-Match`, any).
+fn names(headers: &HeaderMap, name: header::HeaderName, etag: &HeaderValue) -> bool {
+    let (Ok(etag), any) = (etag.to_str(), name == header::IF_NONE_MATCH) else { return false };
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|value| value == etag || (any && (value == "*" || value.strip_prefix("W/") == Some(etag))))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_files_of_a_store() {
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(kind(&format!("blobs/sha256/ba/{digest}")), Some(Kind::Blob(digest)));
+        for good in ["metadata/timestamp.json", "metadata/1.root.json", "targets/aa.t@1.json", "targets/aa.personal/t@1+ORD-1.json"]
+        {
+            assert_eq!(kind(good), Some(Kind::Signed), "{good}");
+        }
+        for bad in [
+            "",
+            "metadata",
+            "metadata/",
+            "metadata/../keys/job.key",
+            "metadata/..",
+            "metadata//etc/passwd.json",
+            "/etc/passwd",
+            "targets/.hidden.json",
+            "targets/root.pem",
+            "keys/job.key",
+            "blobs/sha256/ba",
+            "blobs/sha256/bb/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "blobs/sha256/BA/BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD",
+            "metadata\\..\\x.json",
+            "metadata/a\0.json",
+        ] {
+            assert_eq!(kind(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `livery-station keygen`: the station's own keys, and reading them back.
+//!
+//! Out come `job.key` (Ed25519, PKCS #8 PEM), `job.pub` (64 hexadecimal digits a line; what the agent's medium carries),
+//! and from [`tls`](crate::tls) `ca.pem`, `ca.key`, `tls.pem`, `tls.key`. Private files are 0600.
+//! Fails with `Refused` where any of them is there already: overwriting a key cuts off every medium made with it.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
+};
+use livery_contract::{Fault, Result, envelope::PublicKey};
+
+use crate::tls;
+
+/// The most bytes that a key file may have.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// What `keygen` made.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Made {
+    /// The job-signing public key, as in `job.pub`.
+    pub job_key: PublicKey,
+    /// The files, private ones included.
+    pub files: Vec<PathBuf>,
+}
+
+/// Makes all keys in `out`, for a server that is reached as any of `hosts` (DNS names or IP addresses).
+///
+/// # Errors
+/// `Usage` for a bad host, `Refused` where a file is there already, `Source` where writing fails.
+pub fn generate(out: &Path, hosts: &[String]) -> Result<Made> {
+    let issued = tls::issue(hosts)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error.to_string()))?;
+    let key = SigningKey::from_bytes(&seed);
+    // PKCS #8 version 1, without the public half: version 2 is not read by every tool.
+    let pem = KeypairBytes { secret_key: seed, public_key: None }
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|error| Fault::internal("the job key does not encode").cause(error.to_string()))?;
+    let public = PublicKey::of(&key);
+
+    const PRIVATE: u32 = 0o600;
+    const PUBLIC: u32 = 0o644;
+    let files = [
+        ("job.key", PRIVATE, pem.as_bytes().to_vec()),
+        ("job.pub", PUBLIC, format!("{public}\n").into_bytes()),
+        ("ca.key", PRIVATE, issued.authority_key.into_bytes()),
+        ("ca.pem", PUBLIC, issued.authority.into_bytes()),
+        ("tls.key", PRIVATE, issued.key.into_bytes()),
+        ("tls.pem", PUBLIC, issued.certificate.into_bytes()),
+    ];
+    let there: Vec<&str> = files.iter().map(|(name, ..)| *name).filter(|name| out.join(name).symlink_metadata().is_ok()).collect();
+    if !there.is_empty() {
+        return Err(Fault::refused(format!("there are keys already: {}", there.join(", ")))
+            .at(out.display())
+            .fix("keep them, since media carry their public halves; or give another folder"));
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(out)
+        .map_err(|error| Fault::source("the folder for the keys cannot be made").at(out.display()).cause(error))?;
+    let mut made = Vec::new();
+    for (name, mode, bytes) in files {
+        let path = out.join(name);
+        write_new(&path, mode, &bytes)?;
+        made.push(path);
+    }
+    Ok(Made { job_key: public, files: made })
+}
+
+/// Writes a file that was not there, with its mode from the start: no moment in which others can read it.
+fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let fault = |error| Fault::source("a key cannot be written").at(path.display()).cause(error);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fault)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
+}
+
+/// Reads the job-signing key of a folder made by [`generate`].
+///
+/// # Errors
+/// `Refused` where it is not there, `Untrusted` where it is no such key or not the one that `job.pub` names.
+pub fn job_key(keys: &Path) -> Result<SigningKey> {
+    let path = keys.join("job.key");
+    let text = read_private(&path)?;
+    let key = SigningKey::from_pkcs8_pem(&text).map_err(|error| {
+        Fault::untrusted("this is no Ed25519 private key in PKCS #8 PEM").at(path.display()).cause(error.to_string())
+    })?;
+    let public = public_keys(keys)?;
+    if public.first() != Some(&PublicKey::of(&key)) {
+        return Err(Fault::untrusted("job.pub is not the public half of job.key")
+            .at(keys.display())
+            .fix("devices trust job.pub: put back the pair that their medium was made with"));
+    }
+    Ok(key)
+}
+
+/// The public keys of `job.pub`: the one in use, then earlier ones, whose records still stand.
+///
+/// # Errors
+/// `Refused` where it is not there, `Untrusted` where a line is no key.
+pub fn public_keys(keys: &Path) -> Result<Vec<PublicKey>> {
+    let path = keys.join("job.pub");
+    let text = read(&path)?;
+    let keys = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::parse)
+        .collect::<Result<Vec<PublicKey>>>()
+        .map_err(|fault| Fault::untrusted(fault.to_string()).at(path.display()))?;
+    if keys.is_empty() {
+        return Err(Fault::untrusted("there is no key in it").at(path.display()));
+    }
+    Ok(keys)
+}
+
+/// Reads a private file; says in the log where others can read it too.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_private(path: &Path) -> Result<String> {
+    let text = read(path)?;
+    let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode()).unwrap_or_default();
+    // Not refused: mounted secrets of container platforms are often 0440 or 0644, inside a folder of their own.
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "a private key can be read by others: chmod 600");
+    }
+    Ok(text)
+}
+
+/// Reads a small text file.
+///
+/// # Errors
+/// `Refused` where it is not there, cannot be read, or is no key file by its size.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    let fault = |what: &str| {
+        Fault::refused(what.to_owned()).at(path.display()).fix("make keys with `livery-station keygen --out DIR --host NAME`")
+    };
+    let meta = std::fs::metadata(path).map_err(|error| fault("a key file is missing").cause(error))?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return Err(fault("this is no key file"));
+    }
+    std::fs::read_to_string(path).map_err(|error| fault("a key file cannot be read").cause(error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keys_are_private_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("keys");
+        let made = generate(&out, &["station.factory.example".into(), "127.0.0.1".into()]).unwrap();
+        assert_eq!(PublicKey::of(&job_key(&out).unwrap()), made.job_key);
+        assert_eq!(public_keys(&out).unwrap(), [made.job_key]);
+        for name in ["job.key", "ca.key", "tls.key"] {
+            let mode = std::fs::metadata(out.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        let before = std::fs::read(out.join("job.key")).unwrap();
+        let fault = generate(&out, &["station.factory.example".into()]).unwrap_err();
+        assert_eq!(fault.exit().code(), 3);
+        assert_eq!(std::fs::read(out.join("job.key")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_pair_that_does_not_match_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            generate(&folder.path().join(name), &["s.example".into()]).unwrap();
+        }
+        std::fs::copy(folder.path().join("a/job.pub"), folder.path().join("b/job.pub")).unwrap();
+        assert_eq!(job_key(&folder.path().join("b")).unwrap_err().exit().code(), 4);
+        std::fs::write(folder.path().join("a/job.key"), "nonsense").unwrap();
+        assert_eq!(job_key(&folder.path().join("a")).unwrap_err().exit().code(), 4);
+        assert_eq!(job_key(&folder.path().join("c")).unwrap_err().exit().code(), 3);
+    }
+}

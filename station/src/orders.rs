@@ -1,0 +1,243 @@
+//! Orders: in from IT's roster, given a serial on the line, opened again by an operator.
+//!
+//! An import is all or nothing, and the same import twice changes nothing. What a device has begun with does not change
+//! under it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+};
+
+use jiff::Timestamp;
+use livery_contract::{
+    Fault, OrderId, Reference, Result,
+    inventory::usable_serial,
+    roster::{self, Employee},
+};
+use serde::Serialize;
+
+use crate::{
+    catalogue::Catalogue,
+    database::{self, Database, orders as table, orders::Order},
+};
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// New orders.
+    pub added: usize,
+    /// Orders that nothing had begun with, now with other contents.
+    pub updated: usize,
+    /// Orders that were there already, just so.
+    pub unchanged: usize,
+}
+
+/// [`read`] and [`store`], one after the other.
+///
+/// # Errors
+/// As theirs; nothing was stored.
+pub async fn import(database: &Database, catalogue: &Catalogue, path: &Path, master: &Reference) -> Result<Imported> {
+    let employees = read(catalogue, path, master).await?;
+    store(database, &employees, master, path).await
+}
+
+/// Reads a roster, and checks that the store has what it asks for: `master`'s personal image for every row.
+///
+/// # Errors
+/// `Usage` where `master` names a personal image; `Refused`, with all rows that are wrong, where the roster has errors, or
+/// an image is missing or made for another host name.
+pub async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Result<Vec<Employee>> {
+    if master.order.is_some() {
+        return Err(
+            Fault::usage(format!("{master} is one employee's image")).fix(format!("give the master: --image {}", master.master()))
+        );
+    }
+    let employees = parse(path)?;
+    check_images(catalogue, &employees, master).await?;
+    Ok(employees)
+}
+
+/// Makes one order of each row, all or none; `path` is the roster's, for faults.
+///
+/// # Errors
+/// `Refused`, with all rows that are wrong, and nothing stored, where a serial is taken or an order has begun.
+pub async fn store(database: &Database, employees: &[Employee], master: &Reference, path: &Path) -> Result<Imported> {
+    let mut transaction = database.write().await?;
+    let known: HashMap<String, Order> =
+        table::all(&mut transaction).await?.into_iter().map(|order| (order.id.clone(), order)).collect();
+    let begun: HashSet<String> = table::begun(&mut transaction).await?.into_iter().collect();
+    let mut imported = Imported::default();
+    let mut changed = Vec::new();
+    let mut problems = Vec::new();
+    for employee in employees {
+        let old = known.get(employee.order.as_str());
+        let new = order_of(employee, master, old);
+        match old {
+            None => imported.added += 1,
+            Some(old) if same(old, &new) => {
+                imported.unchanged += 1;
+                continue;
+            }
+            Some(old) if begun.contains(&old.id) => {
+                problems.push(format!("order {} has begun already, with other contents", old.id));
+                continue;
+            }
+            Some(_) => imported.updated += 1,
+        }
+        changed.push(new);
+    }
+    problems.extend(taken(&known, &changed));
+    if !problems.is_empty() {
+        return Err(refused("the roster does not fit the orders that are there", &problems)
+            .at(path.display())
+            .fix("`livery-station orders` shows them; correct the roster and run the same command again; nothing was stored"));
+    }
+    // First free all serials, so that two orders can change theirs for one another's.
+    for order in changed.iter().filter(|order| known.contains_key(&order.id)) {
+        table::bind(&mut transaction, &order.id, None).await?;
+    }
+    for order in &changed {
+        table::put(&mut transaction, order).await?;
+    }
+    database::commit(transaction).await?;
+    Ok(imported)
+}
+
+fn parse(path: &Path) -> Result<Vec<Employee>> {
+    let fault = |error: std::io::Error| Fault::refused("the roster cannot be read").at(path.display()).cause(error);
+    let meta = std::fs::metadata(path).map_err(fault)?;
+    if meta.len() > roster::MAX_BYTES as u64 {
+        return Err(Fault::refused(format!("a roster of {} bytes is over the limit of {}", meta.len(), roster::MAX_BYTES))
+            .at(path.display()));
+    }
+    let bytes = std::fs::read(path).map_err(fault)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Fault::refused("the roster is not UTF-8").at(path.display()).fix("save it as \"CSV UTF-8\"").cause(error)
+    })?;
+    roster::parse(&text, roster::Format::of_path(path)).map_err(|errors| roster::fault(&errors, &path.display().to_string()))
+}
+
+/// Every order's image must be in the store, and made from the same row.
+async fn check_images(catalogue: &Catalogue, employees: &[Employee], master: &Reference) -> Result<()> {
+    let mut problems = Vec::new();
+    for employee in employees {
+        let image = master.personal(employee.order.clone());
+        match catalogue.manifest(&image).await {
+            Ok((manifest, _)) => {
+                let made_for = manifest.personal.as_ref().map_or("nobody", |personal| personal.hostname.as_str());
+                if made_for != employee.hostname {
+                    problems.push(format!("{image} was made for host name {made_for}, the roster says {}", employee.hostname));
+                }
+            }
+            Err(fault) if fault.exit() == livery_contract::Exit::Refused => problems.push(format!("{image} is not in the store")),
+            Err(fault) => return Err(fault),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(refused("the store does not have what the roster asks for", &problems)
+        .at(catalogue.folder().display())
+        .fix(format!("run `livery personalise {master} --roster FILE --store DIR --keys DIR`, then the same command again")))
+}
+
+fn refused(what: &str, problems: &[String]) -> Fault {
+    let mut text = what.to_owned();
+    for problem in problems.iter().take(50) {
+        text.push_str(&format!("\n  {problem}"));
+    }
+    if problems.len() > 50 {
+        text.push_str(&format!("\n  and {} more", problems.len() - 50));
+    }
+    Fault::refused(text)
+}
+
+fn order_of(employee: &Employee, master: &Reference, old: Option<&Order>) -> Order {
+    Order {
+        id: employee.order.to_string(),
+        image: master.personal(employee.order.clone()).to_string(),
+        // A roster without a serial does not take away the one that the line has given.
+        serial: employee.serial.clone().or_else(|| old.and_then(|old| old.serial.clone())),
+        sign_in: employee.user.clone(),
+        person: employee.name.clone(),
+        hostname: employee.hostname.clone(),
+        locale: employee.locale.clone(),
+        keyboard: employee.keyboard.clone(),
+        timezone: employee.timezone.clone(),
+        state: old.map_or_else(|| "open".to_owned(), |old| old.state.clone()),
+        record: old.and_then(|old| old.record),
+        imported_at: Timestamp::now().as_millisecond(),
+    }
+}
+
+fn same(old: &Order, new: &Order) -> bool {
+    *old == Order { imported_at: old.imported_at, ..new.clone() }
+}
+
+/// Serials that two open orders would have.
+fn taken(known: &HashMap<String, Order>, changed: &[Order]) -> Vec<String> {
+    let mut after: BTreeMap<&str, &Order> = known.iter().map(|(id, order)| (id.as_str(), order)).collect();
+    after.extend(changed.iter().map(|order| (order.id.as_str(), order)));
+    let mut holder: HashMap<&str, &str> = HashMap::new();
+    let mut problems = Vec::new();
+    for order in after.values().filter(|order| !order.is_done()) {
+        let Some(serial) = order.serial.as_deref() else { continue };
+        if let Some(first) = holder.insert(serial, &order.id) {
+            problems.push(format!("serial {serial} would belong to two open orders, {first} and {}", order.id));
+        }
+    }
+    problems
+}
+
+/// Gives an order its device.
+///
+/// # Errors
+/// `Refused` for an unknown order, a serial that identifies nothing or is taken, or an order with another device.
+pub async fn assign(database: &Database, id: &OrderId, serial: &str) -> Result<()> {
+    let Some(serial) = usable_serial(serial) else {
+        return Err(
+            Fault::refused(format!("{serial:?} identifies no machine")).fix("type the serial as the station's page shows it")
+        );
+    };
+    let mut transaction = database.write().await?;
+    let order = find(&mut transaction, id).await?;
+    if order.serial.as_deref() == Some(serial) {
+        return Ok(());
+    }
+    if let Some(old) = &order.serial {
+        return Err(Fault::refused(format!("order {id} belongs to the device {old} already"))
+            .fix("to move it, correct the roster and import it again: that works until its first job"));
+    }
+    if let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done()) {
+        return Err(Fault::refused(format!("the device {serial} has the open order {} already", other.id))
+            .fix("one device has one order at a time"));
+    }
+    table::bind(&mut transaction, order.id.as_str(), Some(serial)).await?;
+    database::commit(transaction).await
+}
+
+/// Lets a device that is done be written once more. Its record stays.
+///
+/// # Errors
+/// `Refused` for an unknown order, or where the device has another open order meanwhile.
+pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
+    let mut transaction = database.write().await?;
+    let order = find(&mut transaction, id).await?;
+    if !order.is_done() {
+        return Ok(());
+    }
+    if let Some(serial) = &order.serial
+        && let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done())
+    {
+        return Err(Fault::refused(format!("the device {serial} has the open order {} now", other.id))
+            .fix("finish that one first; one device has one order at a time"));
+    }
+    table::reopen(&mut transaction, &order.id).await?;
+    database::commit(transaction).await
+}
+
+async fn find(connection: &mut database::Connection, id: &OrderId) -> Result<Order> {
+    table::get(connection, id.as_str())
+        .await?
+        .ok_or_else(|| Fault::refused(format!("there is no order {id}")).fix("`livery-station orders --database URL` shows all"))
+}

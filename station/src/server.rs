@@ -1,0 +1,130 @@
+//! The HTTPS server: routes, headers, start and stop.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use livery_contract::{Fault, Result, wire};
+use tower_http::limit::RequestBodyLimitLayer;
+
+use crate::{Shared, answer::Refusal, enrol, images, line, progress, records};
+
+/// How long those connected have to finish when the station stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a request's head may take to come.
+const HEAD_TIME: Duration = Duration::from_secs(15);
+
+/// All routes.
+pub fn routes(station: Shared) -> Router {
+    Router::new()
+        .route("/", get(line::page::get))
+        .route("/healthz", get(healthz))
+        .route("/api/v1/enrol", post(enrol::post))
+        .route("/api/v1/progress", post(progress::post))
+        .route("/api/v1/failures", post(progress::post_failure))
+        .route("/api/v1/records", post(records::post))
+        .route("/api/v1/records/{order}", get(records::get))
+        .route("/api/v1/line", get(line::get))
+        .route("/api/v1/events", get(line::events))
+        .route("/store/{*path}", get(images::get))
+        .fallback(async || Refusal::not_found("there is nothing at this address"))
+        .layer(RequestBodyLimitLayer::new(wire::MAX_BODY))
+        .layer(middleware::from_fn(headers))
+        .with_state(station)
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    tracing::debug!(%method, %path, status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Whether the station can do its work: the database answers.
+async fn healthz(axum::extract::State(station): axum::extract::State<Shared>) -> Result<&'static str, Refusal> {
+    crate::database::orders::open_count(&mut *station.database.connection().await?).await?;
+    Ok("ok\n")
+}
+
+/// A server that has begun.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens, with the port that it was given.
+    pub address: SocketAddr,
+    handle: Handle<SocketAddr>,
+    station: Shared,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    line: tokio::task::JoinHandle<()>,
+}
+
+/// Begins to serve on an address.
+///
+/// # Errors
+/// `Refused` where the address cannot be had.
+pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> Result<Running> {
+    let taken = |error: std::io::Error| {
+        Fault::refused("the station cannot listen there")
+            .at(address)
+            .fix("is a station running already? Ports under 1024 need CAP_NET_BIND_SERVICE")
+            .cause(error)
+    };
+    let listener = TcpListener::bind(address).map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    let handle = Handle::new();
+    let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(taken)?.handle(handle.clone());
+    server.http_builder().http1().header_read_timeout(HEAD_TIME);
+    let service = routes(station.clone()).into_make_service();
+    let line = tokio::spawn(line::run(station.clone()));
+    let server = tokio::spawn(server.serve(service));
+    Ok(Running { address, handle, station, server, line })
+}
+
+impl Running {
+    /// Serves until Ctrl-C or SIGTERM, then lets those connected finish.
+    ///
+    /// # Errors
+    /// `Internal` where the server ends by itself.
+    pub async fn until_stopped(mut self) -> Result<()> {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(|error| Fault::internal("signals cannot be awaited").cause(error))?;
+        tokio::select! {
+            ended = &mut self.server => return finished(ended),
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        self.stop().await
+    }
+
+    /// Stops, letting those connected finish for some seconds.
+    ///
+    /// # Errors
+    /// `Internal` where the server ended with an error.
+    pub async fn stop(self) -> Result<()> {
+        self.station.line.stop();
+        self.handle.graceful_shutdown(Some(GRACE));
+        let ended = self.server.await;
+        // The line was told to stop; it ends after its snapshot at hand.
+        let _ = self.line.await;
+        self.station.database.close().await;
+        finished(ended)
+    }
+}
+
+fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<()> {
+    let fault = |error: Box<dyn std::error::Error + Send + Sync>| Fault::internal("the server ended by itself").cause(error);
+    ended.map_err(|error| fault(error.into()))?.map_err(|error| fault(error.into()))
+}

@@ -1,0 +1,78 @@
+//! The live page in a real browser, over real TLS: its own policy lets it run, and what devices send stays text.
+//! `LIVERY_SCREENSHOT=FILE` keeps the picture. Skipped, and says so, where no Chromium is installed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use common::{Device, TestLine, sealed};
+use livery_contract::{
+    Digest, Exit,
+    fault::FaultReport,
+    wire::{Failure, Phase, Progress},
+};
+use rcgen::PublicKeyData as _;
+
+/// Has Chromium load the page, trusting only this station's key; gives what the document became.
+async fn browse(line: &TestLine, screenshot: Option<PathBuf>) -> String {
+    let profile = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::from_pem(&std::fs::read_to_string(line.keys.join("tls.key")).unwrap()).unwrap();
+    let pin = BASE64_STANDARD.encode(Digest::of(&key.subject_public_key_info()).as_bytes());
+    let mut command = tokio::process::Command::new("chromium");
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
+        .args(["--disable-background-networking", "--disable-component-update", "--window-size=1280,800", "--timeout=4000"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("--ignore-certificate-errors-spki-list={pin}"))
+        .kill_on_drop(true);
+    match &screenshot {
+        Some(path) => command.arg(format!("--screenshot={}", path.display())),
+        None => command.arg("--dump-dom"),
+    };
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.arg(&line.url).output()).await.unwrap().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn the_page_shows_the_line_and_only_as_text() {
+    if std::process::Command::new("chromium").arg("--version").output().is_err() {
+        eprintln!("skipped: no chromium here");
+        return;
+    }
+    let line = TestLine::start().await;
+    let working = Device::new(1, "WT-0001");
+    let job = working.job(&line).await;
+    let progress = Progress { job: job.id, phase: Phase::Verify, done: 1_200_000_000, total: 2_700_000_000, rate: 310_000_000 };
+    line.post("/api/v1/progress", sealed(&progress, &working.key)).await;
+    let failed = Device::new(2, "WT-0002");
+    let job = failed.job(&line).await;
+    let fault = FaultReport {
+        exit: Exit::Device,
+        what: "<img src=x onerror=\"document.title='owned'\">bytes read back are not those that were written".into(),
+        at: Some("/dev/nvme0n1, bytes 81920-90111".into()),
+        fix: Some("the disk is faulty: replace it and start the device again".into()),
+    };
+    let failure = Failure { job: Some(job.id), serial: "WT-0002".into(), phase: Phase::Verify, fault };
+    line.post("/api/v1/failures", sealed(&failure, &failed.key)).await;
+    Device::new(3, "WT-0777").waits(&line).await;
+    Device::new(4, "To be filled by O.E.M.").waits(&line).await;
+    livery_station::orders::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    let done = Device::new(5, "WT-0003");
+    let job = done.job(&line).await;
+    done.send(&line, &done.record(&job)).await;
+
+    let document = browse(&line, None).await;
+    for text in
+        ["Marie Durand", "Reading back", "44 %", "SHIP", "record #1", "no order for serial WT-0777 yet", "FAILED", "&lt;img src=x"]
+    {
+        assert!(document.contains(text), "{text:?} is not in\n{document}");
+    }
+    assert!(document.contains("data-link=\"live\""), "the event stream or the first question reached the station");
+    assert!(!document.contains("<img") && !document.contains("owned</title>"));
+    if let Some(path) = std::env::var_os("LIVERY_SCREENSHOT") {
+        browse(&line, Some(path.into())).await;
+    }
+    line.stop().await;
+}
