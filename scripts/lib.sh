@@ -1,0 +1,48 @@
+# What the other scripts share. Sourced, not run.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+
+# Rust tools that a user installed for themselves.
+case ":$PATH:" in
+    *":${CARGO_HOME:-$HOME/.cargo}/bin:"*) ;;
+    *) PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin" ;;
+esac
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$1" >&2
+    if [ $# -gt 1 ]; then printf '  fix: %s\n' "$2" >&2; fi
+    exit 1
+}
+
+PHASES=()
+PHASE=
+PHASE_BEGAN=$SECONDS
+
+# phase NAME COMMAND...   runs it under a heading, remembers how long it took
+phase() {
+    PHASE=$1
+    PHASE_BEGAN=$SECONDS
+    shift
+    printf '\n==> %s\n' "$PHASE"
+    "$@"
+    PHASES+=("$(printf '%-24s %5d s  ok' "$PHASE" $((SECONDS - PHASE_BEGAN)))")
+    PHASE=
+}
+
+# Prints the phases; to be set as the EXIT trap.
+summary() {
+    local code=$?
+    if [ "$code" -ne 0 ] && [ -n "$PHASE" ]; then
+        PHASES+=("$(printf '%-24s %5d s  FAILED (exit code %d)' "$PHASE" $((SECONDS - PHASE_BEGAN)) "$code")")
+    fi
+    printf '\n==> summary\n'
+    if [ ${#PHASES[@]} -gt 0 ]; then printf '%s\n' "${PHASES[@]}"; fi
+    printf '%-24s %5d s  %s\n' "all" "$SECONDS" "$([ "$code" -eq 0 ] && echo ok || echo FAILED)"
+    return "$code"
+}

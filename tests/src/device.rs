@@ -1,0 +1,234 @@
+//! One employee's device on its way: at the line it boots the agent's stick and is written; at the office it boots its own
+//! disk, says who it is, and shows the sign-in page.
+//!
+//! The device is the same in both: its serial number, its disk and its firmware's variables stay. Nothing in image or stick
+//! is made for tests; what a test wants to know is asked by systemd credentials, handed over by the (virtual) firmware.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use livery_contract::{Fault, Result, record::Record};
+use tokio::time::sleep;
+
+use crate::{
+    evidence::{self, Compared},
+    gateway::{Gateway, MARKS},
+    line::Line,
+    picture::Picture,
+    qemu::{Accel, Bus, Credential, Disk, Guest, Machine, machine::Service},
+    site::{GATEWAY, STATION},
+};
+
+/// Where a device finds the station, and at home the Gateway.
+const STATION_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 101), 8443);
+const GATEWAY_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
+/// What every line of the probe begins with.
+const PROBE: &str = "LIVERY-PROBE";
+
+/// One device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Where its disk, its firmware's variables and its logs lie.
+    pub folder: PathBuf,
+    /// System serial number.
+    pub serial: String,
+    /// Its disk, raw.
+    pub disk: PathBuf,
+}
+
+/// How the agent's run ended.
+#[derive(Debug)]
+pub struct Flashed {
+    /// Whether it showed DONE; else FAILED.
+    pub done: bool,
+    /// The line that said so.
+    pub said: String,
+    /// The console up to then.
+    pub console: String,
+}
+
+/// What a device said of itself from inside, and what its screen showed.
+#[derive(Debug)]
+pub struct Word {
+    /// By key; see the probe's script.
+    pub said: BTreeMap<String, String>,
+    /// The browser that drew the page, as it calls itself.
+    pub browser: String,
+    /// Time from power-on to the page on the screen.
+    pub to_page: Duration,
+}
+
+impl Device {
+    /// A new one with an empty disk of this many bytes, sparse.
+    ///
+    /// # Errors
+    /// Where the folder can't be written.
+    pub fn new(folder: &Path, serial: &str, disk_bytes: u64) -> Result<Self> {
+        let broken = |error| Fault::refused("the device's folder can't be made").cause(error).at(folder.display());
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(broken)?;
+        }
+        std::fs::create_dir_all(folder).map_err(broken)?;
+        let disk = folder.join("disk.raw");
+        File::create(&disk).and_then(|file| file.set_len(disk_bytes)).map_err(broken)?;
+        Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk })
+    }
+
+    fn machine(&self, name: &str) -> Result<Machine> {
+        let mut machine = Machine::new(name, &self.folder)?;
+        machine.system.serial.clone_from(&self.serial);
+        machine.system.manufacturer = "Dell Inc.".into();
+        machine.system.product = "Wyse 5070 Thin Client".into();
+        machine.disks.push(Disk::new(&self.disk, Bus::Nvme).serial("S5070NVME0001"));
+        Ok(machine)
+    }
+
+    /// Switches it on with the stick plugged in, until the agent shows DONE or FAILED.
+    ///
+    /// # Errors
+    /// Where it shows neither in time, or the station is not there.
+    pub async fn flash(&self, stick: &Path, station: SocketAddr) -> Result<(Guest, Flashed)> {
+        let mut machine = self.machine("agent")?;
+        machine.disks.insert(0, Disk::new(stick, Bus::UsbStorage).unchanged());
+        machine.services.push(Service { at: STATION_AT, on: station });
+        machine.credentials.push(hosts(STATION_AT, STATION));
+        let mut guest = machine.start().await?;
+        let most = Duration::from_secs(300) * guest.accel().patience();
+        let (which, said) = guest.wait_for_any("DONE or FAILED on its console", &["DONE   order", "FAILED   "], most).await?;
+        // The block below the line tells more: let it come.
+        sleep(Duration::from_secs(2)).await;
+        let console = guest.console()?;
+        Ok((guest, Flashed { done: which == 0, said, console }))
+    }
+
+    /// The same, and it must be DONE, switch itself off, and have its record at the station; which is then compared with the
+    /// disk from outside.
+    ///
+    /// # Errors
+    /// Where any of these is not so.
+    pub async fn flash_well(&self, stick: &Path, line: &Line, order: &livery_contract::OrderId) -> Result<(Record, Compared)> {
+        let (mut guest, flashed) = self.flash(stick, line.address()).await?;
+        if !flashed.done {
+            return Err(guest.failed(&format!("the agent failed: {}", flashed.said.trim())));
+        }
+        let status: ExitStatus = guest.wait_exit(Duration::from_secs(120) * guest.accel().patience()).await?;
+        if !status.success() {
+            return Err(guest.failed(&format!("the device did not switch itself off: {status}")));
+        }
+        let record = line.record(order).await?;
+        let compared = evidence::compare(&record, &self.disk)?;
+        Ok((record, compared))
+    }
+
+    /// Switches it on as its user does, with a network that leads to the Gateway. Comes back when the page is on the screen
+    /// and the device has said who it is; the picture is in `picture`.
+    ///
+    /// # Errors
+    /// Where either does not come in time.
+    pub async fn boot(&self, gateway: &Gateway, picture: &Path) -> Result<(Guest, Word)> {
+        let mut machine = self.machine("device")?;
+        machine.memory = 3072;
+        machine.services.push(Service { at: GATEWAY_AT, on: gateway.address() });
+        machine.credentials.push(hosts(GATEWAY_AT, GATEWAY));
+        machine.credentials.extend(probe());
+        let before = gateway.beacons().len();
+        let mut guest = machine.start().await?;
+        let most = Duration::from_secs(240) * guest.accel().patience();
+        let mut said = BTreeMap::new();
+        loop {
+            let line = guest.wait_for("its own word", PROBE, most).await?;
+            let Some((key, value)) = line.split(PROBE).nth(1).and_then(|rest| rest.trim().split_once('=')) else { continue };
+            if key == "end" {
+                break;
+            }
+            said.insert(key.to_owned(), value.to_owned());
+        }
+        let browser = page(&mut guest, gateway, before, most).await?;
+        let to_page = shown(&mut guest, picture).await?;
+        Ok((guest, Word { said, browser, to_page }))
+    }
+}
+
+/// Waits for the page's beacon; returns the browser's name.
+async fn page(guest: &mut Guest, gateway: &Gateway, before: usize, most: Duration) -> Result<String> {
+    let begun = Instant::now();
+    let mut told = begun;
+    loop {
+        if let Some(beacon) = gateway.beacons().get(before) {
+            return Ok(beacon.user_agent.clone().unwrap_or_default());
+        }
+        if guest.ended()?.is_some() {
+            return Err(guest.failed("the device went off before it showed the sign-in page"));
+        }
+        if begun.elapsed() > most {
+            return Err(guest.failed(&format!("no sign-in page within {} s", most.as_secs())));
+        }
+        if told.elapsed() > Duration::from_secs(30) {
+            told = Instant::now();
+            eprintln!("  device: {} s, waiting for the sign-in page", begun.elapsed().as_secs());
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Waits until the page's marks are on the screen: the browser draws before the screen does.
+async fn shown(guest: &mut Guest, picture: &Path) -> Result<Duration> {
+    for _ in 0..60 {
+        guest.screenshot(picture).await?;
+        if Picture::read(picture)?.shows(&MARKS) {
+            return Ok(guest.elapsed());
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    Err(guest.failed("the page was drawn, but its marks are not on the screen").at(picture.display()))
+}
+
+/// A name on the device's network: systemd's `network.hosts` credential becomes `/etc/hosts`.
+fn hosts(at: SocketAddrV4, name: &str) -> Credential {
+    Credential::new("network.hosts", format!("127.0.0.1 localhost\n{} {name}\n", at.ip()))
+}
+
+/// A unit that asks the running system, from inside, what became of its personal layer.
+fn probe() -> [Credential; 3] {
+    let unit = "[Unit]\nDescription=Probe\nAfter=livery-kiosk.service\n\
+        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
+        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
+    let script = format!(
+        r#"say() {{ echo "{PROBE} $1=$2"; }}
+echo
+say hostname "$(cat /proc/sys/kernel/hostname)"
+say locale "$(systemctl show-environment | sed -n 's/^LANG=//p')"
+say timezone "$(readlink /etc/localtime | sed 's,.*/zoneinfo/,,')"
+. /etc/livery/keyboard.env; say keyboard "$XKB_DEFAULT_LAYOUT"
+. /etc/livery/identity.env; say order "$LIVERY_ORDER"; say user "$LIVERY_USER"
+say root "$(sed -n 's,^\([^ ]*\) / .*,\1,p' /proc/mounts | tail -n 1)"
+say verity "$(sed -n 's/.*roothash=\([0-9a-f]*\).*/\1/p' /proc/cmdline)"
+say machine-id "$(cat /etc/machine-id)"
+for i in $(seq 600); do
+    first=$(pidof firefox-esr | tr ' ' '\n' | sort -n | head -n 1)
+    [ -n "$first" ] && break
+    sleep 1
+done
+say url "$(tr '\0' '\n' < /proc/$first/cmdline | tail -n 1)"
+say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
+say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
+say end yes
+"#
+    );
+    [
+        Credential::new("systemd.extra-unit.livery-probe.service", unit),
+        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
+        Credential::new("probe.script", script),
+    ]
+}
+
+/// How much longer than on a processor of its own a device may take here.
+pub async fn patience() -> u32 {
+    Accel::probe().await.patience()
+}

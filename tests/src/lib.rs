@@ -1,0 +1,27 @@
+//! What the whole-system tests and `scripts/demo` are made of: stand-ins for what Livery meets outside, and drivers for
+//! what it runs on. The programs under test are started as people start them; nothing here imports their libraries.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`programs`] | `livery`, `livery-agent`, `livery-station`: found, run, their exit codes and words kept |
+//! | [`raw_disk`] | disk images to import and disks to write, and how to judge one afterwards |
+//! | [`evidence`] | judges a record by the bytes that the disk holds |
+//! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
+//! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
+//! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
+//! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
+//! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
+//! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
+
+pub mod bad_server;
+pub mod browser;
+pub mod device;
+pub mod evidence;
+pub mod gateway;
+pub mod line;
+pub mod picture;
+pub mod programs;
+pub mod qemu;
+pub mod raw_disk;
+pub mod site;
+pub mod whole_way;

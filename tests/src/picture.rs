@@ -1,0 +1,64 @@
+//! Reads a PNG, and counts colours in it: how a test looks at a screen.
+
+use std::{fs::File, io::BufReader, path::Path};
+
+use livery_contract::{Fault, Result};
+
+/// The most pixels that a picture may have: four 4K screens.
+const MOST: u64 = 4 * 3840 * 2160;
+
+/// Pixels, row by row.
+pub struct Picture {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    pixels: Vec<[u8; 3]>,
+}
+
+impl Picture {
+    /// Reads an 8-bit RGB or RGBA PNG, as QEMU and Chromium write them.
+    ///
+    /// # Errors
+    /// Where it can't be read or is another kind of picture.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |what: &str| Fault::refused(what).at(path.display());
+        let file = File::open(path).map_err(|error| wrong("the picture can't be read").cause(error))?;
+        let mut reader = png::Decoder::new(BufReader::new(file)).read_info().map_err(|error| wrong("not a PNG").cause(error))?;
+        let (width, height) = (reader.info().width, reader.info().height);
+        if u64::from(width) * u64::from(height) > MOST {
+            return Err(wrong(&format!("a picture of {width} by {height} is over the limit")));
+        }
+        let mut bytes = vec![0; reader.output_buffer_size().ok_or_else(|| wrong("the picture is too large"))?];
+        let frame = reader.next_frame(&mut bytes).map_err(|error| wrong("the PNG is damaged").cause(error))?;
+        let samples = match (frame.color_type, frame.bit_depth) {
+            (png::ColorType::Rgb, png::BitDepth::Eight) => 3,
+            (png::ColorType::Rgba, png::BitDepth::Eight) => 4,
+            other => return Err(wrong(&format!("pixels of kind {other:?}; 8-bit RGB or RGBA is expected"))),
+        };
+        let pixels = bytes[..frame.buffer_size()].chunks_exact(samples).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        Ok(Self { width, height, pixels })
+    }
+
+    /// How many pixels have this colour, each channel within `slack`.
+    pub fn count(&self, colour: [u8; 3], slack: u8) -> usize {
+        self.pixels.iter().filter(|pixel| pixel.iter().zip(colour).all(|(is, want)| is.abs_diff(want) <= slack)).count()
+    }
+
+    /// Whether each of these colours covers at least a thousandth of the picture.
+    pub fn shows(&self, colours: &[[u8; 3]]) -> bool {
+        colours.iter().all(|colour| self.count(*colour, 3) * 1000 >= self.pixels.len())
+    }
+
+    /// How many different colours there are, up to 256: one means a blank screen.
+    pub fn colours(&self) -> usize {
+        let mut seen = std::collections::HashSet::new();
+        for pixel in &self.pixels {
+            seen.insert(*pixel);
+            if seen.len() == 256 {
+                break;
+            }
+        }
+        seen.len()
+    }
+}

@@ -1,0 +1,301 @@
+//! What a virtual device is, and QEMU's command line for it. Paths are made absolute; nothing is started here.
+
+use std::{
+    fs,
+    net::{SocketAddr, SocketAddrV4},
+    path::{Path, PathBuf},
+};
+
+use livery_contract::{Fault, Result, inventory::System};
+use uuid::Uuid;
+
+use super::{accel::Accel, firmware, firmware::Firmware, guest::Guest};
+
+/// How a disk is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// virtio-blk.
+    Virtio,
+    /// NVM Express.
+    Nvme,
+    /// SATA, on the board's AHCI controller.
+    Sata,
+    /// A removable stick on xHCI.
+    UsbStorage,
+}
+
+/// One disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    path: PathBuf,
+    bus: Bus,
+    serial: Option<String>,
+    qcow2: bool,
+    unchanged: bool,
+    sector: u32,
+}
+
+impl Disk {
+    /// A raw image, unless its name ends in `.qcow2`.
+    pub fn new(path: impl Into<PathBuf>, bus: Bus) -> Self {
+        let path = path.into();
+        let qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
+        Self { path, bus, serial: None, qcow2, unchanged: false, sector: 512 }
+    }
+
+    /// With this serial number (at most 20 characters).
+    #[must_use]
+    pub fn serial(mut self, serial: &str) -> Self {
+        self.serial = Some(serial.to_owned());
+        self
+    }
+
+    /// What the guest writes is thrown away at its end.
+    #[must_use]
+    pub fn unchanged(mut self) -> Self {
+        self.unchanged = true;
+        self
+    }
+
+    /// With this logical and physical sector size in bytes.
+    #[must_use]
+    pub fn sector(mut self, bytes: u32) -> Self {
+        self.sector = bytes;
+        self
+    }
+}
+
+/// A systemd credential, handed over in SMBIOS type 11 (systemd.system-credentials(7)).
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Its name, such as `network.hosts`.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Credential {
+    /// With this content.
+    pub fn new(name: &str, content: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.to_owned(), content: content.into() }
+    }
+
+    /// The string as systemd reads it; Base64, since SMBIOS strings hold no newlines.
+    fn smbios(&self) -> String {
+        use base64::{Engine as _, prelude::BASE64_STANDARD};
+        format!("io.systemd.credential.binary:{}={}", self.name, BASE64_STANDARD.encode(&self.content))
+    }
+}
+
+/// A service that the guest finds at an address of its own network, and that in truth listens on this host.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Where the guest finds it: an address in 10.0.2.0/24, not one of QEMU's own (.2, .3, .15).
+    pub at: SocketAddrV4,
+    /// Where it listens.
+    pub on: SocketAddr,
+}
+
+/// What a device is.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Names this run: its serial log is `NAME.serial.log` in the folder.
+    pub name: String,
+    /// Where logs and the firmware's variables lie. The variables (`vars.fd`) outlive a run, as in a real device.
+    pub folder: PathBuf,
+    /// SMBIOS type 1.
+    pub system: System,
+    /// SMBIOS type 11.
+    pub credentials: Vec<Credential>,
+    /// In the order of their slots.
+    pub disks: Vec<Disk>,
+    /// Processors.
+    pub processors: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Ports of the host's loopback interface that lead into the guest: (host, guest). The guest reaches the host's
+    /// loopback interface at 10.0.2.2.
+    pub forwards: Vec<(u16, u16)>,
+    /// Services on the guest's network.
+    pub services: Vec<Service>,
+    /// Whether there is a network card at all.
+    pub network: bool,
+    /// The screen in pixels.
+    pub screen: (u32, u32),
+    firmware: Firmware,
+}
+
+impl Machine {
+    /// Two processors, 2 GiB, no disks, a network card, a screen of 1280 by 800, a random UUID.
+    ///
+    /// # Errors
+    /// Where the folder can't be made, or there is no firmware.
+    pub fn new(name: &str, folder: &Path) -> Result<Self> {
+        let broken = |error| Fault::refused("the device's folder can't be made").cause(error).at(folder.display());
+        fs::create_dir_all(folder).map_err(broken)?;
+        Ok(Self {
+            name: name.to_owned(),
+            folder: folder.canonicalize().map_err(broken)?,
+            system: System {
+                manufacturer: "Livery".into(),
+                product: "Virtual device".into(),
+                serial: "VIRTUAL-0001".into(),
+                uuid: Uuid::new_v4().to_string(),
+            },
+            credentials: Vec::new(),
+            disks: Vec::new(),
+            processors: 2,
+            memory: 2048,
+            forwards: Vec::new(),
+            services: Vec::new(),
+            network: true,
+            screen: (1280, 800),
+            firmware: firmware::find()?,
+        })
+    }
+
+    /// The log of the serial console.
+    pub fn serial_log(&self) -> PathBuf {
+        self.folder.join(format!("{}.serial.log", self.name))
+    }
+
+    /// The firmware's variables.
+    pub fn variables(&self) -> PathBuf {
+        self.folder.join("vars.fd")
+    }
+
+    /// Switches it on.
+    ///
+    /// # Errors
+    /// Where QEMU is absent or refuses the command line.
+    pub async fn start(&self) -> Result<Guest> {
+        Guest::start(self, Accel::probe().await).await
+    }
+
+    /// Writes what QEMU reads: a copy of the factory variables at the first start, and the credentials.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let broken = |path: &Path, error| Fault::refused("the device's folder can't be written").cause(error).at(path.display());
+        let vars = self.variables();
+        if !vars.exists() {
+            fs::copy(&self.firmware.vars, &vars).map_err(|error| broken(&vars, error))?;
+        }
+        for (index, credential) in self.credentials.iter().enumerate() {
+            let path = self.credential_path(index);
+            fs::write(&path, credential.smbios()).map_err(|error| broken(&path, error))?;
+        }
+        Ok(())
+    }
+
+    fn credential_path(&self, index: usize) -> PathBuf {
+        self.folder.join(format!("{}.credential-{index}", self.name))
+    }
+
+    /// QEMU's arguments, the program itself left out. `carrier` connects its standard input and output with an address.
+    pub(super) fn arguments(&self, accel: Accel, monitor: &Path, carrier: &Path) -> Vec<String> {
+        let mut list: Vec<String> = Vec::new();
+        let mut add = |flag: &str, value: String| list.extend([flag.to_owned(), value]);
+        add("-M", "q35".into());
+        for pair in accel.flags().chunks(2) {
+            add(pair[0], pair[1].into());
+        }
+        add("-smp", self.processors.to_string());
+        add("-m", self.memory.to_string());
+        add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escape(&self.firmware.code)));
+        add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&self.variables())));
+        let System { manufacturer, product, serial, uuid } = &self.system;
+        let mut smbios = String::from("type=1");
+        for (key, value) in [("manufacturer", manufacturer), ("product", product), ("serial", serial), ("uuid", uuid)] {
+            if !value.is_empty() {
+                smbios.push_str(&format!(",{key}={}", value.replace(',', ",,")));
+            }
+        }
+        add("-smbios", smbios);
+        for index in 0..self.credentials.len() {
+            add("-smbios", format!("type=11,path={}", escape(&self.credential_path(index))));
+        }
+        if self.disks.iter().any(|disk| disk.bus == Bus::UsbStorage) {
+            add("-device", "qemu-xhci,id=usb".into());
+        }
+        for (index, disk) in self.disks.iter().enumerate() {
+            let snapshot = if disk.unchanged { ",snapshot=on" } else { "" };
+            let format = if disk.qcow2 { "qcow2" } else { "raw" };
+            add("-drive", format!("if=none,id=disk{index},format={format},discard=unmap{snapshot},file={}", escape(&disk.path)));
+            let mut device = match disk.bus {
+                Bus::Virtio => format!("virtio-blk-pci,drive=disk{index}"),
+                Bus::Nvme => format!("nvme,drive=disk{index}"),
+                Bus::Sata => format!("ide-hd,bus=ide.{},drive=disk{index}", index % 6),
+                Bus::UsbStorage => format!("usb-storage,bus=usb.0,removable=on,drive=disk{index}"),
+            };
+            // QEMU's NVMe controller insists on a serial number.
+            let serial = disk.serial.clone().unwrap_or_else(|| format!("LIVERY{index:04}"));
+            device.push_str(&format!(",serial={}", serial.replace(',', ",,")));
+            if disk.sector != 512 {
+                device.push_str(&format!(",logical_block_size={0},physical_block_size={0}", disk.sector));
+            }
+            add("-device", device);
+        }
+        if self.network {
+            let mut netdev = String::from("user,id=net0");
+            for (host, guest) in &self.forwards {
+                netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+            }
+            // A command for each connection: the form with a fixed peer carries one connection only.
+            for Service { at, on } in &self.services {
+                netdev.push_str(&format!(",guestfwd=tcp:{at}-cmd:{} {on}", escape(carrier)));
+            }
+            add("-netdev", netdev);
+            // No option ROM: the firmware shall boot from disks, and not wait for a network boot server first.
+            add("-device", "virtio-net-pci,netdev=net0,romfile=".into());
+        }
+        add("-device", format!("virtio-vga,xres={},yres={}", self.screen.0, self.screen.1));
+        add("-device", "virtio-rng-pci".into());
+        add("-serial", format!("file:{}", escape(&self.serial_log())));
+        add("-qmp", format!("unix:{},server=on,wait=off", escape(monitor)));
+        add("-display", "none".into());
+        for flag in ["-nodefaults", "-no-reboot"] {
+            list.push(flag.into());
+        }
+        list
+    }
+}
+
+/// A path in one of QEMU's comma-separated options.
+fn escape(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_command_line_says_what_the_device_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut machine = Machine::new("unit", folder.path()).unwrap();
+        machine.system.product = "Thin, small".into();
+        machine.credentials.push(Credential::new("network.hosts", "10.0.2.2 gateway.example\n"));
+        machine.disks.push(Disk::new("usb.img", Bus::UsbStorage).unchanged());
+        machine.disks.push(Disk::new("a,b.qcow2", Bus::Nvme).serial("NVME1").sector(4096));
+        machine.forwards.push((2222, 22));
+        machine.services.push(Service { at: "10.0.2.101:443".parse().unwrap(), on: "127.0.0.1:18443".parse().unwrap() });
+        machine.prepare().unwrap();
+        let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
+        for part in [
+            "-accel tcg,thread=multi -cpu max",
+            "product=Thin,, small",
+            "snapshot=on,file=/",
+            "format=qcow2,discard=unmap,file=/",
+            "a,,b.qcow2",
+            "nvme,drive=disk1,serial=NVME1,logical_block_size=4096,physical_block_size=4096",
+            "hostfwd=tcp:127.0.0.1:2222-:22",
+            "guestfwd=tcp:10.0.2.101:443-cmd:/run/carry 127.0.0.1:18443",
+            "removable=on",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        let credential = fs::read_to_string(machine.credential_path(0)).unwrap();
+        assert_eq!(credential, "io.systemd.credential.binary:network.hosts=MTAuMC4yLjIgZ2F0ZXdheS5leGFtcGxlCg==");
+        assert!(machine.variables().exists());
+    }
+}

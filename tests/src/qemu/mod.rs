@@ -1,0 +1,40 @@
+//! A virtual device: real UEFI firmware, disks, a serial console, a screen, and a power button, by QEMU.
+//!
+//! ```no_run
+//! # async fn example() -> livery_contract::Result<()> {
+//! use std::{path::Path, time::Duration};
+//! use livery_tests::qemu::{Bus, Disk, Machine};
+//!
+//! let folder = Path::new("out/device");
+//! let mut machine = Machine::new("agent", folder)?;
+//! machine.system.serial = "WT-0001".into();
+//! machine.disks.push(Disk::new("out/agent-usb.img", Bus::UsbStorage).unchanged());
+//! machine.disks.push(Disk::new("out/disk.raw", Bus::Nvme).serial("NVME0001"));
+//! let mut guest = machine.start().await?;
+//! guest.wait_for("a prompt", "login:", Duration::from_secs(300)).await?;
+//! guest.screenshot(&folder.join("screen.png")).await?;
+//! guest.power_button().await?;
+//! guest.wait_exit(Duration::from_secs(60)).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`accel`] | KVM if it really runs a guest here, else emulation |
+//! | [`firmware`] | finds OVMF |
+//! | [`machine`] | what the device is; gives QEMU's command line |
+//! | [`guest`] | the running device; killed when dropped |
+//! | [`monitor`] | QMP: screen, keys, power |
+
+pub mod accel;
+pub mod firmware;
+pub mod guest;
+pub mod machine;
+pub mod monitor;
+
+pub use accel::Accel;
+pub use guest::Guest;
+pub use machine::{Bus, Credential, Disk, Machine, Service};
+
+/// The program, found on `PATH`.
+pub const PROGRAM: &str = "qemu-system-x86_64";

@@ -1,0 +1,117 @@
+//! QEMU's monitor (QMP): one JSON object a line over a Unix socket. A connection for each command, since they are rare.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use livery_contract::{Fault, Result};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::UnixStream,
+    time::timeout,
+};
+
+/// The most that an answer may take; a screendump of an emulated guest takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The most bytes of one line.
+const LINE: u64 = 1 << 20;
+
+/// Where it listens.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    socket: PathBuf,
+}
+
+impl Monitor {
+    /// At this socket.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+
+    /// Writes what the screen shows as a PNG.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached or can't write it.
+    pub async fn screendump(&self, to: &Path) -> Result<()> {
+        let path = std::path::absolute(to).map_err(|error| self.failed("a relative path").cause(error))?;
+        self.command("screendump", json!({ "filename": path, "format": "png" })).await.map(drop)
+    }
+
+    /// Presses these keys together, then lets go; QEMU's key codes, such as `ret`, `tab`, `ctrl`, `a`.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached or does not know a key.
+    pub async fn keys(&self, keys: &[&str]) -> Result<()> {
+        let keys: Vec<Value> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+        self.command("send-key", json!({ "keys": keys })).await.map(drop)
+    }
+
+    /// Presses the power button, as ACPI does it: the guest may take its time.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached.
+    pub async fn power_button(&self) -> Result<()> {
+        self.command("system_powerdown", json!({})).await.map(drop)
+    }
+
+    /// Cuts the power.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached.
+    pub async fn cut_power(&self) -> Result<()> {
+        self.command("quit", json!({})).await.map(drop)
+    }
+
+    /// One command of QMP and what it returned.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached, answers an error, or not within a minute.
+    pub async fn command(&self, name: &str, arguments: Value) -> Result<Value> {
+        match timeout(PATIENCE, self.talk(name, arguments)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.failed(&format!("no answer to {name} within {PATIENCE:?}"))),
+        }
+    }
+
+    async fn talk(&self, name: &str, arguments: Value) -> Result<Value> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.failed("no connection").cause(error))?;
+        let mut stream = BufReader::new(stream);
+        let greeting = self.line(&mut stream).await?;
+        if greeting.get("QMP").is_none() {
+            return Err(self.failed("it does not greet as QMP"));
+        }
+        self.ask(&mut stream, "qmp_capabilities", json!({})).await?;
+        self.ask(&mut stream, name, arguments).await
+    }
+
+    async fn ask(&self, stream: &mut BufReader<UnixStream>, name: &str, arguments: Value) -> Result<Value> {
+        let mut text = json!({ "execute": name, "arguments": arguments }).to_string();
+        text.push('\n');
+        stream.write_all(text.as_bytes()).await.map_err(|error| self.failed("it hung up").cause(error))?;
+        loop {
+            let mut answer = self.line(stream).await?;
+            if let Some(result) = answer.get_mut("return") {
+                return Ok(result.take());
+            }
+            if let Some(error) = answer.get("error") {
+                return Err(self.failed(&format!("{name}: {}", error["desc"].as_str().unwrap_or("an error without a text"))));
+            }
+            // Events come in between; nobody here waits for one.
+        }
+    }
+
+    async fn line(&self, stream: &mut BufReader<UnixStream>) -> Result<Value> {
+        let mut line = String::new();
+        let length = stream.take(LINE).read_line(&mut line).await.map_err(|error| self.failed("it hung up").cause(error))?;
+        if length == 0 {
+            return Err(self.failed("it hung up"));
+        }
+        serde_json::from_str(&line).map_err(|error| self.failed("it does not speak JSON").cause(error))
+    }
+
+    fn failed(&self, what: &str) -> Fault {
+        Fault::device(format!("QEMU's monitor: {what}")).at(self.socket.display())
+    }
+}

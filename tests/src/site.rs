@@ -1,0 +1,220 @@
+//! One organisation and its factory, as a folder: signing keys, authorities, a profile, a store, the agent's medium.
+//!
+//! Keys and authorities are made once and kept, so that a second run finds what the first one built. Whoever works on the
+//! folder holds its lock: tests run in several processes.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use livery_contract::{Fault, Reference, Result, roster, roster::Employee};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{
+    gateway::pki,
+    programs::{Done, Program},
+};
+
+/// What devices call the station.
+pub const STATION: &str = "station.factory.example";
+/// What devices call the Gateway; the profile says so.
+pub const GATEWAY: &str = "gateway.assurance.example";
+/// A build from nothing: packages over the network, two systems, compression.
+const BUILD: Duration = Duration::from_secs(40 * 60);
+
+/// See the module.
+pub struct Site {
+    /// The repository.
+    pub root: PathBuf,
+    /// Where all of it lies.
+    pub folder: PathBuf,
+}
+
+impl Site {
+    /// The one that demo and tests share: `out/site`.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub async fn shared() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = root.canonicalize().map_err(|error| Fault::refused("the repository is gone").cause(error).at(root.display()))?;
+        let folder = root.join("out/site");
+        Self::at(root, folder).await
+    }
+
+    /// In this folder; keys, authorities and profile are made where absent.
+    ///
+    /// # Errors
+    /// Where the folder can't be written or a program fails.
+    pub async fn at(root: PathBuf, folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).map_err(|error| broken(&folder, error))?;
+        let site = Self { root, folder };
+        let _lock = site.lock().await?;
+        if !site.keys().join("root.json").exists() {
+            site.livery(["keygen", "--out", &text(&site.keys())], Duration::from_secs(60)).await?;
+        }
+        if !site.station_keys().join("job.pub").exists() {
+            let arguments = ["keygen", "--out", &text(&site.station_keys()), "--host", STATION, "localhost", "127.0.0.1"];
+            Program::Station.run(arguments).await?.good()?;
+        }
+        pki::identity(&site.authority(), "Assurance", &[GATEWAY.into()])?;
+        let profile = format!(
+            "# The organisation's terminal, with this site's own authority in place of the example.\n\
+             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n",
+            text(&site.root.join("profiles/terminal.toml"))
+        );
+        fs::write(site.profile(), profile).map_err(|error| broken(&site.profile(), error))?;
+        Ok(site)
+    }
+
+    /// Keys that sign the store.
+    pub fn keys(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// The public root that agent and station trust.
+    pub fn trust(&self) -> PathBuf {
+        self.keys().join("root.json")
+    }
+
+    /// The station's keys.
+    pub fn station_keys(&self) -> PathBuf {
+        self.folder.join("station")
+    }
+
+    /// The organisation's certificate authority.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca")
+    }
+
+    /// The terminal's profile.
+    pub fn profile(&self) -> PathBuf {
+        self.folder.join("terminal.toml")
+    }
+
+    /// The sample roster.
+    pub fn roster(&self) -> PathBuf {
+        self.root.join("profiles/sample-roster.csv")
+    }
+
+    /// The store.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// The stick with the agent on it.
+    pub fn stick(&self) -> PathBuf {
+        self.folder.join("medium/agent-usb.img")
+    }
+
+    /// The employees of the sample roster.
+    ///
+    /// # Errors
+    /// Where it can't be read or has errors.
+    pub fn employees(&self) -> Result<Vec<Employee>> {
+        let path = self.roster();
+        let content = fs::read_to_string(&path).map_err(|error| broken(&path, error))?;
+        roster::parse(&content, roster::Format::of_path(&path)).map_err(|errors| roster::fault(&errors, &text(&path)))
+    }
+
+    /// `livery check` on the profile: silent.
+    ///
+    /// # Errors
+    /// Where it says anything.
+    pub async fn check(&self) -> Result<()> {
+        let done = self.livery(["check", &text(&self.profile())], Duration::from_secs(60)).await?;
+        match (done.stdout + &done.stderr).trim() {
+            "" => Ok(()),
+            said => Err(Fault::refused(format!("a good profile is not accepted silently: {said}")).at(self.profile().display())),
+        }
+    }
+
+    /// `livery build`: the master's reference. Quick where nothing has changed.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build(&self) -> Result<Reference> {
+        let _lock = self.lock().await?;
+        let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
+        if self.store().join("metadata").exists() {
+            // Its signatures may have run out since the last time.
+            self.livery(["refresh", "--store", &store, "--keys", &keys], Duration::from_secs(60)).await?;
+        }
+        let profile = text(&self.profile());
+        let done = self.livery(["build", &profile, "--store", &store, "--keys", &keys, "--cache", &cache], BUILD).await?;
+        done.stdout.lines().last().unwrap_or_default().parse()
+    }
+
+    /// `livery personalise`: one reference for each employee of `roster`.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn personalise(&self, master: &Reference, roster: &Path) -> Result<Vec<Reference>> {
+        let _lock = self.lock().await?;
+        let (store, keys) = (text(&self.store()), text(&self.keys()));
+        let master = master.to_string();
+        let arguments = ["personalise", &master, "--roster", &text(roster), "--store", &store, "--keys", &keys];
+        self.livery(arguments, Duration::from_secs(300)).await?.stdout.lines().map(str::parse).collect()
+    }
+
+    /// `livery medium`: the stick of [`stick`](Self::stick).
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn medium(&self) -> Result<()> {
+        let _lock = self.lock().await?;
+        let profile = text(&self.root.join("profiles/agent.toml"));
+        let (keys, out, cache) = (text(&self.keys()), text(&self.folder.join("medium")), text(&self.cache()));
+        let station = format!("https://{STATION}:8443");
+        let (ca, key) = (text(&self.station_keys().join("ca.pem")), text(&self.station_keys().join("job.pub")));
+        let arguments = [
+            "medium",
+            "--profile",
+            &profile,
+            "--keys",
+            &keys,
+            "--out",
+            &out,
+            "--cache",
+            &cache,
+            "--station",
+            &station,
+            "--station-ca",
+            &ca,
+            "--job-key",
+            &key,
+        ];
+        self.livery(arguments, BUILD).await.map(drop)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.root.join("target/livery-cache")
+    }
+
+    /// Runs `livery`, its progress on this program's standard error.
+    async fn livery<const N: usize>(&self, arguments: [&str; N], most: Duration) -> Result<Done> {
+        let mut command = Program::Livery.command(arguments)?;
+        command.stderr(std::process::Stdio::inherit());
+        crate::programs::run(command, "livery", most).await?.good()
+    }
+
+    /// Waits until nobody else works here.
+    async fn lock(&self) -> Result<Flock<File>> {
+        let path = self.folder.join("lock");
+        let taken = tokio::task::spawn_blocking(move || {
+            let file = File::create(&path).map_err(|error| broken(&path, error))?;
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| broken(&path, error))
+        });
+        taken.await.map_err(|error| Fault::internal("waiting for a lock broke off").cause(error))?
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn broken(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::refused("the site's folder can't be used").cause(error).at(path.display())
+}

@@ -1,0 +1,163 @@
+//! The whole way, once: from a profile and a roster to a device that shows its user's sign-in page. `scripts/demo` prints
+//! it; a test demands the same.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use livery_contract::{Fault, Result, roster::Employee};
+
+use crate::{
+    device::Device,
+    gateway::{Config, Gateway, accounts::Accounts},
+    line::Line,
+    site::{GATEWAY, Site},
+};
+
+/// 8 GiB, as the smallest Wyse 5070 has; sparse on the host.
+const DISK: u64 = 8 << 30;
+
+/// One stage that is over.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// What was done.
+    pub name: &'static str,
+    /// How long it took.
+    pub seconds: u64,
+    /// What came of it.
+    pub result: String,
+    /// Where to look.
+    pub look: String,
+}
+
+/// Goes it, in `out`; `tell` hears of each stage as it ends.
+///
+/// # Errors
+/// The first stage that does not do what it should.
+pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
+    let mut clock = Clock { begun: Instant::now(), out: out.to_owned(), tell };
+    fs::create_dir_all(out).map_err(|error| Fault::refused("the output folder can't be made").cause(error).at(out.display()))?;
+
+    let site = Site::shared().await?;
+    site.check().await?;
+    clock.tick("keys, profile", "accepted silently".into(), &site.profile());
+
+    let master = site.build().await?;
+    clock.tick("build the master", master.to_string(), &site.store());
+
+    let employees = site.employees()?;
+    let personal = site.personalise(&master, &site.roster()).await?;
+    if personal.len() != employees.len() {
+        return Err(Fault::internal(format!("{} personal images for {} employees", personal.len(), employees.len())));
+    }
+    let employee = employees.first().ok_or_else(|| Fault::refused("the roster is empty"))?;
+    clock.tick("personalise", format!("{} images, first {}", personal.len(), personal[0]), &site.roster());
+
+    site.medium().await?;
+    clock.tick("the agent's stick", "USB image, UKI, network boot".into(), &site.stick());
+
+    let station = out.join("station");
+    let _ = fs::remove_dir_all(&station);
+    let mut line = Line::start(&site, &station, Some((&site.roster(), &master))).await?;
+    clock.tick("station", format!("{} orders, listening on {}", employees.len(), line.address()), &station.join("station.log"));
+
+    let serial = employee.serial.clone().unwrap_or_else(|| "WT5070-0001".into());
+    let device = Device::new(&out.join("device"), &serial, DISK)?;
+    let (record, compared) = device.flash_well(&site.stick(), &line, &employee.order).await?;
+    let kept = out.join("flash-record.json");
+    let text = serde_json::to_string_pretty(&record).map_err(|error| Fault::internal("a record does not encode").cause(error))?;
+    fs::write(&kept, text + "\n").map_err(|error| Fault::refused("the record can't be written").cause(error).at(kept.display()))?;
+    clock.tick("write and verify", format!("{}, boot entry {}", record.image, or_none(&record.boot_entry)), &kept);
+    clock.tick(
+        "compare from outside",
+        format!("{} sections, {} MiB as recorded; {} changed after", compared.sections, compared.bytes >> 20, compared.changes),
+        &device.disk,
+    );
+    line.check_alive()?;
+    let picture = out.join("station.png");
+    line.picture(&picture).await?;
+    clock.tick("the line's page", "one device done".into(), &picture);
+
+    let accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
+    accounts.write(&out.join("accounts.toml"))?;
+    let log = out.join("gateway.jsonl");
+    let _ = fs::remove_file(&log);
+    let gateway = Gateway::start(Config { log: Some(log), ..Config::new(GATEWAY, site.authority(), accounts) }).await?;
+    let picture = out.join("device.png");
+    let (mut guest, word) = device.boot(&gateway, &picture).await?;
+    agrees(&word.said, employee)?;
+    clock.tick(
+        "boot, own word",
+        format!("{}, {}, {}", employee.hostname, employee.locale, employee.order),
+        &out.join("device/device.serial.log"),
+    );
+    clock.tick(
+        "sign-in page on screen",
+        format!("{} s after power-on, {}", word.to_page.as_secs(), short(&word.browser)),
+        &picture,
+    );
+
+    guest.power_button().await?;
+    guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
+    clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
+    Ok(())
+}
+
+/// What the device said from inside is what its row of the roster says.
+///
+/// # Errors
+/// Everything that differs.
+pub fn agrees(said: &std::collections::BTreeMap<String, String>, employee: &Employee) -> Result<()> {
+    let layout = employee.keyboard.split('(').next().unwrap_or_default();
+    let mut wanted = vec![
+        ("hostname", employee.hostname.as_str()),
+        ("locale", employee.locale.as_str()),
+        ("order", employee.order.as_str()),
+        ("user", employee.user.as_str()),
+        ("keyboard", layout),
+        ("url", "https://gateway.assurance.example/"),
+        ("browser-language", employee.locale.as_str()),
+        ("failed", ""),
+    ];
+    wanted.extend(employee.timezone.as_deref().map(|zone| ("timezone", zone)));
+    let mut wrong: Vec<String> = wanted
+        .into_iter()
+        .filter(|(key, want)| said.get(*key).map(|is| is.trim()) != Some(want))
+        .map(|(key, want)| format!("{key} is {:?}, not {want:?}", said.get(key)))
+        .collect();
+    // Never in the image: it comes into being on the device.
+    if said.get("machine-id").is_none_or(|id| id.len() != 32) {
+        wrong.push(format!("machine-id is {:?}", said.get("machine-id")));
+    }
+    if said.get("verity").is_none_or(|hash| hash.len() != 64) {
+        wrong.push(format!("the root's hash is {:?}", said.get("verity")));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Fault::device(format!("the device is not as its order says: {}", wrong.join("; ")))) }
+}
+
+struct Clock<'a> {
+    begun: Instant,
+    out: PathBuf,
+    tell: &'a mut dyn FnMut(&Stage),
+}
+
+impl Clock<'_> {
+    fn tick(&mut self, name: &'static str, result: String, look: &Path) {
+        let seconds = self.begun.elapsed().as_secs();
+        let top = self.out.parent().unwrap_or(&self.out);
+        let look = look.strip_prefix(top).unwrap_or(look).display().to_string();
+        (self.tell)(&Stage { name, seconds, result, look });
+        self.begun = Instant::now();
+    }
+}
+
+fn or_none(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or("none")
+}
+
+/// `Firefox/140.0` out of a browser's long name.
+fn short(browser: &str) -> &str {
+    browser.split(' ').next_back().unwrap_or(browser)
+}
