@@ -1,4 +1,6 @@
 //! Names that are also file names, URL parts and labels on a box: images, versions, orders.
+//!
+//! Each has at most 60 bytes: a manifest's file is called `SHA256.NAME@VERSION+ORDER.json`, and a file name may have 255.
 
 use std::{fmt, str::FromStr};
 
@@ -66,15 +68,15 @@ macro_rules! plain_name {
 
 plain_name!(
     /// An image's name, such as `terminal`.
-    Name, "an image name", 64
+    Name, "an image name", 60
 );
 plain_name!(
     /// An image's version, such as `2026.11` or the first digits of what it was built from.
-    Version, "a version", 64
+    Version, "a version", 60
 );
 plain_name!(
     /// An order of the store, such as `ORD-1001`: one employee's device.
-    OrderId, "an order number", 64
+    OrderId, "an order number", 60
 );
 
 /// What people and scripts call an image: `NAME@VERSION` for a master, `NAME@VERSION/ORDER` for one employee's.

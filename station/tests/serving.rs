@@ -54,9 +54,9 @@ async fn blobs_with_ranges_and_for_good() {
     line.stop().await;
 }
 
-/// A request as no URL library would send it, over TLS by `openssl s_client`-like means: rustls directly.
+/// A request as no URL library would send it, through `openssl s_client`.
 async fn raw(line: &TestLine, path: &str) -> String {
-    // reqwest normalises `..` away, so the request is written by hand on a TLS stream.
+    // reqwest normalises `..` away, so the request is written by hand.
     let address = line.url.strip_prefix("https://").unwrap();
     let mut child = tokio::process::Command::new("openssl")
         .args(["s_client", "-quiet", "-no_ign_eof", "-connect", address, "-CAfile"])

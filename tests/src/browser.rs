@@ -23,8 +23,9 @@ pub struct Shot<'a> {
     pub language: &'a str,
     /// Window in pixels.
     pub size: (u32, u32),
-    /// How long the page may run before the picture is taken, in milliseconds of its own clock.
-    pub settle: u32,
+    /// How long the page may run before the picture is taken, in milliseconds of its own clock. `None` for a live page: an
+    /// open event stream holds that clock still for ever.
+    pub settle: Option<u32>,
 }
 
 /// Takes it.
@@ -44,8 +45,10 @@ pub async fn picture(shot: &Shot<'_>, to: &Path) -> Result<()> {
         .arg(format!("--accept-lang={}", shot.language))
         .arg(format!("--lang={}", shot.language.split(',').next().unwrap_or("en")))
         .arg(format!("--window-size={},{}", shot.size.0, shot.size.1))
-        .arg(format!("--virtual-time-budget={}", shot.settle))
         .arg(format!("--screenshot={}", to.display()));
+    if let Some(settle) = shot.settle {
+        command.arg(format!("--virtual-time-budget={settle}"));
+    }
     if let Some((name, address)) = shot.resolve {
         command.arg(format!("--host-resolver-rules=MAP {name} {address}"));
     }

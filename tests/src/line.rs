@@ -138,7 +138,7 @@ impl Line {
         let (url, address) = (self.url("/"), self.address.ip().to_string());
         let pin = pki::pin_of_key(&self.keys.join("tls.key"))?;
         let shot =
-            Shot { url: &url, pin: &pin, resolve: Some((STATION, &address)), language: "en-GB", size: (1280, 800), settle: 3000 };
+            Shot { url: &url, pin: &pin, resolve: Some((STATION, &address)), language: "en-GB", size: (1280, 800), settle: None };
         browser::picture(&shot, to).await
     }
 

@@ -285,7 +285,7 @@ async fn a_real_browser_draws_it() {
             resolve: Some((HOST, &address)),
             language,
             size: (1280, 800),
-            settle: 4000,
+            settle: Some(4000),
         };
         browser::picture(&shot, &picture).await.unwrap();
         let drawn = Picture::read(&picture).unwrap();
@@ -309,7 +309,7 @@ async fn a_real_browser_draws_it() {
         resolve: Some((HOST, &address)),
         language: "fr-FR",
         size: (800, 600),
-        settle: 2000,
+        settle: Some(2000),
     };
     if browser::picture(&shot, &refused).await.is_ok() {
         assert!(!Picture::read(&refused).unwrap().shows(&MARKS), "an unknown certificate was accepted");

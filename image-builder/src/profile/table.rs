@@ -124,8 +124,8 @@ impl Word {
     pub fn wanted(self) -> String {
         match self {
             Self::Line { most } => format!("a line of text (at most {most} characters)"),
-            Self::Name => "an image name such as \"terminal\" (1 to 64 of A-Z a-z 0-9 . _ -)".into(),
-            Self::Version => "a version such as \"2026.11\" (1 to 64 of A-Z a-z 0-9 . _ -)".into(),
+            Self::Name => "an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -)".into(),
+            Self::Version => "a version such as \"2026.11\" (1 to 60 of A-Z a-z 0-9 . _ -)".into(),
             Self::Choice(known) => match known {
                 [only] => format!("{only:?}"),
                 _ => format!("one of {}", known.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")),

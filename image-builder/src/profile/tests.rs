@@ -180,7 +180,7 @@ fn wrong_types_say_what_is_expected_and_what_was_found() {
             "name = 5\nabstract = \"no\"\ncitrix = true\n[packages]\ninstall = \"cage\"\nrecommends = 0\nexclude-paths = { add = \"/x\", also = [] }\n[image]\nepoch = 1.5\nminimum-disk = 8\ncompression-level = \"3\"\n[hardware]\nsupported = [1, \"qemu\"]\n"
         ),
         [
-            "p.toml:3:8: wrong type for `name`: a whole number, where an image name such as \"terminal\" (1 to 64 of A-Z a-z 0-9 . _ -) is expected | -",
+            "p.toml:3:8: wrong type for `name`: a whole number, where an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -) is expected | -",
             "p.toml:4:12: wrong type for `abstract`: text, where true or false is expected | -",
             "p.toml:5:10: wrong type for `citrix`: true or false, where a section is expected | write [citrix] and its settings below",
             "p.toml:7:11: wrong type for `packages.install`: text, where a list, each item a package name such as \"firefox-esr\" is expected | write [\"cage\"]",
@@ -320,7 +320,7 @@ fn what_is_missing_is_named_with_where_it_goes() {
         folder.errors("p.toml"),
         [
             "p.toml:1:1: missing `schema`: the file does not say which version of the format it has | write schema = 1 at the top of the file",
-            "p.toml:1:1: missing `name`: neither this file nor one that it extends sets it | write `name = …` at the top of the file: an image name such as \"terminal\" (1 to 64 of A-Z a-z 0-9 . _ -)",
+            "p.toml:1:1: missing `name`: neither this file nor one that it extends sets it | write `name = …` at the top of the file: an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -)",
             "p.toml:1:1: missing `packages.boot`: neither this file nor one that it extends sets it | write `boot = …` in [packages]: a list, each item a package name such as \"firefox-esr\"",
             "p.toml:1:1: missing `image.epoch`: neither this file nor one that it extends sets it | write `epoch = …` in [image]: a date such as 2026-11-01",
             "p.toml:1:1: missing `hardware.supported`: neither this file nor one that it extends sets it | write `supported = …` in [hardware]: a list, each item one of \"qemu\", \"wyse-5070\", \"latitude-5000\"",

@@ -4,17 +4,21 @@
 //! looks like a result. The key covers everything that the result depends on, so a hit needs no checks of age.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use livery_contract::{Digest, Fault, Result};
+use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 /// The folder of results.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// Shared by all that use the folder; who finds himself alone clears up.
+    _lock: Arc<Flock<File>>,
 }
 
 /// What a result depends on.
@@ -52,9 +56,23 @@ impl Cache {
     /// # Errors
     /// Exit 3 where it can't be made.
     pub fn open(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder.join("tmp")).map_err(|error| failed(folder, error))?;
+        let temporary = folder.join("tmp");
+        fs::create_dir_all(&temporary).map_err(|error| failed(folder, error))?;
+        let lock = File::create(folder.join("lock")).map_err(|error| failed(folder, error))?;
+        let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(alone) => {
+                // What killed builds left: gigabytes that nobody else would ever remove.
+                for entry in fs::read_dir(&temporary).map_err(|error| failed(&temporary, error))?.flatten() {
+                    if let Err(error) = fs::remove_dir_all(entry.path()) {
+                        tracing::warn!(path = %entry.path().display(), "a leftover can't be removed: {error}");
+                    }
+                }
+                alone.relock(FlockArg::LockShared).map_err(|error| failed(folder, error.into())).map(|()| alone)?
+            }
+            Err((lock, _)) => Flock::lock(lock, FlockArg::LockShared).map_err(|(_, error)| failed(folder, error.into()))?,
+        };
         // Tools in sandboxes get absolute paths.
-        Ok(Self { folder: fs::canonicalize(folder).map_err(|error| failed(folder, error))? })
+        Ok(Self { folder: fs::canonicalize(folder).map_err(|error| failed(folder, error))?, _lock: Arc::new(lock) })
     }
 
     /// Where the result is or would be.
@@ -107,6 +125,19 @@ fn failed(path: &Path, error: std::io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_go_when_nobody_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let leftover = folder.path().join("tmp/livery-killed/result");
+        fs::create_dir_all(&leftover).unwrap();
+        let first = Cache::open(folder.path()).unwrap();
+        assert!(!leftover.exists());
+        let at_work = first.scratch().unwrap();
+        let second = Cache::open(folder.path()).unwrap();
+        assert!(at_work.path().exists(), "somebody works there");
+        drop((first, second));
+    }
 
     #[test]
     fn made_once_and_never_half() {

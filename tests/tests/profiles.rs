@@ -1,0 +1,83 @@
+//! `livery check`: silent on good profiles, like a compiler on bad ones.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::Path};
+
+use livery_tests::programs::{Done, Program};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+async fn check(profiles: &[&Path]) -> Done {
+    let mut arguments = vec!["check".to_owned()];
+    arguments.extend(profiles.iter().map(|path| path.display().to_string()));
+    Program::Livery.run(arguments).await.unwrap()
+}
+
+#[tokio::test]
+async fn ours_are_accepted_silently() {
+    let names = ["base.toml", "terminal.toml", "laptop.toml", "agent.toml"].map(|name| root().join("profiles").join(name));
+    let done = check(&names.each_ref().map(|path| path.as_path())).await;
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "", ""));
+}
+
+#[tokio::test]
+async fn a_bad_one_is_told_everything_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    let base = root().join("profiles/terminal.toml").canonicalize().unwrap();
+    let text = format!(
+        "schema = 1\nextends = \"{}\"\n\n[citrix]\nstore-ulr = \"https://gateway.assurance.example/\"\n\
+         store-url = \"http://gateway.assurance.example/\"\n\n[locale]\nkeyboard = 7\n\n\
+         [trust]\nauthorities = [\"no-such-file.pem\"]\n",
+        base.display()
+    );
+    fs::write(&path, &text).unwrap();
+    let done = check(&[&path]).await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    let said = done.stdout + &done.stderr;
+    for (line, column, words) in [
+        (5, 1, vec!["store-ulr", "store-url"]),
+        (6, 13, vec!["https"]),
+        (9, 12, vec!["keyboard"]),
+        (12, 16, vec!["no-such-file.pem"]),
+    ] {
+        assert!(said.contains(&format!("bad.toml:{line}:{column}")), "bad.toml:{line}:{column} in\n{said}");
+        for word in words {
+            assert!(said.contains(word), "{word} in\n{said}");
+        }
+        let source = text.lines().nth(line - 1).unwrap();
+        assert!(said.contains(source), "the line itself, {source:?}, in\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_cycle_and_a_missing_base_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b, c) = (folder.path().join("a.toml"), folder.path().join("b.toml"), folder.path().join("c.toml"));
+    fs::write(&a, "schema = 1\nextends = \"b.toml\"\n").unwrap();
+    fs::write(&b, "schema = 1\nextends = \"a.toml\"\n").unwrap();
+    fs::write(&c, "schema = 1\nextends = \"nowhere.toml\"\n").unwrap();
+    let done = check(&[&a]).await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.stderr.contains("b.toml") && done.stderr.contains("cycle of `extends`"), "{done:?}");
+    let done = check(&[&c]).await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.stderr.contains("nowhere.toml"), "{done:?}");
+    assert_eq!(check(&[&folder.path().join("absent.toml")]).await.code, Some(3));
+    assert_eq!(Program::Livery.run(["check"]).await.unwrap().code, Some(2));
+}
+
+#[tokio::test]
+async fn machines_get_the_same_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    fs::write(&path, "schema = 1\nnaem = \"x\"\n").unwrap();
+    let done = Program::Livery.run(["check", &path.display().to_string(), "--json"]).await.unwrap();
+    assert_eq!(done.code, Some(3));
+    let lines: Vec<serde_json::Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let first = lines[0].as_array().unwrap().iter().find(|one| one["message"].as_str().unwrap().contains("naem")).unwrap();
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(2), Some(1)), "{first}");
+    assert!(first["help"].as_str().unwrap().contains("name"), "{first}");
+}
