@@ -253,8 +253,9 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
         Command::Build { profile, store, keys, cache } => {
-            let workshop = Workshop::open(cache.cache.as_deref(), progress)?;
+            let workshop = Workshop::open(cache.cache.as_deref(), progress.clone())?;
             let published = build::build(&profile, &store, &keys, workshop, json).await?;
+            progress.summary();
             published_line(&published, json)
         }
         Command::Medium { profile, store, keys, out, station, station_ca, job_key, agent, cache } => {
@@ -262,9 +263,10 @@ async fn run(cli: Cli) -> Result<()> {
                 // A medium that does not trust the store it is meant for would fail at the line, not here.
                 Publisher::open(&store, &keys).await?;
             }
-            let workshop = Workshop::open(cache.cache.as_deref(), progress)?;
+            let workshop = Workshop::open(cache.cache.as_deref(), progress.clone())?;
             let options = SiteOptions { station, station_ca, job_key, agent };
             let medium = build::medium(&profile, &keys, &out, options, workshop, json).await?;
+            progress.summary();
             say(json, &medium, || {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
             })

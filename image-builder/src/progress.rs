@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal as _,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -15,12 +16,18 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     bars: Option<MultiProgress>,
     json: bool,
+    began: Instant,
+    /// What is done and how long it took, in the order of ending.
+    times: Times,
 }
+
+type Times = Arc<Mutex<Vec<(String, Duration)>>>;
 
 impl Progress {
     /// Bars where standard error is a terminal, lines otherwise; with `json`, one event a line on standard output.
     pub fn new(json: bool) -> Self {
-        Self { bars: (std::io::stderr().is_terminal() && !json).then(MultiProgress::new), json }
+        let bars = (std::io::stderr().is_terminal() && !json).then(MultiProgress::new);
+        Self { bars, json, began: Instant::now(), times: Times::default() }
     }
 
     /// Work of which the number of bytes is known.
@@ -40,6 +47,22 @@ impl Progress {
         self.step(what, None, "{msg:14} {spinner} {elapsed}")
     }
 
+    /// How long each piece of work took, and all of it: the end of a long command.
+    pub fn summary(&self) {
+        let all = self.began.elapsed().as_secs_f64();
+        if self.json {
+            println!("{}", serde_json::json!({"event": "summary", "seconds": all}));
+            return;
+        }
+        let times = lock(&self.times);
+        eprintln!();
+        for (what, took) in times.iter() {
+            eprintln!("{what:<14} {:>7.1} s", took.as_secs_f64());
+        }
+        // Less than their sum where stages ran at the same time.
+        eprintln!("{:<14} {all:>7.1} s", "all");
+    }
+
     fn step(&self, what: &str, total: Option<u64>, template: &str) -> Step {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
@@ -54,6 +77,7 @@ impl Progress {
             what: what.to_owned(),
             total,
             unit: bytes,
+            times: Arc::clone(&self.times),
             bar,
             json: self.json,
             began: Instant::now(),
@@ -71,6 +95,7 @@ pub struct Step {
     what: String,
     total: Option<u64>,
     unit: fn(u64) -> String,
+    times: Times,
     bar: Option<ProgressBar>,
     json: bool,
     began: Instant,
@@ -90,18 +115,14 @@ impl Step {
     }
 
     /// The work is done; gives how long it took.
-    pub fn done(self) -> Duration {
-        self.done_with("done")
-    }
-
-    /// The work is done in another way than by doing it: `cached`.
-    pub fn done_with(mut self, how: &str) -> Duration {
+    pub fn done(mut self) -> Duration {
         self.ended = true;
         let took = self.began.elapsed();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.event(how, self.total.unwrap_or(0));
+        self.event("done", self.total.unwrap_or(0));
+        lock(&self.times).push((self.what.clone(), took));
         took
     }
 
@@ -140,6 +161,10 @@ impl Drop for Step {
             bar.abandon();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Bytes for a person: `1.3 GiB`.

@@ -37,7 +37,7 @@ pub struct Stage {
 /// # Errors
 /// The first stage that does not do what it should.
 pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
-    let mut clock = Clock { begun: Instant::now(), out: out.to_owned(), tell };
+    let mut clock = Clock { begun: Instant::now(), here: std::env::current_dir().unwrap_or_default(), tell };
     fs::create_dir_all(out).map_err(|error| Fault::refused("the output folder can't be made").cause(error).at(out.display()))?;
 
     let site = Site::shared().await?;
@@ -139,15 +139,15 @@ pub fn agrees(said: &std::collections::BTreeMap<String, String>, employee: &Empl
 
 struct Clock<'a> {
     begun: Instant,
-    out: PathBuf,
+    /// Paths are shown from here.
+    here: PathBuf,
     tell: &'a mut dyn FnMut(&Stage),
 }
 
 impl Clock<'_> {
     fn tick(&mut self, name: &'static str, result: String, look: &Path) {
         let seconds = self.begun.elapsed().as_secs();
-        let top = self.out.parent().unwrap_or(&self.out);
-        let look = look.strip_prefix(top).unwrap_or(look).display().to_string();
+        let look = look.strip_prefix(&self.here).unwrap_or(look).display().to_string();
         (self.tell)(&Stage { name, seconds, result, look });
         self.begun = Instant::now();
     }
