@@ -15,13 +15,14 @@ use std::{
 
 use livery_contract::{Fault, Result, record::Record};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::{
     evidence::{self, Compared},
     gateway::{Gateway, MARKS},
     line::Line,
     picture::Picture,
-    qemu::{Accel, Bus, Credential, Disk, Guest, Machine, machine::Service},
+    qemu::{Bus, Credential, Disk, Guest, Machine, machine::Service},
     site::{GATEWAY, STATION},
 };
 
@@ -83,6 +84,8 @@ impl Device {
     fn machine(&self, name: &str) -> Result<Machine> {
         let mut machine = Machine::new(name, &self.folder)?;
         machine.system.serial.clone_from(&self.serial);
+        // The same machine at each start.
+        machine.system.uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.serial.as_bytes()).to_string();
         machine.system.manufacturer = "Dell Inc.".into();
         machine.system.product = "Wyse 5070 Thin Client".into();
         machine.disks.push(Disk::new(&self.disk, Bus::Nvme).serial("S5070NVME0001"));
@@ -226,9 +229,4 @@ say end yes
         Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
         Credential::new("probe.script", script),
     ]
-}
-
-/// How much longer than on a processor of its own a device may take here.
-pub async fn patience() -> u32 {
-    Accel::probe().await.patience()
 }

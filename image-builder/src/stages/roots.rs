@@ -134,14 +134,14 @@ fn make(workshop: &Workshop, stage: &'static str, inputs: &Inputs) -> Result<Roo
 }
 
 fn debootstrap(stage: &str, inputs: &Inputs, tar: &Path) -> Result<()> {
-    // As root mmdebstrap mounts /proc, /sys and devices; in a mount namespace of its own these go with it, however it ends.
-    let mut command = if nix::unistd::geteuid().is_root() {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "mmdebstrap"]);
-        command
-    } else {
-        Command::new("mmdebstrap")
-    };
+    // It ends when we do, also where only we were asked to.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]);
+    if nix::unistd::geteuid().is_root() {
+        // As root mmdebstrap mounts /proc, /sys and devices; in a mount namespace of its own these go with it, however it ends.
+        command.args(["unshare", "--mount", "--propagation", "private"]);
+    }
+    command.arg("mmdebstrap");
     // INITRD=No keeps the kernel's package from making an initrd that nobody uses; dracut is run by a stage of its own.
     command
         .env("SOURCE_DATE_EPOCH", inputs.epoch.to_string())
