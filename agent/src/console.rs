@@ -57,6 +57,11 @@ impl Console {
     pub fn say(&self, line: impl AsRef<str>) {
         let line = ascii(line.as_ref());
         self.0.bar.suspend(|| eprintln!("{line}"));
+        self.say_elsewhere(&line);
+    }
+
+    /// A line for the further consoles only.
+    fn say_elsewhere(&self, line: &str) {
         let mut others = self.0.others.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // A console that went away is no reason to stop.
         others.retain_mut(|file| write!(file, "{line}\r\n").and_then(|()| file.flush()).is_ok());
@@ -147,13 +152,15 @@ impl Console {
             json!({ "phase": snapshot.phase, "done": snapshot.done, "total": snapshot.total, "rate": rate, "percent": percent }),
         );
         let quiet = matches!(snapshot.phase, Phase::Done | Phase::Failed);
-        if self.0.terminal || quiet {
+        if quiet {
             return;
         }
-        match percent {
-            Some(percent) => self.say(format!("{:9} {percent:3}%  {}", snapshot.phase.as_str(), tail(snapshot, rate))),
-            None => self.say(snapshot.phase.as_str()),
-        }
+        let line = match percent {
+            Some(percent) => format!("{:9} {percent:3}%  {}", snapshot.phase.as_str(), tail(snapshot, rate)),
+            None => snapshot.phase.as_str().to_owned(),
+        };
+        // Where there is a terminal, it has the bar.
+        if self.0.terminal { self.say_elsewhere(&line) } else { self.say(line) }
     }
 }
 

@@ -50,6 +50,16 @@ impl Picture {
         colours.iter().all(|colour| self.count(*colour, 3) * 1000 >= self.pixels.len())
     }
 
+    /// Whether a text console shows the agent's final block: its two edges are lines of 74 `=`. The kernel's font (8 by 16)
+    /// draws each of them as two rows of pixels, three quarters of them lit: far more than any line of text has.
+    pub fn shows_block(&self) -> bool {
+        const COLUMNS: usize = 74 * 8;
+        let lit = |pixel: &[u8; 3]| pixel.iter().any(|channel| *channel > 0x60);
+        let bright = |row: &[[u8; 3]]| row.iter().take(COLUMNS + 16).filter(|pixel| lit(pixel)).count() * 5 >= COLUMNS * 3;
+        let width = usize::try_from(self.width).unwrap_or(1).max(1);
+        self.pixels.chunks_exact(width).filter(|row| bright(row)).count() >= 4
+    }
+
     /// How many different colours there are, up to 256: one means a blank screen.
     pub fn colours(&self) -> usize {
         let mut seen = std::collections::HashSet::new();
@@ -60,5 +70,29 @@ impl Picture {
             }
         }
         seen.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_told_from_text() {
+        let mut picture = Picture { width: 800, height: 160, pixels: vec![[0; 3]; 800 * 160] };
+        // Text: every second pixel of a glyph's rows, at most.
+        for row in 0..160 {
+            for column in (0..640).step_by(2) {
+                picture.pixels[row * 800 + column] = [0xaa; 3];
+            }
+        }
+        assert!(!picture.shows_block());
+        for row in [22, 25, 118, 121] {
+            for column in (8..600).filter(|column| (1..7).contains(&(column % 8))) {
+                picture.pixels[row * 800 + column] = [0xaa; 3];
+            }
+        }
+        assert!(picture.shows_block());
+        assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
     }
 }

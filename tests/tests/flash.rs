@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use livery_tests::{
     device::Device,
     line::Line,
+    picture::Picture,
     raw_disk,
     site::Site,
     whole_way::{Stage, whole_way},
@@ -45,7 +46,9 @@ async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     assert!(!flashed.done, "{}", flashed.console);
     assert!(flashed.said.contains(&serial) && flashed.said.contains("target"), "{}", flashed.said);
     assert!(flashed.console.contains("no disk of this device may be written"), "{}", flashed.console);
-    guest.screenshot(&folder.join("failed.png")).await.unwrap();
+    let screen = folder.join("failed.png");
+    guest.screenshot(&screen).await.unwrap();
+    assert!(Picture::read(&screen).unwrap().shows_block(), "the operator can't see it: {}", screen.display());
     assert!(guest.ended().unwrap().is_none(), "it stays on, so that somebody reads it");
 
     let mut devices = Vec::new();
