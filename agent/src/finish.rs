@@ -45,7 +45,9 @@ impl Finished {
 /// Exit 4 where the image's partition table is none, 6 where disk or firmware do not take or keep a change.
 pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progress: &Progress) -> Result<Finished> {
     progress.enter(Phase::Finish, 0);
-    let changed_after = move_backup_gpt(verified.target(), manifest)?;
+    let mut changed_after = verified.changed().to_vec();
+    changed_after.extend(move_backup_gpt(verified.target(), manifest)?);
+    changed_after.sort_by_key(|change| change.offset);
     let boot_entry = put_boot_entry(verified.target(), manifest, boot_entry)?;
     let (target, sections, traffic, (started, written, verified)) = verified.into_parts();
     let times = Times { started, written, verified, finished: Timestamp::now() };
@@ -73,7 +75,6 @@ fn move_backup_gpt(target: &Target, manifest: &Manifest) -> Result<Vec<Change>> 
     if !changes.is_empty() {
         device.reread_partitions();
     }
-    changes.sort_by_key(|change| change.offset);
     Ok(changes)
 }
 

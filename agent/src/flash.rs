@@ -1,12 +1,22 @@
 //! Trusted image and claimed disk in, record out: the steps in the only order that their types allow.
 //!
 //! ```text
-//! Trusted + Target ── write ──> Written ── read_back ──> Verified ── finish ──> Finished ── record ──> Record
+//! Trusted + Target ── survey ──> Found ── write ──> Written ── read_back ──> Verified ── finish ──> Finished ── record ──> Record
 //! ```
+//!
+//! A disk that holds the whole image already is not written; it is read back all the same.
 
 use livery_contract::{Result, inventory::System, job::Job, record::Record};
 
-use crate::{fetch::Source, finish, record, target::Target, trust::Trusted, verify, write, write::Work};
+use crate::{
+    fetch::Source,
+    finish, record,
+    survey::{self, Found},
+    target::Target,
+    trust::Trusted,
+    verify, write,
+    write::Work,
+};
 
 /// Writes, reads back, finishes. Blocking; not for an async task.
 ///
@@ -20,8 +30,10 @@ pub fn flash<S: Source>(
     boot_entry: bool,
     work: &Work,
 ) -> Result<Record> {
-    let written = write::write(trusted, target, work)?;
-    let verified = verify::read_back(written, trusted, work)?;
+    let verified = match survey::survey(trusted, &target, work)? {
+        Found::Whole => verify::already_there(target, trusted, work)?,
+        found => verify::read_back(write::write(trusted, target, &found, work)?, trusted, work)?,
+    };
     let finished = finish::finish(verified, trusted.manifest(), boot_entry, &work.progress)?;
     Ok(record::record(finished, trusted, system, job))
 }

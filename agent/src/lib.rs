@@ -10,14 +10,15 @@
 //! | the work, checked | [`job`] | `Job` |
 //! | the image, trusted | [`trust`] | [`trust::Trusted`] |
 //! | the right disk, or none | [`target`] (opened by [`device`]) | [`target::Target`] |
-//! | all but the partition table | [`write`](mod@write), by [`plan`], [`fetch`], [`decode`] | [`write::Written`] |
+//! | what the disk holds of it already | [`survey`] | [`survey::Found`] |
+//! | all but the partition table | [`write`](mod@write), by [`plan`], [`moves`], [`fetch`], [`decode`] | [`write::Written`] |
 //! | read back from the medium | [`verify`], by [`readback`] | [`verify::Verified`] |
 //! | backup GPT, boot entry | [`finish`] | [`finish::Finished`] |
 //! | the evidence | [`record`](mod@record) | `Record` |
 //! | the station has it | [`report`] | `Receipt` |
 //!
 //! [`flash`] chains write to record; [`run`] is the unattended flow, [`hand`] the same steps by hand. Around them:
-//! [`console`] (what the operator sees), [`progress`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
+//! [`console`] (what the operator sees), [`progress`], [`threads`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
 
 pub mod cli;
 pub mod config;
@@ -32,6 +33,7 @@ pub mod flash;
 pub mod hand;
 pub mod inventory;
 pub mod job;
+pub mod moves;
 pub mod plan;
 pub mod power;
 pub mod progress;
@@ -41,7 +43,9 @@ pub mod report;
 pub mod run;
 pub mod station;
 pub mod stop;
+pub mod survey;
 pub mod target;
+pub mod threads;
 pub mod trust;
 pub mod verify;
 pub mod write;

@@ -1,16 +1,22 @@
 //! What to fetch and where to put it, worked out before the first byte is written.
 //!
-//! In: the composed extents of an image. Out: a [`Plan`]: runs of neighbouring frames (one range request each), runs of
-//! zeros, and the *held* chunks: those that make the disk a disk that boots, written last. Pure; fails with exit 4 where
-//! the extents contradict the manifest.
+//! In: the composed extents of an image, and what the disk holds of them. Out: a [`Plan`]: chunks to copy on the disk,
+//! runs of neighbouring frames (one range request each), runs of zeros, and the *held* chunks: those that make the disk a
+//! disk that boots, written last. Pure; fails with exit 4 where the extents contradict the manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use livery_contract::{
     Digest, Fault, Result,
     chunkmap::{Content, Frame},
     compose::{Composed, Extent},
     manifest::Manifest,
+};
+
+use crate::{
+    device::whole_blocks,
+    moves::{self, Copy, Move},
+    survey::Found,
 };
 
 /// The most bytes that one range request asks for.
@@ -22,6 +28,8 @@ pub const HEAD: u64 = 1 << 20;
 /// Data in the image's last bytes is held too: the backup GPT (at most 34 sectors of 512 or 5 of 4096 bytes), from which
 /// firmware restores a primary one that it finds missing (UEFI 2.10, section 5.3.2).
 pub const TAIL: u64 = 64 << 10;
+/// How much at the disk's end is cleared: the old backup GPT, and RAID or ZFS labels by which a stale disk comes alive.
+pub const END: u64 = 1 << 20;
 
 /// One chunk to decode, and where its bytes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,32 +60,51 @@ pub struct Run {
 /// All of an image's content, sorted by how it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Data, in the order of the packs.
+    /// Chunks that the disk holds in other places, in the order in which they must be copied, before all else.
+    pub copies: Vec<Copy>,
+    /// Data to fetch, in the order of the packs.
     pub runs: Vec<Run>,
     /// Ranges that must read as zero: offset and length.
     pub zeros: Vec<(u64, u64)>,
     /// What is written last, in this order: the chunk at the disk's beginning is the very last.
     pub held: Vec<Piece>,
-    /// Bytes of data and zeros, held ones included.
+    /// Bytes of data and zeros to write, copies and held ones included.
     pub written: u64,
+    /// Bytes that the disk holds in their places.
+    pub kept: u64,
     /// Bytes that are left as they are.
     pub skipped: u64,
 }
 
 impl Plan {
-    /// Sorts an image's content.
+    /// Sorts an image's content, for a disk of `disk_size` bytes.
     ///
     /// # Errors
     /// Exit 4 where the extents do not cover the image end to end.
-    pub fn new(manifest: &Manifest, composed: &Composed) -> Result<Self> {
-        let mut plan = Self { runs: Vec::new(), zeros: Vec::new(), held: Vec::new(), written: 0, skipped: 0 };
+    pub fn new(manifest: &Manifest, composed: &Composed, found: &Found, disk_size: u64) -> Result<Self> {
+        let mut plan =
+            Self { copies: Vec::new(), runs: Vec::new(), zeros: Vec::new(), held: Vec::new(), written: 0, kept: 0, skipped: 0 };
         let mut pieces: BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>> = BTreeMap::new();
+        let mut moved = Vec::new();
+        // What is cleared first is gone, whatever the disk held there.
+        let cleared = cleared(disk_size);
+        let stays = |offset: u64, length: u64| !cleared.iter().any(|(start, end)| offset < *end && *start < offset + length);
+        let none = HashMap::new();
+        let (in_place, seen) = match found {
+            Found::Some(chunks) => (chunks.in_place.as_slice(), &chunks.seen),
+            Found::Nothing | Found::Whole => ([].as_slice(), &none),
+        };
         let mut at = 0;
-        for extent in &composed.extents {
+        for (index, extent) in composed.extents.iter().enumerate() {
             if extent.offset != at {
                 return Err(Fault::untrusted(format!("the image's chunks leave a gap at byte {at}")));
             }
             at += extent.length;
+            let skip = extent.content == Content::Skip;
+            if !skip && in_place.get(index) == Some(&true) && stays(extent.offset, extent.length) && !is_held(manifest, extent) {
+                plan.kept += extent.length;
+                continue;
+            }
             match extent.content {
                 Content::Skip => plan.skipped += extent.length,
                 Content::Zero => {
@@ -91,6 +118,9 @@ impl Plan {
                     plan.written += extent.length;
                     if is_held(manifest, extent) {
                         plan.held.push(Piece { frame, length: extent.length, digest, places: vec![extent.offset] });
+                    } else if let Some(from) = seen.get(&digest).filter(|from| stays(**from, extent.length)) {
+                        let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
+                        moved.push(Move { from: *from, piece });
                     } else {
                         let key = (frame.pack, frame.offset, frame.length, extent.length, digest);
                         pieces.entry(key).or_default().push(extent.offset);
@@ -102,6 +132,11 @@ impl Plan {
             return Err(Fault::untrusted(format!("the image's chunks cover {at} bytes, its manifest says {}", manifest.size)));
         }
         plan.held.reverse();
+        let (copies, instead) = moves::order(moved);
+        plan.copies = copies;
+        for Piece { frame, length, digest, places } in instead {
+            pieces.entry((frame.pack, frame.offset, frame.length, length, digest)).or_default().extend(places);
+        }
         for ((pack, offset, length, decoded, digest), places) in pieces {
             plan.join(Piece { frame: Frame { pack, offset, length }, length: decoded, digest, places });
         }
@@ -122,6 +157,12 @@ impl Plan {
             self.runs.push(Run { pack: piece.frame.pack, offset: start, length: end - start, pieces: vec![piece] });
         }
     }
+}
+
+/// What is cleared before anything is written, from byte to byte: at both ends of the disk, so that a broken run leaves
+/// no disk that boots.
+pub fn cleared(disk_size: u64) -> [(u64, u64); 2] {
+    [(0, HEAD.min(disk_size)), whole_blocks(disk_size.saturating_sub(END), disk_size, disk_size)]
 }
 
 /// Whether a data extent is written last.
@@ -162,7 +203,7 @@ pub(crate) mod tests {
         let map = ChunkMap { packs, chunks };
         let manifest = manifest(map.length(), &serde_json::json!([]));
         let composed = Composed::new(&manifest, &[map]).unwrap();
-        let plan = Plan::new(&manifest, &composed).unwrap();
+        let plan = Plan::new(&manifest, &composed, &Found::Nothing, 64 << 30).unwrap();
         (manifest, plan)
     }
 
@@ -238,6 +279,40 @@ pub(crate) mod tests {
             got.sort_by_key(|(place, ..)| *place);
             prop_assert_eq!(got, expected);
             prop_assert!(plan.written + plan.skipped == at);
+        }
+
+        /// With anything found anywhere, every extent is kept, copied, zeroed, fetched or held, exactly once.
+        #[test]
+        fn with_what_the_disk_holds_nothing_is_left_out(chunks in chunks(), held in prop::collection::vec(any::<(bool, bool)>(), 60), seed in 0_u64..1_000_000) {
+            let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
+            let map = ChunkMap { packs, chunks };
+            let manifest = manifest(map.length(), &serde_json::json!([]));
+            let composed = Composed::new(&manifest, &[map]).unwrap();
+            let in_place: Vec<bool> = composed.extents.iter().zip(&held).map(|(_, (held, _))| *held).collect();
+            let seen = composed.extents.iter().zip(&held).filter_map(|(extent, (_, seen))| match extent.content {
+                Content::Data { digest, .. } if *seen => Some((digest, seed * BLOCK)),
+                _ => None,
+            }).collect();
+            let found = Found::Some(crate::survey::Chunks { in_place: in_place.clone(), seen });
+            let size = manifest.size + (8 << 20);
+            let plan = Plan::new(&manifest, &composed, &found, size).unwrap();
+            let mut places: Vec<(u64, u64)> = plan.zeros.clone();
+            places.extend(plan.copies.iter().map(|copy| (copy.to, copy.length)));
+            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.held) {
+                places.extend(piece.places.iter().map(|place| (*place, piece.length)));
+            }
+            for copy in &plan.copies {
+                prop_assert!(cleared(size).iter().all(|(start, end)| copy.from >= *end || copy.from + copy.length <= *start));
+            }
+            for (extent, held) in composed.extents.iter().zip(&in_place) {
+                if extent.content == Content::Skip { continue; }
+                let cleared = cleared(size).iter().any(|(start, end)| extent.offset < *end && *start < extent.offset + extent.length);
+                if *held && !cleared && !is_held(&manifest, extent) { places.push((extent.offset, extent.length)); }
+            }
+            places.sort_unstable();
+            prop_assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "nothing twice");
+            prop_assert_eq!(places.iter().map(|(_, length)| length).sum::<u64>(), manifest.size - plan.skipped);
+            prop_assert_eq!(plan.written + plan.kept + plan.skipped, manifest.size);
         }
     }
 }

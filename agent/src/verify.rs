@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 use livery_contract::{
-    Result,
+    Fault, Result,
     chunkmap::Content,
     compose::Extent,
     manifest::SectionRange,
@@ -18,11 +18,11 @@ use livery_contract::{
 
 use crate::{
     content,
-    device::Device,
+    device::{AlignedBuffer, Device},
     fetch::Source,
     finish::backup_gpt::{self, Patch},
     plan::is_held,
-    readback::{Pass, length},
+    readback::{Pass, differs},
     target::Target,
     trust::Trusted,
     write::{Work, Written},
@@ -33,6 +33,7 @@ use crate::{
 pub struct Verified {
     target: Target,
     sections: Vec<Section>,
+    changed: Vec<Change>,
     traffic: Traffic,
     started: Timestamp,
     written: Timestamp,
@@ -48,6 +49,11 @@ impl Verified {
     /// What was read back, end to end over the image.
     pub fn sections(&self) -> &[Section] {
         &self.sections
+    }
+
+    /// What an earlier run changed after its own read-back, as it was found now.
+    pub fn changed(&self) -> &[Change] {
+        &self.changed
     }
 
     /// What was moved.
@@ -69,21 +75,21 @@ impl Verified {
 pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
     let Written { target, held, mut traffic, started, written, .. } = written;
     let (manifest, extents) = (trusted.manifest(), trusted.composed().extents.as_slice());
-    // The sections that hold the partition tables can be read in whole only when those are written. (An image without
-    // partitions is one section, which is then read twice: the price of a table that we could not read.)
-    let (later, now): (Vec<SectionRange>, Vec<SectionRange>) = manifest
-        .sections()
-        .into_iter()
-        .partition(|section| extents.iter().any(|extent| is_held(manifest, extent) && overlaps(extent, section)));
-    let rest: Vec<Extent> = extents.iter().filter(|extent| !is_held(manifest, extent)).copied().collect();
-    let last = within(extents, &later);
-    work.progress.enter(Phase::Verify, length(&rest) + length(&last));
+    let all = manifest.sections();
+    // The sections that hold the partition tables can be read in whole only when those are written.
+    let held_extent = |extent: &Extent| is_held(manifest, extent);
+    let later: Vec<SectionRange> = all
+        .iter()
+        .filter(|section| extents.iter().any(|extent| held_extent(extent) && overlaps(extent, section)))
+        .cloned()
+        .collect();
+    work.progress.enter(Phase::Verify, manifest.size + later.iter().map(|section| section.length).sum::<u64>());
 
     let device = target.device();
-    let pass = |extents: &[Extent], sections: &[SectionRange]| {
-        Pass { device, all: trusted.composed(), extents, sections, patches: &[] }.run(work)
+    let pass = |sections: &[SectionRange], without: &(dyn Fn(&Extent) -> bool + Sync)| {
+        Pass { device, all: trusted.composed(), sections, without, patches: &[] }.run(work)
     };
-    let mut sections = pass(&rest, &now)?;
+    let mut sections = pass(&all, &held_extent)?;
     work.stop.check()?;
     // From here on it is quick, and an interruption would only leave a good disk without its record.
     for (piece, bytes) in &held {
@@ -93,11 +99,32 @@ pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work)
         }
         device.flush()?;
     }
-    sections.extend(pass(&last, &later)?);
+    sections.extend(pass(&later, &|_| false)?);
     sections.sort_by_key(|section| section.offset);
-    traffic.verified = length(extents);
+    covers(&sections, &all)?;
+    traffic.verified = manifest.size;
     device.reread_partitions();
-    Ok(Verified { target, sections, traffic, started, written, verified: Timestamp::now() })
+    Ok(Verified { target, sections, changed: Vec::new(), traffic, started, written, verified: Timestamp::now() })
+}
+
+/// Reads back a disk on which the [`survey`](crate::survey) found the whole image: nothing is written. Blocking.
+///
+/// # Errors
+/// As [`compare`].
+pub fn already_there<S: Source>(target: Target, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
+    let started = Timestamp::now();
+    let Comparison { sections, changed_after, .. } = compare(&target, trusted, work)?;
+    let skipped = trusted.composed().extents.iter().filter(|extent| extent.content == Content::Skip).map(|extent| extent.length);
+    let (size, skipped) = (trusted.manifest().size, skipped.sum::<u64>());
+    let traffic = Traffic { kept: size - skipped, verified: size, skipped, ..Traffic::default() };
+    Ok(Verified { target, sections, changed: changed_after, traffic, started, written: started, verified: Timestamp::now() })
+}
+
+/// Whether all sections were read in whole: a digest that is missing must never pass for one that fits.
+fn covers(sections: &[Section], all: &[SectionRange]) -> Result<()> {
+    let same = sections.len() == all.len()
+        && sections.iter().zip(all).all(|(section, range)| (section.offset, section.length) == (range.offset, range.length));
+    if same { Ok(()) } else { Err(Fault::internal("a section was not read in whole")) }
 }
 
 /// What [`compare`] found.
@@ -133,7 +160,10 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
     let device = target.device();
     let manifest = trusted.manifest();
     work.progress.enter(Phase::Verify, manifest.size);
-    let head = content::range(trusted, 0, backup_gpt::HEAD.min(manifest.size), &work.handle, &work.stop)?;
+    let head = match original_head(device, trusted)? {
+        Some(head) => head,
+        None => content::range(trusted, 0, backup_gpt::HEAD.min(manifest.size), &work.handle, &work.stop)?,
+    };
     let patches = backup_gpt::plan(&head, manifest.sector_size, device.size())?;
     let (patches, backup_gpt) = match patches {
         None => (Vec::new(), BackupGpt::InPlace),
@@ -146,14 +176,44 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
         .map(|patch| {
             let end = (patch.offset + patch.bytes.len() as u64).min(manifest.size);
             let length = end.saturating_sub(patch.offset);
-            Ok((patch.offset, content::range(trusted, patch.offset, length, &work.handle, &work.stop)?))
+            let known = (patch.offset == 0).then(|| head.get(..patch.bytes.len()).map(<[u8]>::to_vec)).flatten();
+            let bytes = match known {
+                Some(bytes) => bytes,
+                None => content::range(trusted, patch.offset, length, &work.handle, &work.stop)?,
+            };
+            Ok((patch.offset, bytes))
         })
         .collect::<Result<Vec<_>>>()?;
-    let extents = trusted.composed().extents.as_slice();
-    let sections = manifest.sections();
-    let sections = Pass { device, all: trusted.composed(), extents, sections: &sections, patches: &originals }.run(work)?;
+    let all = manifest.sections();
+    let sections = Pass { device, all: trusted.composed(), sections: &all, without: &|_| false, patches: &originals }.run(work)?;
+    covers(&sections, &all)?;
     let changed_after = patches.iter().map(|patch| patch.read_back(device)).collect::<Result<_>>()?;
     Ok(Comparison { sections, changed_after, backup_gpt })
+}
+
+/// The image's first bytes, as far as a partition table goes, where the disk holds them: as they are, or with the backup
+/// GPT's place undone. Proven by the chunks' digests; `None` where they do not hold, or reach farther.
+///
+/// # Errors
+/// Exit 6 for an I/O error.
+pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) -> Result<Option<Vec<u8>>> {
+    let manifest = trusted.manifest();
+    let length = usize::try_from(backup_gpt::HEAD.min(manifest.size)).map_err(|_| Fault::internal("a small number"))?;
+    let mut buffer = AlignedBuffer::new(length);
+    device.read(0, &mut buffer[..length])?;
+    let head = &buffer[..length];
+    let holds = |head: &[u8]| {
+        let within = trusted.composed().extents.iter().take_while(|extent| extent.offset < head.len() as u64);
+        within.filter(|extent| matches!(extent.content, Content::Data { .. })).all(|extent| {
+            let from = usize::try_from(extent.offset).unwrap_or(usize::MAX);
+            let end = usize::try_from(extent.offset + extent.length).unwrap_or(usize::MAX);
+            head.get(from..end).is_some_and(|bytes| differs(bytes, &extent.content).is_none())
+        })
+    };
+    if holds(head) {
+        return Ok(Some(head.to_vec()));
+    }
+    Ok(backup_gpt::undo(head, manifest.sector_size, manifest.size).filter(|head| holds(head)))
 }
 
 /// Whether the disk holds all of the patches, or none.
@@ -162,25 +222,6 @@ fn is_applied(device: &Device, patches: &[Patch]) -> Result<bool> {
     // The primary table decides; a backup that does not fit it is then found as a mismatch.
     let Some(first) = patches.iter().zip(&held).find(|(patch, _)| patch.offset == 0) else { return Ok(false) };
     Ok(*first.1)
-}
-
-/// The extents that these sections lie in; runs of one content cut at the sections' bounds, data chunks in whole.
-fn within(extents: &[Extent], sections: &[SectionRange]) -> Vec<Extent> {
-    let mut inside: Vec<Extent> = Vec::new();
-    for section in sections {
-        for extent in extents.iter().filter(|extent| overlaps(extent, section)) {
-            let (from, to) = match extent.content {
-                Content::Data { .. } => (extent.offset, extent.offset + extent.length),
-                Content::Zero | Content::Skip => {
-                    (extent.offset.max(section.offset), (extent.offset + extent.length).min(section.offset + section.length))
-                }
-            };
-            if inside.last().is_none_or(|last| last.offset + last.length <= from) {
-                inside.push(Extent { offset: from, length: to - from, content: extent.content });
-            }
-        }
-    }
-    inside
 }
 
 fn overlaps(extent: &Extent, section: &SectionRange) -> bool {

@@ -1,34 +1,36 @@
 //! The image onto the disk, all but what makes it a disk that boots.
 //!
-//! In: a [`Trusted`] image and a [`Target`]. Out: a [`Written`], which still holds the chunks of the partition table in
+//! In: a [`Trusted`] image, a [`Target`] and what was [`Found`] on it. Out: a [`Written`], which still holds the chunks of the partition table in
 //! memory; [`verify`](crate::verify) writes them when all else was read back. Fails with exit 4, 5 or 6, and then the disk
 //! has no partition table: it does not boot, and nothing can take it for a good one.
 //!
-//! The path of the data: plan → fetch (range requests) → decode → check the digest → write past the cache.
+//! The path of the data: plan → fetch (range requests) → decode → check the digest → write past the cache. What the disk
+//! has in other places is copied first; what it has in place is left.
 
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use livery_contract::{Fault, Result, record::Traffic, wire::Phase};
+use livery_contract::{Digest, Fault, Result, record::Traffic, wire::Phase};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     content,
     decode::Decoder,
-    device::{AlignedBuffer, Device, ZERO_STEP, whole_blocks},
+    device::{AlignedBuffer, Device, ZERO_STEP},
     fetch::{self, Source},
-    plan::{HEAD, Piece, Plan, Run},
+    moves::Copy,
+    plan::{self, Piece, Plan, Run},
     progress::Progress,
     stop::Stop,
+    survey::Found,
     target::Target,
+    threads,
     trust::Trusted,
 };
 
 /// Neighbouring chunks are written together, up to this many bytes.
 const BATCH: usize = 4 << 20;
-/// How much at the disk's end is cleared: the old backup GPT, and RAID or ZFS labels by which a stale disk comes alive.
-const END: u64 = 1 << 20;
 
 /// What every long step needs.
 #[derive(Clone, Debug)]
@@ -56,12 +58,13 @@ pub struct Written {
 ///
 /// # Errors
 /// Exit 4 for a chunk that is not what was signed, 5 where the source fails, 6 where the disk does.
-pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, work: &Work) -> Result<Written> {
-    let plan = Plan::new(trusted.manifest(), trusted.composed())?;
+pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, work: &Work) -> Result<Written> {
+    let plan = Plan::new(trusted.manifest(), trusted.composed(), found, target.device().size())?;
     work.progress.enter(Phase::Write, plan.written - plan.held.iter().map(|piece| piece.length).sum::<u64>());
     let started = Timestamp::now();
     let held = fetch_held(trusted, &plan, work)?;
-    let mut traffic = Traffic { written: plan.written, skipped: plan.skipped, ..Traffic::default() };
+    let mut traffic = Traffic { written: plan.written, kept: plan.kept, skipped: plan.skipped, ..Traffic::default() };
+    traffic.moved = plan.copies.iter().map(|copy| copy.length).sum();
     traffic.fetched = plan.runs.iter().map(|run| run.length).sum::<u64>()
         + plan.held.iter().map(|piece| u64::from(piece.frame.length)).sum::<u64>();
 
@@ -69,8 +72,9 @@ pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, work: &Work) -> Re
     work.stop.disk_touched();
     let device = target.device();
     invalidate(device)?;
-    zero_all(device, &plan.zeros, work)?;
-    write_all(trusted, device, plan.runs, work)?;
+    let fetched = fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, plan.runs, &work.stop);
+    copy_all(device, &plan.copies, work)?;
+    write_all(trusted, device, fetched, &plan.zeros, work)?;
     device.flush()?;
     Ok(Written { target, held, traffic, started, written: Timestamp::now() })
 }
@@ -91,9 +95,9 @@ fn fetch_held<S: Source>(trusted: &Trusted<S>, plan: &Plan, work: &Work) -> Resu
 
 /// Takes the old partition table away, at both ends of the disk, so that a broken run leaves no disk that boots.
 fn invalidate(device: &Device) -> Result<()> {
-    device.zero(0, HEAD.min(device.size()))?;
-    let (start, end) = whole_blocks(device.size().saturating_sub(END), device.size(), device.size());
-    device.zero(start, end - start)?;
+    for (start, end) in plan::cleared(device.size()) {
+        device.zero(start, end - start)?;
+    }
     device.flush()?;
     device.reread_partitions();
     Ok(())
@@ -113,20 +117,43 @@ fn zero_all(device: &Device, zeros: &[(u64, u64)], work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// Fetches in the background, decodes and writes in as many threads as there are processors, up to four.
-fn write_all<S: Source>(trusted: &Trusted<S>, device: &Device, runs: Vec<Run>, work: &Work) -> Result<()> {
-    let fetched = Mutex::new(fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, runs, &work.stop));
+/// One after the other, since their order matters: each is read before anything is written over it.
+fn copy_all(device: &Device, copies: &[Copy], work: &Work) -> Result<()> {
+    let mut buffer = AlignedBuffer::new(if copies.is_empty() { 0 } else { BATCH });
+    for copy in copies {
+        work.stop.check()?;
+        let length = usize::try_from(copy.length).map_err(|_| Fault::internal("a copy is larger than memory"))?;
+        let bytes = &mut buffer[..length];
+        device.read(copy.from, bytes)?;
+        let mut rest = &*bytes;
+        for (length, digest) in &copy.chunks {
+            let (chunk, after) = rest.split_at(usize::try_from(*length).unwrap_or(rest.len()).min(rest.len()));
+            if Digest::of(chunk) != *digest {
+                return Err(device
+                    .fault("the disk does not read twice the same", copy.from, copy.length)
+                    .fix("the disk is faulty: replace it, then start again"));
+            }
+            rest = after;
+        }
+        device.write(copy.to, bytes)?;
+        work.progress.add(copy.length);
+    }
+    Ok(())
+}
+
+/// Zeroes in one thread; fetches in the background, decodes and writes in others.
+fn write_all<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: Fetched, zeros: &[(u64, u64)], work: &Work) -> Result<()> {
+    let fetched = Mutex::new(fetched);
     let first_fault = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
+    // Ends the others too: they find the channel closed.
+    let failed = |fault| {
+        lock(&fetched).close();
+        lock(&first_fault).get_or_insert(fault);
+    };
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                if let Err(fault) = write_runs(trusted, device, &fetched, work) {
-                    // Ends the others too: they find the channel closed.
-                    lock(&fetched).close();
-                    lock(&first_fault).get_or_insert(fault);
-                }
-            });
+        scope.spawn(|| zero_all(device, zeros, work).unwrap_or_else(failed));
+        for _ in 0..threads::count() {
+            scope.spawn(|| write_runs(trusted, device, &fetched, work).unwrap_or_else(failed));
         }
     });
     let fault = lock(&first_fault).take();

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | [`manifest`] | one image: partitions, layers, boot entry | `livery` | agent, station |
 //! | [`chunkmap`] | which chunk lies where, and in which pack | `livery` | agent |
+//! | [`cut`] | where content is cut into chunks | - | `livery`, agent |
 //! | [`compose`] | layers of chunk maps laid over one another | - | agent, `livery` |
 //! | [`roster`] | one employee a row | IT | `livery`, station |
 //! | [`envelope`] | signed bytes (DSSE, Ed25519) | station, agent | agent, station |
@@ -16,6 +17,7 @@
 
 pub mod chunkmap;
 pub mod compose;
+pub mod cut;
 pub mod digest;
 pub mod envelope;
 pub mod fault;

@@ -22,6 +22,10 @@ pub const MAX_BYTES: u64 = 256 * 1024;
 pub const BLOCK: u64 = 4096;
 /// The most bytes that an image may cover: 16 TiB. Bounds what arithmetic must hold.
 pub const MAX_IMAGE: u64 = 16 << 40;
+/// The most bytes of a section of a record, for an image of up to [`MAX_SECTIONS`] of these.
+pub const SECTION: u64 = 64 << 20;
+/// A larger image has larger sections: so that its record stays within about 200 KiB.
+pub const MAX_SECTIONS: u64 = 1024;
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,14 +250,19 @@ impl Manifest {
         Ok(())
     }
 
-    /// The disk cut into named sections, end to end over `0..size`: the partitions, and what lies between them.
-    /// A record gives the SHA-256 of each, so that anyone can check one with `dd | sha256sum`.
+    /// The disk cut into named sections, end to end over `0..size`: the partitions, and what lies between them, long ones
+    /// in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
+    /// `dd | sha256sum`; SHA-256 goes over its bytes in order, and with pieces several processors can share the work.
     pub fn sections(&self) -> Vec<SectionRange> {
+        let step = SECTION.max((self.size / MAX_SECTIONS).next_power_of_two());
         let mut sections = Vec::new();
         let mut at = 0;
         let mut push = |name: &str, offset: u64, end: u64| {
-            if end > offset {
-                sections.push(SectionRange { name: name.to_owned(), offset, length: end - offset });
+            let mut at = offset;
+            while at < end {
+                let length = (end - at).min(step);
+                sections.push(SectionRange { name: name.to_owned(), offset: at, length });
+                at += length;
             }
         };
         for partition in &self.partitions {

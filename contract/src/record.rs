@@ -90,8 +90,14 @@ pub struct Change {
 pub struct Traffic {
     /// Compressed bytes fetched from the source.
     pub fetched: u64,
-    /// Bytes written to the disk.
+    /// Bytes written to the disk, those of `moved` among them.
     pub written: u64,
+    /// Bytes that the disk held already, in their places.
+    #[serde(default)]
+    pub kept: u64,
+    /// Bytes that the disk held already, in other places.
+    #[serde(default)]
+    pub moved: u64,
     /// Bytes read back and compared.
     pub verified: u64,
     /// Bytes that the image leaves as they are.

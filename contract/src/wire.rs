@@ -76,6 +76,8 @@ pub enum Phase {
     Trust,
     /// Choosing the disk.
     Target,
+    /// Reading what the disk holds of the image already.
+    Survey,
     /// Writing.
     Write,
     /// Reading all of it back.
@@ -99,6 +101,7 @@ impl Phase {
             Self::Waiting => "waiting",
             Self::Trust => "trust",
             Self::Target => "target",
+            Self::Survey => "survey",
             Self::Write => "write",
             Self::Verify => "verify",
             Self::Finish => "finish",

@@ -83,6 +83,16 @@ pub fn is_gpt(head: &[u8], sector: u32) -> bool {
     table(head, sector).is_some()
 }
 
+/// The first bytes of the image whose backup GPT was moved: the inverse of [`plan`], for an image of `image_size` bytes.
+/// `None` where these hold no GPT. Whether it is the image's, only a digest tells.
+pub fn undo(head: &[u8], sector: u32, image_size: u64) -> Option<Vec<u8>> {
+    let patches = plan(head, sector, image_size).ok()??;
+    let front = patches.iter().find(|patch| patch.offset == 0)?;
+    let mut head = head.to_vec();
+    head.get_mut(..front.bytes.len())?.copy_from_slice(&front.bytes);
+    Some(head)
+}
+
 /// What must change so that the backup GPT stands at the end of a disk of `disk_size` bytes; `None` where there is no GPT
 /// or it stands there already. The patch at offset 0 comes first.
 ///

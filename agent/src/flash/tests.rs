@@ -17,9 +17,11 @@ use livery_contract::{
     Digest, Fault,
     chunkmap::{Chunk, ChunkMap, Content, Frame},
     compose::Composed,
+    cut,
     digest::Blob,
     manifest::BLOCK,
 };
+use proptest::prelude::*;
 use serde_json::json;
 use tokio::runtime::{Handle, Runtime};
 use uuid::Uuid;
@@ -117,9 +119,41 @@ fn chunk_map(image: &[u8]) -> (ChunkMap, Vec<u8>) {
     (map, pack)
 }
 
+/// As the builder cuts: by content.
+fn cut_by_content(image: &[u8]) -> (ChunkMap, Vec<u8>) {
+    let (mut map, mut pack, mut at) = (ChunkMap::default(), Vec::new(), 0);
+    for part in [&image[..1 << 20], &image[1 << 20..]] {
+        for run in cut::cut(part) {
+            let length = run.blocks as usize * 4096;
+            let content = if run.zero {
+                Content::Zero
+            } else {
+                let bytes = &image[at..at + length];
+                let frame = zstd::bulk::compress(bytes, 1).unwrap();
+                let offset = pack.len() as u64;
+                pack.extend_from_slice(&frame);
+                let frame = Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap() };
+                Content::Data { digest: Digest::of(bytes), frame }
+            };
+            map.chunks.push(Chunk { blocks: run.blocks, content });
+            at += length;
+        }
+    }
+    map.packs.push(Blob { digest: Digest::of(&pack), length: pack.len() as u64 });
+    (map, pack)
+}
+
 fn trusted(spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 'static) -> (Vec<u8>, Trusted<Memory>) {
     let image = disk_image();
     let (map, pack) = chunk_map(&image);
+    let trusted = trust((map, pack), spoil);
+    (image, trusted)
+}
+
+fn trust(
+    (map, pack): (ChunkMap, Vec<u8>),
+    spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 'static,
+) -> Trusted<Memory> {
     let partition = |number: u32, role, offset: u64, length: u64| {
         let guid = Uuid::from_u128(u128::from(number));
         json!({
@@ -131,7 +165,7 @@ fn trusted(spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 
     let manifest = crate::plan::tests::manifest(IMAGE, &partitions);
     let composed = Composed::new(&manifest, &[map]).unwrap();
     let source = Memory { pack: Arc::new(pack), requests: Arc::default(), spoil: Arc::new(spoil) };
-    (image, Trusted::for_test(source, manifest, composed))
+    Trusted::for_test(source, manifest, composed)
 }
 
 /// A disk that is anything but blank.
@@ -291,7 +325,7 @@ fn a_disk_that_loses_a_byte_is_a_device_fault_and_gets_no_partition_table() {
         let disk = old_disk(DISK);
         let work = work(&runtime);
         let target = Target::by_hand(disk.path(), Needs::from(trusted.manifest()), false).unwrap();
-        let written = write::write(&trusted, target, &work).unwrap();
+        let written = write::write(&trusted, target, &Found::Nothing, &work).unwrap();
         does_not_boot(disk.path());
         disk.as_file().write_all_at(&[0xee], place).unwrap();
         disk.as_file().sync_all().unwrap();
@@ -340,4 +374,84 @@ fn too_small_is_refused_untouched() {
     let disk = old_disk(IMAGE - BLOCK);
     assert_eq!(write_to(disk.path(), &trusted, &work(&runtime)).unwrap_err().exit().code(), 3);
     assert!(fs::read(disk.path()).unwrap().iter().all(|byte| *byte == 0xa5));
+}
+
+#[test]
+fn the_same_image_again_needs_no_source_and_writes_nothing() {
+    let runtime = Runtime::new().unwrap();
+    for size in [DISK, IMAGE] {
+        let disk = old_disk(size);
+        // One image: another would have other GUIDs.
+        let (image, good) = trusted(|_, _| None);
+        let first = write_to(disk.path(), &good, &work(&runtime)).unwrap();
+        let before = fs::read(disk.path()).unwrap();
+        let absent = trust(chunk_map(&image), |_, _| Some(Fault::source("nobody there")));
+        let again = write_to(disk.path(), &absent, &work(&runtime)).unwrap();
+        assert_eq!((again.traffic.fetched, again.traffic.written, again.traffic.verified), (0, 0, IMAGE));
+        assert_eq!((&again.sections, &again.changed_after), (&first.sections, &first.changed_after));
+        assert!(fs::read(disk.path()).unwrap() == before);
+    }
+}
+
+#[test]
+fn a_broken_run_is_resumed_and_not_begun_anew() {
+    let runtime = Runtime::new().unwrap();
+    let disk = old_disk(DISK);
+    let (_, whole) = trusted(|_, _| None);
+    let all = write_to(old_disk(DISK).path(), &whole, &work(&runtime)).unwrap().traffic;
+    let (_, broken) = trusted(|request, _| (request > 4).then(|| Fault::source("cut")));
+    write_to(disk.path(), &broken, &work(&runtime)).unwrap_err();
+    let (image, good) = trusted(|_, _| None);
+    let rest = write_to(disk.path(), &good, &work(&runtime)).unwrap().traffic;
+    assert!(rest.kept > 0 && rest.fetched < all.fetched, "{rest:?}, {all:?}");
+    assert_eq!(rest.kept + rest.written + rest.skipped, IMAGE);
+    assert!(fs::read(disk.path()).unwrap()[1 << 20..6 << 20] == image[1 << 20..6 << 20]);
+}
+
+#[test]
+fn what_lies_elsewhere_is_moved_and_not_fetched() {
+    let runtime = Runtime::new().unwrap();
+    let image = disk_image();
+    for shift in [3 * 4096_i64, -2 * 4096] {
+        // The same content, some blocks farther on: as after an update that made an earlier file longer or shorter.
+        let mut old = vec![0xa5; usize::try_from(DISK).unwrap()];
+        let to = usize::try_from((2_i64 << 20) + shift).unwrap();
+        old[to..to + (4 << 20)].copy_from_slice(&image[2 << 20..6 << 20]);
+        let disk = old_disk(DISK);
+        disk.as_file().write_all_at(&old, 0).unwrap();
+        let record = write_to(disk.path(), &trust(cut_by_content(&image), |_, _| None), &work(&runtime)).unwrap();
+        assert!(record.traffic.moved > 3 << 20, "{:?}", record.traffic);
+        assert!(record.traffic.fetched < 3 << 19, "{:?}", record.traffic);
+        let after = fs::read(disk.path()).unwrap();
+        assert!(after[4096..image.len()] == image[4096..]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever blocks of the image a disk holds, and where: afterwards it holds the image, and the record says so.
+    #[test]
+    fn any_disk_comes_to_hold_the_image(
+        pieces in prop::collection::vec((0_usize..2000, 0_usize..2900, 1_usize..600), 0..30),
+        by_content in any::<bool>(),
+    ) {
+        let runtime = Runtime::new().unwrap();
+        let image = disk_image();
+        let trusted = trust(if by_content { cut_by_content(&image) } else { chunk_map(&image) }, |_, _| None);
+        let mut old = vec![0xa5; usize::try_from(DISK).unwrap()];
+        for (from, to, blocks) in pieces {
+            let length = (blocks * 4096).min(image.len() - from * 4096).min(old.len() - to * 4096);
+            old[to * 4096..to * 4096 + length].copy_from_slice(&image[from * 4096..from * 4096 + length]);
+        }
+        let disk = old_disk(DISK);
+        disk.as_file().write_all_at(&old, 0).unwrap();
+        let record = write_to(disk.path(), &trusted, &work(&runtime)).unwrap();
+        let after = fs::read(disk.path()).unwrap();
+        for extent in &trusted.composed().extents {
+            let range = usize::try_from(extent.offset.max(4096)).unwrap()..usize::try_from(extent.offset + extent.length).unwrap();
+            prop_assert!(extent.content == Content::Skip || after[range.clone()] == image[range.clone()], "{range:?}");
+        }
+        let traffic = record.traffic;
+        prop_assert_eq!(traffic.kept + traffic.written + traffic.skipped, IMAGE);
+    }
 }

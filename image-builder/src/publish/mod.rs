@@ -6,13 +6,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`keys`] | the private keys of the TUF roles, and the public root |
-//! | [`chunker`] | where a disk image is cut |
 //! | [`packer`] | chunks to digests, frames and packs |
 //! | [`blobs`] | files into a store, found by their digest |
 //! | [`repository`] | the signed metadata |
 
 pub mod blobs;
-pub mod chunker;
 pub mod keys;
 pub mod packer;
 pub mod repository;

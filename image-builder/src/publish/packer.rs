@@ -13,16 +13,14 @@ use std::{
 use livery_contract::{
     Digest, Fault, Result,
     chunkmap::{Chunk, ChunkMap, Content, Frame, MAX_RUN},
+    cut::{self, BLOCK_BYTES},
     digest::Blob,
     manifest::BLOCK,
 };
 use nix::unistd::{Whence, lseek};
 use rayon::prelude::*;
 
-use super::{
-    blobs::{Blobs, GrowingBlob},
-    chunker::{self, BLOCK_BYTES},
-};
+use super::blobs::{Blobs, GrowingBlob};
 
 /// Bytes that are read, hashed and compressed together.
 const BATCH: u64 = 32 << 20;
@@ -121,7 +119,7 @@ impl Packer<'_> {
     /// Packs a batch; gives how many bytes it used. Unless `last`, the run at the end is left for the next batch, where
     /// it may go on: chunks do not depend on where batches end.
     fn batch(&mut self, bytes: &[u8], last: bool, level: i32) -> Result<u64> {
-        let mut runs = chunker::cut(bytes);
+        let mut runs = cut::cut(bytes);
         if !last && runs.len() > 1 && runs.last().is_some_and(|run| !run.zero) {
             runs.pop();
         }
@@ -312,7 +310,7 @@ mod tests {
             let end = at + usize::try_from(chunk.length()).unwrap();
             let piece = &bytes[at..end];
             match chunk.content {
-                Content::Zero => assert!(chunker::is_zero(piece)),
+                Content::Zero => assert!(cut::is_zero(piece)),
                 Content::Data { digest, frame } => {
                     assert_eq!(Digest::of(piece), digest);
                     let blob = map.packs[frame.pack as usize];

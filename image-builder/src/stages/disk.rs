@@ -8,11 +8,12 @@ use std::{
 
 use livery_contract::{
     Fault, Result,
+    cut::is_zero,
     manifest::{Partition, Role},
 };
 use uuid::Uuid;
 
-use crate::{image::gpt, publish::chunker::is_zero};
+use crate::image::gpt;
 
 /// Partitions begin and end on this bound: right for every sector, erase block and RAID stripe.
 const ALIGN: u64 = 1 << 20;

@@ -1,11 +1,13 @@
-//! Where a disk image is cut into chunks.
+//! Where a disk's content is cut into chunks: the builder cuts images so, and the agent what it finds on a disk, to
+//! recognise the same chunks wherever they lie.
 //!
 //! Chunks are runs of whole 4 KiB blocks, since files move by whole blocks in erofs and ext4, and the cut depends on the
 //! content of the one block before it: so after an insertion the very next cut falls where it fell before, and all that
 //! follows is found again. Measured with fixed chunks of 64 KiB and more, an ordinary update costs ten times as much.
 
-use livery_contract::{chunkmap::MAX_DATA_BLOCKS, manifest::BLOCK};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{chunkmap::MAX_DATA_BLOCKS, manifest::BLOCK};
 
 /// Bytes of a block, as `usize`.
 pub const BLOCK_BYTES: usize = 4096;
