@@ -3,7 +3,12 @@
 //! Nothing here is trusted: it only promises that no more is read than was asked for, and that what does not answer
 //! fails in bounded time. No retries here either: who asks knows whether it is worth it.
 
-use std::{io, os::unix::fs::FileExt as _, path::PathBuf, time::Duration};
+use std::{
+    io,
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use livery_contract::{Fault, Result};
@@ -14,6 +19,9 @@ use crate::location::Location;
 
 /// How long a server may say nothing before it counts as gone.
 const SILENCE: Duration = Duration::from_secs(20);
+/// One that trickles says something all the time: less than so many bytes within [`SILENCE`] counts as nothing (3 KiB/s; a
+/// slow line that 32 requests share still gives each more).
+const LEAST: u64 = 64 << 10;
 
 /// What is needed to reach a store behind HTTPS.
 #[derive(Clone, Debug, Default)]
@@ -178,8 +186,19 @@ async fn body(mut response: reqwest::Response, url: &str, limit: u64, expected: 
         return Err(too_long(url, limit));
     }
     let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let (mut since, mut before) = (Instant::now(), 0_u64);
     loop {
-        match response.chunk().await {
+        let chunk = response.chunk().await;
+        let now = bytes.len() as u64 + chunk.as_ref().map_or(0, |chunk| chunk.as_ref().map_or(0, Bytes::len)) as u64;
+        if since.elapsed() > SILENCE && matches!(chunk, Ok(Some(_))) {
+            if now - before < LEAST {
+                return Err(Fault::source(format!("the server trickles: {} bytes in {} s", now - before, SILENCE.as_secs()))
+                    .at(url)
+                    .fix("check the server and the line to it, then run the same command again: it goes on where it was"));
+            }
+            (since, before) = (Instant::now(), now);
+        }
+        match chunk {
             Ok(Some(chunk)) if bytes.len() as u64 + chunk.len() as u64 > limit => return Err(too_long(url, limit)),
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(bytes.freeze()),

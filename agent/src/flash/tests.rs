@@ -66,6 +66,10 @@ impl Source for Memory {
         const RETRIES: [Duration; 2] = [Duration::from_millis(1); 2];
         &RETRIES
     }
+
+    fn in_flight(&self) -> usize {
+        4
+    }
 }
 
 /// A disk image with a real GPT, a repeated chunk, zeros, and a skipped run.
