@@ -25,13 +25,15 @@ use crate::{
 pub struct Needs {
     /// At least this many bytes.
     pub size: u64,
-    /// Exactly this logical sector size: a GPT and a FAT for 512 bytes do not work on 4096 (rackerlabs/understack#2069).
+    /// This logical sector size: a GPT and a FAT for 512 bytes do not work on 4096 (rackerlabs/understack#2069).
     pub sector: u32,
+    /// Whether they may be converted to 4096.
+    pub converts_to_4096: bool,
 }
 
 impl From<&Manifest> for Needs {
     fn from(manifest: &Manifest) -> Self {
-        Self { size: manifest.minimum_disk, sector: manifest.sector_size }
+        Self { size: manifest.minimum_disk, sector: manifest.sector_size, converts_to_4096: manifest.converts_to_4096 }
     }
 }
 
@@ -47,7 +49,7 @@ pub fn refusals(disk: &Disk, needs: Needs, allow_removable: bool) -> Vec<String>
     if disk.size < needs.size {
         why.push(format!("too small: {} bytes, the image needs {}", disk.size, needs.size));
     }
-    if disk.logical_sector != needs.sector {
+    if disk.logical_sector != needs.sector && !(needs.converts_to_4096 && disk.logical_sector == 4096) {
         why.push(format!("has sectors of {} bytes, the image is made for {}", disk.logical_sector, needs.sector));
     }
     why
@@ -245,7 +247,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const NEEDS: Needs = Needs { size: 1000, sector: 512 };
+    const NEEDS: Needs = Needs { size: 1000, sector: 512, converts_to_4096: false };
 
     fn disk(name: &str) -> Disk {
         Disk {
@@ -328,7 +330,7 @@ mod tests {
     fn a_file_by_hand() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1 << 20).unwrap();
-        let needs = Needs { size: 1 << 20, sector: 4096 };
+        let needs = Needs { size: 1 << 20, sector: 4096, converts_to_4096: false };
         assert_eq!(Target::by_hand(file.path(), needs, false).unwrap().disk().transport, Transport::Loop);
         let fault = Target::by_hand(file.path(), Needs { size: 2 << 20, ..needs }, false).unwrap_err();
         assert!(fault.to_string().contains("too small"), "{fault}");

@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod false_station;
 pub mod gateway;
 pub mod line;
+pub mod loop_device;
 pub mod picture;
 pub mod programs;
 pub mod qemu;

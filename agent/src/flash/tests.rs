@@ -346,7 +346,7 @@ fn an_interruption_leaves_no_disk_that_boots() {
     let stop = Stop::default();
     let asked = stop.clone();
     let (_, trusted) = trusted(move |request, _| {
-        if request == 2 {
+        if request == 5 {
             asked.ask();
         }
         None
