@@ -252,6 +252,7 @@ impl Device {
             removable: false,
             read_only: false,
             diskseq: Some(3),
+            partition_guids: vec![],
             held_by: vec![],
         }
     }
