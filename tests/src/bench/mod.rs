@@ -12,11 +12,13 @@
 //! | [`shelf`] | a store of the benchmark's own, with its keys |
 //! | [`loop_device`], [`target`] | the disk that is written, in the same state before each run |
 //! | [`contestants`], [`limit`] | who writes it, and the limit by fio |
+//! | [`counting_server`] | a store behind HTTP that counts what it sends |
 //! | [`link`] | two network namespaces and a line between them with delay and loss |
 //! | [`update`] | two masters, an ordinary change apart |
 //! | [`table`] | medians, ratios, and how they are printed and kept |
 
 pub mod contestants;
+pub mod counting_server;
 pub mod extents;
 pub mod images;
 pub mod interrupt;
