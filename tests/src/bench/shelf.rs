@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use livery_contract::{Digest, Fault, Reference, Result, manifest::Manifest};
+use livery_contract::{Digest, Fault, Reference, Result, chunkmap::ChunkMap, manifest::Manifest};
 
 use super::measured::run;
 use crate::programs::Program;
@@ -93,6 +93,29 @@ impl Shelf {
             }
         }
         Err(Fault::source(format!("the store has no {reference}")).at(folder.display()))
+    }
+
+    /// The chunk maps of a manifest, one for each layer.
+    ///
+    /// # Errors
+    /// Where one is not there, or none.
+    pub fn maps(&self, manifest: &Manifest) -> Result<Vec<ChunkMap>> {
+        let maps = manifest.layers.iter().map(|layer| {
+            let path = self.blob(&layer.chunk_map.digest);
+            let bytes = fs::read(&path).map_err(|error| Fault::source("no chunk map").cause(error).at(path.display()))?;
+            ChunkMap::decode(&bytes)
+        });
+        maps.collect()
+    }
+
+    /// The largest pack of a master, and its bytes.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn largest_pack(&self, reference: &Reference) -> Result<(Digest, u64)> {
+        let maps = self.maps(&self.manifest(reference)?.0)?;
+        let packs = maps.into_iter().flat_map(|map| map.packs).max_by_key(|pack| pack.length);
+        packs.map(|pack| (pack.digest, pack.length)).ok_or_else(|| Fault::source(format!("{reference} has no packs")))
     }
 
     /// Where a blob lies.

@@ -107,8 +107,8 @@ impl Update {
     /// # Errors
     /// Where the store can't be read.
     pub fn fresh(&self) -> Result<BTreeMap<String, Fresh>> {
-        let (old, old_maps) = self.maps(&self.old)?;
-        let (new, new_maps) = self.maps(&self.new)?;
+        let (old, new) = (self.shelf.manifest(&self.old)?.0, self.shelf.manifest(&self.new)?.0);
+        let (old_maps, new_maps) = (self.shelf.maps(&old)?, self.shelf.maps(&new)?);
         let mut known = BTreeSet::new();
         for (_, content) in chunks(&old, &old_maps) {
             if let Content::Data { digest, .. } = content.1 {
@@ -127,17 +127,6 @@ impl Update {
             }
         }
         Ok(fresh)
-    }
-
-    fn maps(&self, reference: &Reference) -> Result<(Manifest, Vec<ChunkMap>)> {
-        let (manifest, _) = self.shelf.manifest(reference)?;
-        let maps = manifest.layers.iter().map(|layer| {
-            let path = self.shelf.blob(&layer.chunk_map.digest);
-            let bytes = fs::read(&path).map_err(|error| Fault::source("no chunk map").cause(error).at(path.display()))?;
-            ChunkMap::decode(&bytes)
-        });
-        let maps = maps.collect::<Result<_>>()?;
-        Ok((manifest, maps))
     }
 }
 
