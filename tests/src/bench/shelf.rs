@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use livery_contract::{Digest, Fault, Reference, Result, chunkmap::ChunkMap, manifest::Manifest};
+use livery_contract::{Digest, Fault, Reference, Result, chunkmap::ChunkMap, digest::Blob, manifest::Manifest};
 
 use super::measured::run;
 use crate::programs::Program;
@@ -108,14 +108,13 @@ impl Shelf {
         maps.collect()
     }
 
-    /// The largest pack of a master, and its bytes.
+    /// The packs of a master.
     ///
     /// # Errors
     /// Where the store can't be read.
-    pub fn largest_pack(&self, reference: &Reference) -> Result<(Digest, u64)> {
+    pub fn packs(&self, reference: &Reference) -> Result<Vec<Blob>> {
         let maps = self.maps(&self.manifest(reference)?.0)?;
-        let packs = maps.into_iter().flat_map(|map| map.packs).max_by_key(|pack| pack.length);
-        packs.map(|pack| (pack.digest, pack.length)).ok_or_else(|| Fault::source(format!("{reference} has no packs")))
+        Ok(maps.into_iter().flat_map(|map| map.packs).collect())
     }
 
     /// Where a blob lies.

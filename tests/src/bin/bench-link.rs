@@ -42,7 +42,7 @@ struct Flags {
     /// Of 100 packets, how many it loses, each direction
     #[arg(long, default_value_t = 0.1, value_parser = percent)]
     loss_percent: f64,
-    /// Seconds after which a curl is stopped; its rate is known by then
+    /// Seconds after which a curl gives a pack up; its rate is known by then
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
     curl_seconds: u32,
     /// The result as JSON on standard output
@@ -129,9 +129,13 @@ fn measure(flags: &Flags, image: &Image) -> Result<Report> {
     let terms = Terms { megabits: flags.megabits, delay_milliseconds: flags.delay_ms, loss_percent: flags.loss_percent };
     let link = Link::up(terms)?;
     let station = Station::start(&link, &image.shelf, &place::cache("link")?)?;
-    let (digest, length) = image.shelf.largest_pack(&image.reference)?;
-    let digest = digest.to_string();
-    let pack = format!("blobs/sha256/{}/{digest}", &digest[..2]);
+    // Those of the full size: the same range fits all of them, and one after the other they are one long stream.
+    let mut packs = image.shelf.packs(&image.reference)?;
+    let length = packs.iter().map(|pack| pack.length).max().unwrap_or(0);
+    packs.retain(|pack| pack.length > length / 10 * 9);
+    let length = packs.iter().map(|pack| pack.length).min().unwrap_or(0);
+    let paths: Vec<String> =
+        packs.iter().map(|pack| pack.digest.to_string()).map(|digest| format!("blobs/sha256/{}/{digest}", &digest[..2])).collect();
     let mut rows: Vec<Row> = ["livery-agent over the link", "livery-agent without a link", "curl, one stream", "curl, 8 streams"]
         .map(|name| Row { name: name.into(), runs: Vec::new() })
         .into();
@@ -143,8 +147,8 @@ fn measure(flags: &Flags, image: &Image) -> Result<Report> {
                     target.refill()?;
                     agent(image, &target, (index == 0).then_some((&link, &station)))?
                 }
-                2 => curls(&link, &station, &pack, length, 1, flags.curl_seconds)?,
-                _ => curls(&link, &station, &pack, length, STREAMS, flags.curl_seconds)?,
+                2 => curls(&link, &station, &paths, length, 1, flags.curl_seconds)?,
+                _ => curls(&link, &station, &paths, length, STREAMS, flags.curl_seconds)?,
             };
             eprintln!("run {round} of {}: {:<28} {:>8.2} s", flags.runs, row.name, run.seconds);
             row.runs.push(run);
@@ -172,26 +176,27 @@ fn agent(image: &Image, target: &Target, over: Option<(&Link, &Station)>) -> Res
     Ok(Run { seconds, payload: record.traffic.fetched, received, spent: Some(spent) })
 }
 
-/// One pack, in so many ranges at once.
-fn curls(link: &Link, station: &Station, pack: &str, length: u64, streams: u64, most: u32) -> Result<Run> {
+/// The packs one after the other, each in so many ranges at once.
+fn curls(link: &Link, station: &Station, paths: &[String], length: u64, streams: u64, most: u32) -> Result<Run> {
     let before = link.received()?;
     let (share, most) = (length.div_ceil(streams), most.to_string());
     let mut running = Vec::new();
     for stream in 0..streams {
         let range = format!("{}-{}", stream * share, ((stream + 1) * share).min(length) - 1);
-        running.push(Running::start(&mut station.curl(link, pack, &["--max-time", &most, "--range", &range]))?);
+        running.push(Running::start(&mut station.curl(link, paths, &["--max-time", &most, "--range", &range]))?);
     }
-    let (mut payload, mut longest) = (0, 0.0_f64);
+    let (mut payload, mut seconds) = (0, 0.0_f64);
     for curl in running {
-        let (done, _) = curl.wait(LONG)?;
+        let (done, spent) = curl.wait(LONG)?;
         // 28: stopped after its time, which is as good.
         let done = if done.code == Some(28) { done } else { done.good()? };
-        let odd = || Fault::internal(format!("curl's answer is not what was asked for: {:.200}", done.stdout));
-        let (bytes, seconds) = done.stdout.trim().split_once(' ').ok_or_else(odd)?;
-        payload += bytes.parse::<u64>().map_err(|error| odd().cause(error))?;
-        longest = longest.max(seconds.parse().map_err(|error| odd().cause(error))?);
+        for line in done.stdout.lines() {
+            let odd = |error| Fault::internal(format!("curl's answer is not what was asked for: {line:.200}")).cause(error);
+            payload += line.trim().parse::<u64>().map_err(odd)?;
+        }
+        seconds = seconds.max(spent.seconds);
     }
-    Ok(Run { seconds: longest, payload, received: Some(link.received()? - before), spent: None })
+    Ok(Run { seconds, payload, received: Some(link.received()? - before), spent: None })
 }
 
 fn render(report: &Report) -> String {

@@ -84,7 +84,7 @@ impl Link {
         let (near, far) = (Namespace::make("livery-bench-near")?, Namespace::make("livery-bench-far")?);
         match netem(&near, &far, terms) {
             Ok(()) => return Ok(Self { near, far, means: Means::Netem, relay: None }),
-            Err(fault) => eprintln!("no netem here: {}", fault.render().lines().last().unwrap_or_default().trim()),
+            Err(fault) => eprintln!("no netem here: {}", fault.report().what.lines().last().unwrap_or_default()),
         }
         // The interfaces that netem did not want go with their namespaces.
         drop((near, far));

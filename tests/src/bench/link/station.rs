@@ -49,8 +49,8 @@ impl Station {
         let ca = keys.join("ca.pem");
         for _ in 0..30 {
             interrupt::check()?;
-            let ask = curl(link, &ca, "metadata/timestamp.json", &["--connect-timeout", "5", "--fail"]);
-            if Running::start(&mut { ask })?.wait(SOON)?.0.code == Some(0) {
+            let mut ask = curl(link, &ca, &["metadata/timestamp.json".into()], &["--connect-timeout", "5", "--fail"]);
+            if Running::start(&mut ask)?.wait(SOON)?.0.code == Some(0) {
                 return Ok(Self { ca, _running: running });
             }
             if running.ended()? {
@@ -72,15 +72,18 @@ impl Station {
         format!("https://{FAR}:8443/store/")
     }
 
-    /// A curl in the device's namespace for a file of the store; it prints its bytes and seconds.
-    pub fn curl(&self, link: &Link, path: &str, more: &[&str]) -> Command {
-        curl(link, &self.ca, path, more)
+    /// A curl in the device's namespace for files of the store, one after the other over one connection; it prints a line
+    /// with the bytes of each.
+    pub fn curl(&self, link: &Link, paths: &[String], more: &[&str]) -> Command {
+        curl(link, &self.ca, paths, more)
     }
 }
 
-fn curl(link: &Link, ca: &Path, path: &str, more: &[&str]) -> Command {
+fn curl(link: &Link, ca: &Path, paths: &[String], more: &[&str]) -> Command {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{size_download} %{time_total}"]);
-    curl.args(more).arg("--cacert").arg(ca).arg(format!("https://{FAR}:8443/store/{path}"));
+    curl.args(["--silent", "--show-error", "--write-out", "%{size_download}\n"]).args(more).arg("--cacert").arg(ca);
+    for path in paths {
+        curl.args(["--output", "/dev/null", &format!("https://{FAR}:8443/store/{path}")]);
+    }
     link.near.command(&curl)
 }
