@@ -110,6 +110,23 @@ impl Image {
         Ok(Self { shelf: Shelf::open(&folder.join("shelf"))?, folder, about, reference })
     }
 
+    /// One that lies ready in a folder, such as a copy in a virtual device.
+    ///
+    /// # Errors
+    /// Where it is not complete.
+    pub fn at(folder: &Path) -> Result<Self> {
+        let path = folder.join("about.json");
+        let broken = |error: std::io::Error| Fault::refused("no prepared image").cause(error).at(path.display());
+        let about: About = serde_json::from_slice(&fs::read(&path).map_err(broken)?).map_err(|error| broken(error.into()))?;
+        let Some(reference) = about.reference.clone() else { return Err(Fault::refused("a prepared image without a store")) };
+        Ok(Self { shelf: Shelf::at(&folder.join("shelf")), folder: folder.to_owned(), about, reference })
+    }
+
+    /// Where all of its forms lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Bytes of the disk.
     pub fn size(&self) -> u64 {
         self.about.size

@@ -11,6 +11,7 @@
 //! | [`material`], [`images`], [`extents`] | disk images like real systems, in every form that a contestant reads |
 //! | [`shelf`] | a store of the benchmark's own, with its keys |
 //! | [`loop_device`], [`target`] | the disk that is written, in the same state before each run |
+//! | [`virtual_disk`] | an NVMe disk in QEMU as that disk: the same program, run in a guest |
 //! | [`contestants`], [`limit`] | who writes it, and the limit by fio |
 //! | [`counting_server`] | a store behind HTTP that counts what it sends |
 //! | [`link`] | two network namespaces and a line between them with delay and loss |
@@ -32,3 +33,4 @@ pub mod shelf;
 pub mod table;
 pub mod target;
 pub mod update;
+pub mod virtual_disk;

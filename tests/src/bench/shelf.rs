@@ -39,6 +39,11 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// As it is, with nothing looked at or renewed.
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// The store.
     pub fn store(&self) -> PathBuf {
         self.folder.join("store")

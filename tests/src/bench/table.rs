@@ -1,9 +1,9 @@
 //! Medians and ratios, and a table of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Of one contestant's runs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The middle one; the mean of the two middle ones of an even number.
     pub median: f64,

@@ -1,6 +1,5 @@
-//! The disk that is written: a loop device over a file whose blocks are all allocated. Before each run all of it is written
-//! anew with noise that never was there before: nobody profits from holes, from the last run's result, or from blocks that
-//! its file system has still to find.
+//! The disk that is written. Before each run all of it is written anew with noise that never was there before: nobody profits
+//! from holes, from the last run's result, or from blocks that a file system below has still to find.
 
 use std::{
     fs::{self, File},
@@ -17,14 +16,21 @@ use super::{
     place,
 };
 
-/// See the module. The file is removed when dropped.
+/// See the module.
 #[derive(Debug)]
 pub struct Target {
-    // Detached before its file goes.
-    device: LoopDevice,
-    file: Backing,
+    path: PathBuf,
+    below: Option<Below>,
     size: u64,
     fills: u32,
+}
+
+/// A loop device and its file, which goes when this is dropped.
+#[derive(Debug)]
+struct Below {
+    // Detached before its file goes.
+    _device: LoopDevice,
+    file: Backing,
 }
 
 #[derive(Debug)]
@@ -37,7 +43,7 @@ impl Drop for Backing {
 }
 
 impl Target {
-    /// Of this many bytes, a multiple of 4 MiB.
+    /// A loop device of this many bytes, a multiple of 4 MiB.
     ///
     /// # Errors
     /// Where there is no room, or no loop device.
@@ -48,12 +54,17 @@ impl Target {
         let broken = |error| Fault::refused("the target can't be made").cause(error).at(file.0.display());
         File::create(&file.0).and_then(|file| file.set_len(size)).map_err(broken)?;
         let device = LoopDevice::attach(&file.0)?;
-        Ok(Self { device, file, size, fills: 0 })
+        Ok(Self { path: device.path().to_owned(), below: Some(Below { _device: device, file }), size, fills: 0 })
+    }
+
+    /// A disk whose content is of no worth. Only its first bytes are used.
+    pub fn disk(path: PathBuf, size: u64) -> Self {
+        Self { path, below: None, size, fills: 0 }
     }
 
     /// The device.
     pub fn path(&self) -> &Path {
-        self.device.path()
+        &self.path
     }
 
     /// Its path as text.
@@ -94,8 +105,11 @@ impl Target {
     /// # Errors
     /// Where it can't be flushed.
     pub fn settle(&self) -> Result<()> {
-        let file = self.file.0.display().to_string();
-        shell("blockdev --flushbufs \"$1\"; sync \"$1\" \"$2\"", &[&self.name(), &file], SETTLE).map(drop)
+        shell("blockdev --flushbufs \"$1\"; sync \"$1\"", &[&self.name()], SETTLE)?;
+        if let Some(Below { file, .. }) = &self.below {
+            shell("sync \"$1\"", &[&file.0.display().to_string()], SETTLE)?;
+        }
+        Ok(())
     }
 
     /// Reads all of it and looks what is there, by the list of an image's extents.

@@ -1,6 +1,6 @@
 //! `scripts/bench write`: one image to one disk, by Livery and by others, in turns; a table of medians and ratios.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use livery_contract::{Fault, Result};
@@ -14,10 +14,11 @@ use livery_tests::{
         place,
         table::{Spread, Table, mib, number},
         target::Target,
+        virtual_disk::{self, System},
     },
     site::Site,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Writes one image to one disk with Livery (which reads all of it back) and with other tools, in turns, and compares.
 #[derive(Clone, Debug, Parser)]
@@ -42,18 +43,36 @@ struct Flags {
     /// The result as JSON on standard output
     #[arg(long)]
     json: bool,
+    /// In the guest: this disk, whose content is of no worth
+    #[arg(long, hide = true, requires = "prepared")]
+    disk: Option<PathBuf>,
+    /// In the guest: the folder of the image
+    #[arg(long, hide = true, requires = "disk")]
+    prepared: Option<PathBuf>,
 }
 
 /// Which disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     /// A loop device with direct I/O over a file whose blocks are all allocated
     Loop,
+    /// An NVMe disk in QEMU; slow where the processor is emulated: begin with --image tiny --runs 1
+    Nvme,
+}
+
+impl Kind {
+    /// Its name in files and tables.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::Nvme => "nvme",
+        }
+    }
 }
 
 /// What is kept.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Report {
     image: Size,
     target: Kind,
@@ -65,7 +84,7 @@ struct Report {
     contestants: Vec<Column>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Column {
     contestant: Contestant,
     verifies: bool,
@@ -82,7 +101,7 @@ struct Column {
 }
 
 /// What was found on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Left {
     /// Byte for byte the image.
@@ -115,21 +134,55 @@ async fn main() -> ExitCode {
 
 async fn bench(flags: Flags) -> Result<Report> {
     interrupt::listen()?;
+    let broke = |error| Fault::internal("the benchmark broke off").cause(error);
+    if let (Some(disk), Some(prepared)) = (flags.disk.clone(), flags.prepared.clone()) {
+        let inside = move || {
+            let image = Image::at(&prepared)?;
+            measure(&flags, &image, Target::disk(disk, image.size()))
+        };
+        return tokio::task::spawn_blocking(inside).await.map_err(broke)?;
+    }
     let site = Site::shared().await?;
     let master = site.build().await?;
-    tokio::task::spawn_blocking(move || {
+    let which = flags.image;
+    let image = tokio::task::spawn_blocking(move || {
         let material = place::cache("material")?;
-        let image = Image::get(flags.image, &master, || Material::of(&site, &master, &material))?;
-        let report = measure(&flags, &image)?;
-        place::keep(&format!("write-{}-loop", flags.image.name()), &report)?;
-        Ok(report)
-    })
-    .await
-    .map_err(|error| Fault::internal("the benchmark broke off").cause(error))?
+        Image::get(which, &master, || Material::of(&site, &master, &material))
+    });
+    let image = image.await.map_err(broke)??;
+    let name = format!("write-{}-{}", flags.image.name(), flags.target.name());
+    let report = match flags.target {
+        Kind::Loop => {
+            let run = move || measure(&flags, &image, Target::new(&place::cache("target")?, image.size())?);
+            tokio::task::spawn_blocking(run).await.map_err(broke)??
+        }
+        Kind::Nvme => {
+            let system = tokio::task::spawn_blocking(System::get).await.map_err(broke)??;
+            let said = virtual_disk::measure(system, image, inside(&flags), patience(&flags)).await?;
+            serde_json::from_str(&said).map_err(|error| Fault::internal("the guest's result is none").cause(error))?
+        }
+    };
+    place::keep(&name, &report)?;
+    Ok(report)
 }
 
-fn measure(flags: &Flags, image: &Image) -> Result<Report> {
-    let mut target = Target::new(&place::cache("target")?, image.size())?;
+/// What the program is told in the guest.
+fn inside(flags: &Flags) -> Vec<String> {
+    let only: Vec<String> =
+        flags.only.iter().filter_map(ValueEnum::to_possible_value).map(|value| value.get_name().to_owned()).collect();
+    let (image, runs, only) = (flags.image.name().to_owned(), flags.runs.to_string(), only.join(","));
+    let words = ["--image", &image, "--target", "nvme", "--runs", &runs, "--only", &only];
+    let more = ["--json", "--disk", "/dev/nvme0n1", "--prepared", "/mnt/image"];
+    words.into_iter().chain(more).map(str::to_owned).collect()
+}
+
+/// The most that a guest may take for all of it, emulated.
+fn patience(flags: &Flags) -> Duration {
+    let gigabytes = u32::try_from(flags.image.bytes().0 >> 30).unwrap_or(u32::MAX) + 1;
+    Duration::from_secs(900) + Duration::from_secs(300) * gigabytes * (flags.runs + 1)
+}
+
+fn measure(flags: &Flags, image: &Image, mut target: Target) -> Result<Report> {
     let limit = match flags.only.contains(&Contestant::Limit) {
         true => {
             eprintln!("looking for the limit");
@@ -214,10 +267,14 @@ fn render(report: &Report) -> String {
         ]);
     }
     let mut text = format!(
-        "\nimage {}: {} MiB, {} MiB of it data, on a loop device; manifest and chunk map {} KiB ({:.3}% of the image)\n",
+        "\nimage {}: {} MiB, {} MiB of it data, on {}; manifest and chunk map {} KiB ({:.3}% of the image)\n",
         report.image.name(),
         report.size >> 20,
         report.data >> 20,
+        match report.target {
+            Kind::Loop => "a loop device",
+            Kind::Nvme => "an NVMe disk in QEMU",
+        },
         report.index >> 10,
         report.index as f64 * 100.0 / report.size as f64,
     );
