@@ -141,6 +141,15 @@ pub fn tool<'a>(name: &str, arguments: impl IntoIterator<Item = &'a str>) -> Res
     run(Command::new(name).args(arguments), Duration::from_secs(3600)).map(|(done, _)| done)
 }
 
+/// Takes down what was set up; also when someone wants the whole to end, so it does not look for that. What goes wrong is said.
+pub fn take_down(name: &str, arguments: &[&str]) {
+    match Command::new(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => eprintln!("{name} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => eprintln!("{name}: {error}"),
+    }
+}
+
 /// Runs a line of shell in which every command must succeed.
 ///
 /// # Errors

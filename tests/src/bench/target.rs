@@ -49,6 +49,7 @@ impl Target {
     /// Where there is no room, or no loop device.
     pub fn new(folder: &Path, size: u64) -> Result<Self> {
         let file = Backing(folder.join("target.raw"));
+        LoopDevice::clear(&file.0)?;
         let _ = fs::remove_file(&file.0);
         place::check_room(folder, size)?;
         let broken = |error| Fault::refused("the target can't be made").cause(error).at(file.0.display());

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, process::Command, time::Duration};
 
 use livery_contract::Result;
 
-use crate::bench::measured::{run, tool};
+use crate::bench::measured::{run, take_down, tool};
 
 /// Setting something up in one.
 const SOON: Duration = Duration::from_secs(30);
@@ -23,6 +23,9 @@ impl Namespace {
     pub fn make(name: &'static str) -> Result<Self> {
         let there = tool("ip", ["netns", "list"])?.stdout;
         if there.lines().any(|line| line.split_whitespace().next() == Some(name)) {
+            for left in tool("ip", ["netns", "pids", name])?.stdout.split_whitespace() {
+                take_down("kill", &["-KILL", left]);
+            }
             tool("ip", ["netns", "delete", name])?;
         }
         tool("ip", ["netns", "add", name])?;
@@ -54,8 +57,6 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if let Err(fault) = tool("ip", ["netns", "delete", self.name]) {
-            eprintln!("{}", fault.render());
-        }
+        take_down("ip", &["netns", "delete", self.name]);
     }
 }
