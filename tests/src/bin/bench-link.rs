@@ -22,7 +22,8 @@ use serde::Serialize;
 /// Fetches an image over a link with delay and loss: the agent onto a loop device, curl as one stream and as eight.
 #[derive(Clone, Debug, Parser)]
 #[command(
-    name = "scripts/bench link",
+    name = "bench-link",
+    bin_name = "scripts/bench link",
     version,
     after_help = "Examples:\n  scripts/bench link\n  scripts/bench link --runs 3 --delay-ms 10 --loss-percent 0\n  scripts/bench link --image large --json"
 )]

@@ -25,7 +25,8 @@ use serde::Serialize;
 /// Writes a terminal's master to a disk, then an ordinary update over it, then the same again; and resumes after a kill.
 #[derive(Clone, Debug, Parser)]
 #[command(
-    name = "scripts/bench update",
+    name = "bench-update",
+    bin_name = "scripts/bench update",
     version,
     after_help = "Examples:\n  scripts/bench update\n  scripts/bench update --kill-at 25 --json"
 )]

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 /// Writes one image to one disk with Livery (which reads all of it back) and with other tools, in turns, and compares.
 #[derive(Clone, Debug, Parser)]
 #[command(
-    name = "scripts/bench write",
+    name = "bench-write",
+    bin_name = "scripts/bench write",
     version,
     after_help = "Examples:\n  scripts/bench write\n  scripts/bench write --image large --runs 3\n  scripts/bench write --only limit,livery --json"
 )]
