@@ -26,8 +26,12 @@ const DATA: usize = 48;
 pub const MAX_CHUNK: u32 = 1 << 20;
 /// The most bytes that a data chunk's zstd frame may take: `ZSTD_compressBound` of [`MAX_CHUNK`], rounded up.
 pub const MAX_FRAME: u32 = MAX_CHUNK + (MAX_CHUNK >> 7);
-/// The most bytes that an encoded chunk map may have.
-pub const MAX_BYTES: u64 = 256 << 20;
+/// The most bytes that an encoded chunk map may have: [`MAX_CHUNKS`] of data, and the packs of any image.
+pub const MAX_BYTES: u64 = 60 << 20;
+/// The most chunks that a chunk map may have. A decoded one takes 64 bytes, whatever it takes encoded: so no map asks for
+/// more than 64 MiB. With chunks of 80 KiB these are 80 GiB of data; zeros hardly count.
+pub const MAX_CHUNKS: u32 = 1 << 20;
+const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 64 << 20);
 /// The most bytes that a pack may have.
 pub const MAX_PACK: u64 = 1 << 30;
 /// [`MAX_CHUNK`] in blocks.
@@ -122,7 +126,7 @@ impl ChunkMap {
         out
     }
 
-    /// Reads and checks a chunk map. Allocates at most about twice the input's length.
+    /// Reads and checks a chunk map. Allocates at most 64 MiB ([`MAX_CHUNKS`]) for chunks and as much for packs.
     ///
     /// # Errors
     /// [`Exit::Untrusted`](crate::Exit::Untrusted), saying what and at which byte.
@@ -137,6 +141,9 @@ impl ChunkMap {
         let length = reader.u64()?;
         let packs = reader.u32()? as usize;
         let chunks = reader.u32()? as usize;
+        if chunks > MAX_CHUNKS as usize {
+            return Err(reader.wrong(format!("{chunks} chunks are over the limit of {MAX_CHUNKS}")));
+        }
         // Checked against what is there before anything is allocated, so that a short file cannot ask for gigabytes.
         if packs.saturating_mul(PACK).saturating_add(chunks.saturating_mul(CHUNK)) > bytes.len() - reader.at {
             return Err(reader.wrong(format!("it is too short for {packs} packs and {chunks} chunks")));
@@ -164,7 +171,7 @@ impl ChunkMap {
                 return Err(reader.wrong(format!("a chunk of {blocks} blocks is outside 1 to {most}")));
             }
             let chunk = Chunk { blocks, content };
-            covered += chunk.length(); // at most 2^25 chunks of 2^32 bytes
+            covered += chunk.length(); // at most 2^20 chunks of 2^32 bytes
             map.chunks.push(chunk);
         }
         if reader.at != bytes.len() {
@@ -256,9 +263,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_long_file_of_short_entries_cannot_ask_for_gigabytes() {
+        let map =
+            |chunks: u32| ChunkMap { packs: vec![], chunks: vec![Chunk { blocks: 1, content: Content::Zero }; chunks as usize] };
+        assert_eq!(ChunkMap::decode(&map(MAX_CHUNKS).encode()).unwrap().chunks.len(), MAX_CHUNKS as usize);
+        assert!(ChunkMap::decode(&map(MAX_CHUNKS + 1).encode()).unwrap_err().to_string().contains("over the limit"));
+    }
+
+    #[test]
     fn a_short_file_cannot_ask_for_gigabytes() {
         let mut bytes = ChunkMap::default().encode();
-        bytes[16..24].fill(0xff);
+        bytes[16..20].fill(0xff);
         assert!(ChunkMap::decode(&bytes).unwrap_err().to_string().contains("too short"));
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use livery_contract::{
     Digest, Fault, Result,
-    chunkmap::{Chunk, ChunkMap, Content, Frame, MAX_RUN},
+    chunkmap::{Chunk, ChunkMap, Content, Frame, MAX_CHUNKS, MAX_RUN},
     cut::{self, BLOCK_BYTES},
     digest::Blob,
     manifest::BLOCK,
@@ -235,6 +235,10 @@ impl Packer<'_> {
 
     fn finish(mut self) -> Result<(ChunkMap, Packed)> {
         self.close()?;
+        if self.map.chunks.len() > MAX_CHUNKS as usize {
+            return Err(Fault::refused(format!("the image has {} chunks, the limit is {MAX_CHUNKS}", self.map.chunks.len()))
+                .fix("an image may hold about 80 GiB of data: leave out what devices can fetch later"));
+        }
         Ok((self.map, self.packed))
     }
 }
