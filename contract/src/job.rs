@@ -64,7 +64,8 @@ impl Job {
         }
         // A device's clock may be some minutes off before it has seen a time server.
         let slack = jiff::SignedDuration::from_mins(10);
-        if now > self.expires || now + slack < self.issued {
+        // As a difference: a clock near the end of time must not overflow.
+        if now > self.expires || self.issued.duration_since(now) > slack {
             return Err(Fault::untrusted(format!("the job is valid from {} to {}, it is {now} here", self.issued, self.expires))
                 .fix("set the device's clock, or start the agent again to get a new job"));
         }
@@ -121,5 +122,7 @@ mod tests {
         assert!(job.check("WT-1", &PublicKey::of(&SigningKey::from_bytes(&[2; 32])), now).is_err());
         assert!(job.check("WT-1", &key, now + hour + hour).is_err());
         assert!(job.check("WT-1", &key, now - hour).is_err());
+        assert!(job.check("WT-1", &key, Timestamp::MAX).is_err());
+        assert!(job.check("WT-1", &key, Timestamp::MIN).is_err());
     }
 }
