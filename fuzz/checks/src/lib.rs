@@ -1,0 +1,26 @@
+//! What must hold for *any* bytes that Livery reads from others. One module a target, each with one function
+//! `check(input) -> bool`: it panics where a rule is broken, and says whether the input was taken as a good one.
+//!
+//! Two callers: the fuzz targets (`fuzz/fuzz_targets`, `scripts/fuzz`) with inputs that libFuzzer makes up, and
+//! `tests/corpus.rs` beside this file with those that are committed under `fuzz/seeds`.
+//!
+//! | target | input | beyond "no panic" |
+//! |---|---|---|
+//! | [`manifest`] | JSON | what parses is written and read back the same; its sections cover the disk |
+//! | [`chunk_map`] | the binary map | what decodes is encoded to the very same bytes |
+//! | [`compose`] | a recipe of layers | the extents are what painting block by block gives |
+//! | [`pack`] | length, digest, zstd frame | only the right bytes, of the right length, and nothing beside them |
+//! | [`job`] | JSON | as for a message; and it is valid at the moment of its signing or never |
+//! | [`wire`] | JSON | every message is read back the same, and opens in an envelope of its own type, key and bytes only |
+
+pub mod chunk_map;
+pub mod compose;
+pub mod job;
+pub mod manifest;
+pub mod pack;
+pub mod signed;
+pub mod wire;
+
+/// The agent's own source. Not its crate: that would bring a TLS library and an HTTP client into each fuzz target.
+#[path = "../../../agent/src/decode.rs"]
+pub mod decode;
