@@ -7,6 +7,9 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use livery_contract::envelope::{Envelope, Payload, PublicKey};
 use serde::{Serialize, de::DeserializeOwned};
 
+/// A type that no message has.
+const OTHER: &str = "application/vnd.livery.other+json";
+
 /// The key that signs the envelopes among the seeds.
 pub fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
@@ -33,22 +36,20 @@ pub fn message<T: Payload + PartialEq + Debug>(input: &[u8]) -> Option<T> {
     let public = PublicKey::of(&key());
     let open = |envelope: &Envelope| envelope.open::<T>(&public);
 
-    let envelope = seal(T::TYPE, input);
+    let ours = signature(T::TYPE, input);
+    let envelope = envelope_of(T::TYPE, input, &ours);
     assert_eq!(open(&envelope).ok().as_ref(), Some(&value), "a signed message does not open");
     assert_eq!(open(&Envelope::sign(&value, &key())).ok().as_ref(), Some(&value), "one that we sign does not open");
 
     let stranger = PublicKey::of(&SigningKey::from_bytes(&[8; 32]));
     assert!(envelope.open::<T>(&stranger).is_err(), "it opens under another key");
-    assert!(open(&seal("application/vnd.livery.other+json", input)).is_err(), "it opens as another type");
+    let other = envelope_of(OTHER, input, &signature(OTHER, input));
+    assert!(open(&other).is_err() && other.peek::<T>().is_err(), "another type opens as this one");
+    assert!(open(&envelope_of(OTHER, input, &ours)).is_err(), "it opens under the name of another type");
     // The same message to a parser, but not what was signed.
     let changed = [input, b" "].concat();
-    assert!(open(&envelope_of(T::TYPE, &changed, &signature(T::TYPE, input))).is_err(), "it opens after a change");
+    assert!(open(&envelope_of(T::TYPE, &changed, &ours)).is_err(), "it opens after a change");
     Some(value)
-}
-
-/// An envelope of these very bytes.
-fn seal(payload_type: &str, payload: &[u8]) -> Envelope {
-    envelope_of(payload_type, payload, &signature(payload_type, payload))
 }
 
 /// DSSE v1, "Signature Definition": over `"DSSEv1" SP LEN(type) SP type SP LEN(body) SP body`.
