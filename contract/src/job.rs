@@ -65,7 +65,7 @@ impl Job {
         // A device's clock may be some minutes off before it has seen a time server.
         let slack = jiff::SignedDuration::from_mins(10);
         // As a difference: a clock near the end of time must not overflow.
-        if now > self.expires || self.issued.duration_since(now) > slack {
+        if self.issued > self.expires || now > self.expires || self.issued.duration_since(now) > slack {
             return Err(Fault::untrusted(format!("the job is valid from {} to {}, it is {now} here", self.issued, self.expires))
                 .fix("set the device's clock, or start the agent again to get a new job"));
         }
@@ -122,6 +122,10 @@ mod tests {
         assert!(job.check("WT-1", &PublicKey::of(&SigningKey::from_bytes(&[2; 32])), now).is_err());
         assert!(job.check("WT-1", &key, now + hour + hour).is_err());
         assert!(job.check("WT-1", &key, now - hour).is_err());
+        let minute = jiff::SignedDuration::from_mins(1);
+        job.check("WT-1", &key, now - minute).unwrap();
+        let backwards = Job { expires: now - minute, ..job.clone() };
+        assert!(backwards.check("WT-1", &key, now - minute).is_err(), "it expires before it is issued");
         assert!(job.check("WT-1", &key, Timestamp::MAX).is_err());
         assert!(job.check("WT-1", &key, Timestamp::MIN).is_err());
     }
