@@ -18,7 +18,7 @@
 //! | the station has it | [`report`] | `Receipt` |
 //!
 //! [`flash`] chains write to record; [`run`] is the unattended flow, [`hand`] the same steps by hand. Around them:
-//! [`console`] (what the operator sees), [`progress`], [`threads`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
+//! [`console`] (what the operator sees), [`progress`], [`threads`], [`zeros`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
 
 pub mod cli;
 pub mod config;
@@ -49,6 +49,7 @@ pub mod threads;
 pub mod trust;
 pub mod verify;
 pub mod write;
+pub mod zeros;
 
 /// Version of the agent, as in records.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

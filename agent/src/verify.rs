@@ -75,7 +75,7 @@ impl Verified {
 pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
     let Written { target, held, mut traffic, started, written, .. } = written;
     let (manifest, extents) = (trusted.manifest(), trusted.composed().extents.as_slice());
-    let all = manifest.sections();
+    let all = trusted.composed().sections(manifest);
     // The sections that hold the partition tables can be read in whole only when those are written.
     let held_extent = |extent: &Extent| is_held(manifest, extent);
     let later: Vec<SectionRange> = all
@@ -179,7 +179,7 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
             Ok((patch.offset, image(patch.offset, end.saturating_sub(patch.offset))?))
         })
         .collect::<Result<Vec<_>>>()?;
-    let all = manifest.sections();
+    let all = trusted.composed().sections(manifest);
     let sections = Pass { device, all: trusted.composed(), sections: &all, without: &|_| false, patches: &originals }.run(work)?;
     covers(&sections, &all)?;
     let changed_after = patches.iter().map(|patch| patch.read_back(device)).collect::<Result<_>>()?;

@@ -4,7 +4,7 @@ use crate::{
     chunkmap::{Chunk, ChunkMap, Content},
     digest::{Blob, Digest},
     fault::{Fault, Result},
-    manifest::{BLOCK, Manifest},
+    manifest::{BLOCK, Manifest, SectionRange},
 };
 
 /// A run of the disk with one content. Extents of a [`Composed`] image lie end to end from byte 0.
@@ -94,6 +94,42 @@ impl Composed {
         Ok(())
     }
 
+    /// The manifest's sections, cut once more around long runs of zeros, on bounds of 1 MiB: the digest of so many zeros is
+    /// known, so that what was proven to be zero need not be hashed.
+    pub fn sections(&self, manifest: &Manifest) -> Vec<SectionRange> {
+        const MIB: u64 = 1 << 20;
+        let worth = manifest.section_step() / 8;
+        let mut zeros: Vec<(u64, u64)> = Vec::new();
+        for extent in self.extents.iter().filter(|extent| extent.content == Content::Zero) {
+            match zeros.last_mut() {
+                Some((_, end)) if *end == extent.offset => *end += extent.length,
+                _ => zeros.push((extent.offset, extent.offset + extent.length)),
+            }
+        }
+        let mut sections = Vec::new();
+        for section in manifest.sections() {
+            let end = section.offset + section.length;
+            let mut at = section.offset;
+            let mut push = |from: u64, to: u64| {
+                if to > from {
+                    sections.push(SectionRange { name: section.name.clone(), offset: from, length: to - from });
+                }
+            };
+            let first = zeros.partition_point(|(_, zero_end)| *zero_end <= section.offset);
+            for (zero_start, zero_end) in zeros[first..].iter().take_while(|(start, _)| *start < end) {
+                let from = zero_start.max(&section.offset).next_multiple_of(MIB);
+                let to = zero_end.min(&end) / MIB * MIB;
+                if to >= from + worth {
+                    push(at, from);
+                    push(from, to);
+                    at = to;
+                }
+            }
+            push(at, end);
+        }
+        sections
+    }
+
     /// The image's content as one digest: over offset, length, kind and digest of each extent.
     /// Where packs lie does not matter: two stores with the same content give the same digest.
     pub fn content_digest(&self) -> Digest {
@@ -160,6 +196,28 @@ mod tests {
         assert_eq!(got, [(0, 2), (2, 1), (3, 1), (4, 1), (5, 3), (8, 2)]);
         let Content::Data { frame, .. } = composed.extents[2].content else { panic!("data") };
         assert_eq!(frame.pack, 1);
+    }
+
+    #[test]
+    fn long_zeros_are_sections_of_their_own() {
+        let mib = |count: u32| count * 256;
+        let map =
+            map(&[data(1, 1), zero(mib(9) + 3), data(1, 2), zero(mib(7)), data(mib(1) - 5, 3), zero(mib(200)), data(mib(1), 4)]);
+        let mut manifest = crate::manifest::tests::sample();
+        manifest.size = map.length();
+        manifest.partitions.clear();
+        manifest.layers.truncate(1);
+        manifest.layers[0].length = map.length();
+        let composed = Composed::new(&manifest, std::slice::from_ref(&map)).unwrap();
+        let sections = composed.sections(&manifest);
+        let mut at = 0;
+        for section in &sections {
+            assert_eq!(section.offset, at);
+            at += section.length;
+        }
+        assert_eq!(at, manifest.size);
+        let lengths: Vec<u64> = sections.iter().map(|section| section.length >> 20).collect();
+        assert_eq!(lengths, [1, 8, 8, 47, 64, 64, 25, 1]);
     }
 
     #[test]

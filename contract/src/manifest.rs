@@ -24,8 +24,8 @@ pub const BLOCK: u64 = 4096;
 pub const MAX_IMAGE: u64 = 16 << 40;
 /// The most bytes of a section of a record, for an image of up to [`MAX_SECTIONS`] of these.
 pub const SECTION: u64 = 64 << 20;
-/// A larger image has larger sections: so that its record stays within about 200 KiB.
-pub const MAX_SECTIONS: u64 = 1024;
+/// A larger image has larger sections: so that its record stays well under a message's limit.
+pub const MAX_SECTIONS: u64 = 512;
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,11 +262,16 @@ impl Manifest {
         Ok(())
     }
 
+    /// The most bytes of a section.
+    pub(crate) fn section_step(&self) -> u64 {
+        SECTION.max((self.size / MAX_SECTIONS).next_power_of_two())
+    }
+
     /// The disk cut into named sections, end to end over `0..size`: the partitions, and what lies between them, long ones
     /// in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
     /// `dd | sha256sum`; SHA-256 goes over its bytes in order, and with pieces several processors can share the work.
     pub fn sections(&self) -> Vec<SectionRange> {
-        let step = SECTION.max((self.size / MAX_SECTIONS).next_power_of_two());
+        let step = self.section_step();
         let mut sections = Vec::new();
         let mut at = 0;
         let mut push = |name: &str, offset: u64, end: u64| {
