@@ -3,7 +3,12 @@
 //! Nothing here is trusted: it only promises that no more is read than was asked for, and that what does not answer
 //! fails in bounded time. No retries here either: who asks knows whether it is worth it.
 
-use std::{io, os::unix::fs::FileExt as _, path::PathBuf, time::Duration};
+use std::{
+    io,
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use livery_contract::{Fault, Result};
@@ -14,6 +19,11 @@ use crate::location::Location;
 
 /// How long a server may say nothing before it counts as gone.
 const SILENCE: Duration = Duration::from_secs(20);
+
+/// Over so long a server must send [`SLOWEST`] bytes a second, or it counts as gone too.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Bytes a second. Over any link worth the name an image comes a thousand times faster.
+const SLOWEST: u64 = 1024;
 
 /// What is needed to reach a store behind HTTPS.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +61,9 @@ impl Access {
         builder.build().map_err(|error| Fault::internal("no HTTP client can be made").cause(error))
     }
 }
+
+/// What to do where a server answers, and wrongly.
+const SERVER: &str = "look into the server's log, and into a proxy's on the way, then run the same command again";
 
 /// Reads files below a store's top.
 #[derive(Clone, Debug)]
@@ -97,7 +110,12 @@ impl Fetcher {
                 .await
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => Missing::Absent,
-                    _ => Missing::Failed(Fault::source("reading failed").at(&place).cause(error)),
+                    _ => Missing::Failed(
+                        Fault::source("reading failed")
+                            .at(&place)
+                            .cause(error)
+                            .fix("check that the store's folder can be read, or copy the store again"),
+                    ),
                 })
                 .and_then(|bytes| {
                     if bytes.len() as u64 > limit { Err(Missing::Failed(too_long(&place, limit))) } else { Ok(bytes) }
@@ -160,7 +178,9 @@ impl Fetcher {
                 }
                 let said = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
                 if !said.starts_with(&format!("bytes {offset}-{}/", offset + length - 1)) {
-                    return Err(Fault::source(format!("asked for {range}, the server answered with {said:.60}")).at(&url));
+                    return Err(Fault::source(format!("asked for {range}, the server answered with {said:.60}"))
+                        .at(&url)
+                        .fix(SERVER));
                 }
                 let bytes = body(response, &url, length, length).await?;
                 if bytes.len() as u64 != length {
@@ -178,15 +198,50 @@ async fn body(mut response: reqwest::Response, url: &str, limit: u64, expected: 
         return Err(too_long(url, limit));
     }
     let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let mut pace = Pace::new(Instant::now());
     loop {
         match response.chunk().await {
+            Ok(Some(chunk)) if pace.too_slow(Instant::now(), chunk.len() as u64) => {
+                let got = bytes.len() + chunk.len();
+                return Err(Fault::source(format!("the server trickles: {got} bytes so far, less than {SLOWEST} bytes a second"))
+                    .at(url)
+                    .fix(SERVER));
+            }
             Ok(Some(chunk)) if bytes.len() as u64 + chunk.len() as u64 > limit => return Err(too_long(url, limit)),
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(bytes.freeze()),
             Err(error) => {
-                return Err(Fault::source(format!("the connection broke after {} bytes", bytes.len())).at(url).cause(error));
+                return Err(Fault::source(format!("the connection broke after {} bytes", bytes.len()))
+                    .at(url)
+                    .cause(error)
+                    .fix("check the network and that the server runs, then run the same command again"));
             }
         }
+    }
+}
+
+/// Whether an answer comes at a pace worth waiting for. A time-out for silence alone never ends with a server that sends a
+/// byte each second.
+struct Pace {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { since: now, bytes: 0 }
+    }
+
+    /// Takes in what has come; whether that was too little since the last look.
+    fn too_slow(&mut self, now: Instant, bytes: u64) -> bool {
+        self.bytes += bytes;
+        let window = now.duration_since(self.since);
+        if window < WINDOW {
+            return false;
+        }
+        let slow = self.bytes < SLOWEST * window.as_secs();
+        *self = Self::new(now);
+        slow
     }
 }
 
@@ -195,16 +250,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 fn too_long(place: &str, limit: u64) -> Fault {
-    Fault::untrusted(format!("there is more than the {limit} bytes that may be there")).at(place)
+    Fault::untrusted(format!("there is more than the {limit} bytes that may be there"))
+        .at(place)
+        .fix("the store's copy is damaged or forged, or this is no store: copy that file again from a good store")
 }
 
 fn cut_short(place: &str, got: u64, expected: u64) -> Fault {
-    Fault::source(format!("the answer ended after {got} of {expected} bytes")).at(place)
+    Fault::source(format!("the answer ended after {got} of {expected} bytes")).at(place).fix(SERVER)
 }
 
 fn unexpected(place: &str, status: StatusCode) -> Fault {
     let fault = Fault::source(format!("the server answered {status}")).at(place);
-    if status.is_redirection() { fault.fix("give the store's own URL: redirects are not followed") } else { fault }
+    fault.fix(if status.is_redirection() { "give the store's own URL: redirects are not followed" } else { SERVER })
 }
 
 fn unreachable(place: &str, error: reqwest::Error) -> Fault {
@@ -225,4 +282,24 @@ fn unreachable(place: &str, error: reqwest::Error) -> Fault {
         .at(place)
         .cause(error.without_url())
         .fix("check the address, the cable and that the server runs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_told_from_a_slow_link() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut pace = Pace::new(start);
+        assert!((0..30).all(|second| !pace.too_slow(start + seconds(second), 1)), "not before half a minute");
+        assert!(pace.too_slow(start + seconds(30), 1));
+        let mut pace = Pace::new(start);
+        assert!((0..300).all(|second| !pace.too_slow(start + seconds(second), 2000)), "a modem is slow, and goes on");
+        // Fast at first does not excuse a trickle later.
+        let mut pace = Pace::new(start);
+        assert!(!pace.too_slow(start + seconds(30), 1 << 30));
+        assert!(pace.too_slow(start + seconds(60), 100));
+    }
 }

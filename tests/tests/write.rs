@@ -11,7 +11,7 @@ use std::{
 
 use livery_contract::{chunkmap, fault::FaultReport, manifest::Manifest, record::Record};
 use livery_tests::{
-    bad_server::{BadServer, Rule, Trouble},
+    bad_server::{BadServer, Part, Rule, Trouble},
     evidence,
     programs::{Done, Program},
     raw_disk,
@@ -335,6 +335,17 @@ async fn a_server_that_ignores_ranges_gives_no_data() {
 #[tokio::test]
 async fn another_range_than_asked_for_is_no_data() {
     no_data(Trouble::WrongRange).await;
+}
+
+#[tokio::test]
+async fn a_server_that_sends_a_byte_each_second_is_given_up() {
+    let bench = Bench::new(12).await;
+    let rule = Rule { part: Part::Map, ..Rule::packs(Trouble::Trickle) };
+    let server = BadServer::start(&bench.at("store"), rule, None).await.unwrap();
+    let begun = Instant::now();
+    let report = untouched(&bench, &server.url(), 5).await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "it took {:?}", begun.elapsed());
+    assert!(report.what.contains("trickles") && report.fix.is_some(), "{report:?}");
 }
 
 #[tokio::test]
