@@ -207,7 +207,9 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         return StatusCode::BAD_REQUEST.into_response();
     }
     let file = state.folder.join(path);
-    let Ok(length) = tokio::fs::metadata(&file).await.map(|metadata| metadata.len()) else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(length) = tokio::fs::metadata(&file).await.map(|metadata| metadata.len()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let range = range(request.headers(), length);
     let part = match (path.components().next(), range) {
         (_, Some(_)) => Part::Pack,
@@ -244,7 +246,9 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         Trouble::WrongRange => Answer { range: range.map(|(from, to)| (from + 1, to + 1)), ..answer }.with(bytes.into()),
         Trouble::Cut(after) if before + bytes.len() as u64 > after => answer.with(half(bytes, true)),
         Trouble::Break => answer.with(half(bytes, true)),
-        Trouble::Short => Answer { length: bytes.len().saturating_sub(1), ..answer }.with(bytes.slice(..bytes.len().saturating_sub(1)).into()),
+        Trouble::Short => {
+            Answer { length: bytes.len().saturating_sub(1), ..answer }.with(bytes.slice(..bytes.len().saturating_sub(1)).into())
+        }
         Trouble::Slow(rate) => answer.with(slow(bytes, rate)),
         Trouble::Endless => answer.with_any_length(endless(bytes)),
         Trouble::Stall => std::future::pending().await,

@@ -131,6 +131,8 @@ async fn main_with(cli: &Cli) -> Result<bool> {
                 // Dropping the tasks kills what they started; the folder goes with its guard.
                 work.abort();
                 let _ = (&mut work).await;
+                // Their own ends run beside: mounts and loop devices go before the folder does.
+                tokio::time::sleep(Duration::from_secs(2)).await;
                 return Err(Fault::new(Exit::Refused, format!("interrupted after {} cases", tally.all.cases)));
             }
         }

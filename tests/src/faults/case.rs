@@ -188,7 +188,12 @@ async fn conclude(scene: &mut Scene<'_>, entry: &Entry, run: &mut Run, seed: u64
     let mut notes = std::mem::take(&mut scene.notes);
     notes.push(format!("ended with {code}; the disk is {state:?}{}", if untouched { ", untouched" } else { "" }));
     if let Some(report) = ended.as_ref().and_then(|ended| ended.report.as_ref()) {
-        notes.push(format!("it said: {} | {} | {}", report.what, report.at.as_deref().unwrap_or("-"), report.fix.as_deref().unwrap_or("-")));
+        notes.push(format!(
+            "it said: {} | {} | {}",
+            report.what,
+            report.at.as_deref().unwrap_or("-"),
+            report.fix.as_deref().unwrap_or("-")
+        ));
     }
     if !why.is_empty() {
         notes.push(why);

@@ -99,7 +99,8 @@ pub async fn run(plan: Plan, tell: mpsc::UnboundedSender<Outcome>) -> Result<()>
 
 async fn one(ground: &Ground, guests: &Guests, entry: &Entry, seed: u64, number: u64, folder: &Path) -> Result<Outcome> {
     std::fs::create_dir_all(folder).map_err(|error| broken(folder, error))?;
-    let context = |fault: Fault| Fault::internal(format!("case {number} ({}) of seed {seed} can't be run", entry.name)).cause(fault);
+    let context =
+        |fault: Fault| Fault::internal(format!("case {number} ({}) of seed {seed} can't be run", entry.name)).cause(fault);
     let outcome = case::run(ground, guests, entry, seed, number, folder.to_owned()).await.map_err(context)?;
     // What went wrong is kept to be looked at, as long as the run's folder is.
     if outcome.good() {

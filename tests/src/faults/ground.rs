@@ -92,7 +92,9 @@ impl Ground {
         // The old image on a larger disk, as an earlier run finished it: its backup table at the disk's end.
         for (name, more) in LARGER {
             let path = at(name);
-            fs::copy(at("foreign.raw"), &path).and_then(|_| File::options().write(true).open(&path)?.set_len(SIZE + more)).map_err(|error| broken(&path, error))?;
+            fs::copy(at("foreign.raw"), &path)
+                .and_then(|_| File::options().write(true).open(&path)?.set_len(SIZE + more))
+                .map_err(|error| broken(&path, error))?;
             let ended = agent::run(&ground.order("write", OLD, &ground.store().display().to_string(), &path)).await?;
             if ended.code != 0 {
                 return Err(Fault::internal(format!("the old image can't be written: {}", ended.stderr)));
@@ -178,7 +180,9 @@ impl Blobs {
             .chunks
             .iter()
             .filter_map(|chunk| match chunk.content {
-                livery_contract::chunkmap::Content::Data { frame, .. } => Some((frame.pack as usize, frame.offset, u64::from(frame.length))),
+                livery_contract::chunkmap::Content::Data { frame, .. } => {
+                    Some((frame.pack as usize, frame.offset, u64::from(frame.length)))
+                }
                 _ => None,
             })
             .collect();

@@ -39,8 +39,7 @@ pub enum State {
 pub fn look(disk: &Path, image: &Path) -> Result<State> {
     let broken = |error| Fault::internal("a disk can't be judged").cause(error).at(disk.display());
     let (mut there, mut wanted) = (File::open(disk).map_err(broken)?, File::open(image).map_err(broken)?);
-    let (disk_size, size) =
-        (there.seek(SeekFrom::End(0)).map_err(broken)?, wanted.seek(SeekFrom::End(0)).map_err(broken)?);
+    let (disk_size, size) = (there.seek(SeekFrom::End(0)).map_err(broken)?, wanted.seek(SeekFrom::End(0)).map_err(broken)?);
     if disk_size < size {
         return Ok(State::Otherwise);
     }
@@ -58,7 +57,10 @@ pub fn look(disk: &Path, image: &Path) -> Result<State> {
         let only_the_pointers = differences(&sector, &moved).all(may_change) && same(2048, FIRST)?;
         // The image's own backup may lie where the disk's backup now is.
         let tail = tail || disk_size < size + TAIL;
-        if only_the_pointers && tail && raw_disk::check_table(disk).is_ok_and(|found| raw_disk::check_table(image).is_ok_and(|wanted| found == wanted)) {
+        if only_the_pointers
+            && tail
+            && raw_disk::check_table(disk).is_ok_and(|found| raw_disk::check_table(image).is_ok_and(|wanted| found == wanted))
+        {
             return Ok(State::Exact);
         }
     }

@@ -125,9 +125,8 @@ fn parse(path: &Path) -> Result<Vec<Request>> {
     let length = file.metadata().map_err(fail)?.len();
     let mut head = [0; SECTOR];
     file.read_exact(&mut head).map_err(fail)?;
-    let word = |bytes: &[u8; SECTOR], index: usize| {
-        bytes[index * 8..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    };
+    let word =
+        |bytes: &[u8; SECTOR], index: usize| bytes[index * 8..].first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     if word(&head, 0) != MAGIC {
         return Err(Fault::internal(format!("no log of writes: {:x}", word(&head, 0))).at(path.display()));
     }

@@ -62,7 +62,9 @@ fn rule(scene: &mut Scene<'_>, kind: Kind, port: u16) -> Rule {
         Kind::ServerRange => {
             ever(rng.any([Trouble::NoRanges, Trouble::WrongRange, Trouble::Short, Trouble::Elsewhere, Trouble::Elsewhere]))
         }
-        Kind::ServerEndless => Rule { part: rng.any([Part::Pack, Part::Map, Part::Manifest, Part::Metadata]), ..ever(Trouble::Endless) },
+        Kind::ServerEndless => {
+            Rule { part: rng.any([Part::Pack, Part::Map, Part::Manifest, Part::Metadata]), ..ever(Trouble::Endless) }
+        }
         Kind::ServerDead => Rule { what: Trouble::Gate, part: Part::Pack, after: rng.below(5), times: 1 },
         Kind::ServerStall => ever(rng.any([Trouble::Stall, Trouble::StallHalf])),
         Kind::ServerTrickle => Rule { part: rng.any([Part::Pack, Part::Map, Part::Metadata]), ..ever(Trouble::Trickle) },

@@ -58,8 +58,15 @@ impl Line {
     fn row(&self, name: &str) -> String {
         format!(
             "{name:18} {:>5} {:>8} {:>6} {:>6} {:>7} {:>8} {:>7} {:>9.1} {:>8.0}",
-            self.cases, self.verified, self.clear, self.false_successes, self.unclear, self.silences, self.reruns,
-            self.longest_silence, self.seconds
+            self.cases,
+            self.verified,
+            self.clear,
+            self.false_successes,
+            self.unclear,
+            self.silences,
+            self.reruns,
+            self.longest_silence,
+            self.seconds
         )
     }
 }
@@ -103,7 +110,13 @@ impl Tally {
             if !outcome.rerun {
                 what.push("the re-run did not complete".into());
             }
-            lines.push(format!("{}: {}: --only {0} --seed {2} --case {3}", outcome.kind, what.join(", "), outcome.seed, outcome.case));
+            lines.push(format!(
+                "{}: {}: --only {0} --seed {2} --case {3}",
+                outcome.kind,
+                what.join(", "),
+                outcome.seed,
+                outcome.case
+            ));
             lines.extend(outcome.notes.iter().map(|note| format!("    {}", note.trim_end().replace('\n', "\n    "))));
         }
         lines.join("\n")
@@ -136,6 +149,8 @@ mod tests {
             assert!(!tally.good());
             assert!(tally.complaints().contains("--only kill-9 --seed 3 --case 7"), "{}", tally.complaints());
         }
-        assert!(tally.table().lines().last().is_some_and(|line| line.starts_with("all                    2        1      1      0")));
+        assert!(
+            tally.table().lines().last().is_some_and(|line| line.starts_with("all                    2        1      1      0"))
+        );
     }
 }

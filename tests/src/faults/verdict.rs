@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{
-    agent::Ended,
-    catalogue::Entry,
-    judge::State,
-};
+use super::{agent::Ended, catalogue::Entry, judge::State};
 
 /// The longest time that a run may say nothing.
 pub const SILENCE: Duration = Duration::from_secs(60);
