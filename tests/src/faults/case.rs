@@ -1,11 +1,11 @@
 //! One case: a disk, a fault, the verdict, and a plain re-run that must complete.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use livery_contract::{Digest, Result};
+use livery_contract::{Digest, Fault, Result, record::Record};
 use serde::Serialize;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     servers, verdict,
     verdict::{SILENCE, Verdict},
 };
-use crate::raw_disk;
+use crate::{evidence, raw_disk};
 
 /// What a fault works on.
 pub struct Scene<'a> {
@@ -175,6 +175,13 @@ pub async fn run(ground: &Ground, guests: &Guests, entry: &Entry, seed: u64, num
     conclude(&mut scene, entry, &mut run, seed, number, begun).await
 }
 
+/// Whether the record that the agent printed says of the disk what it is.
+fn proves(ended: &Ended, disk: &Path) -> Result<()> {
+    let record = ended.stdout.lines().rev().find_map(|line| serde_json::from_str::<Record>(line.trim()).ok());
+    let record = record.ok_or_else(|| Fault::internal("there is no record"))?;
+    evidence::compare(&record, disk).map(drop)
+}
+
 /// Judges a run, runs the agent once more on the healthy store, judges that.
 ///
 /// # Errors
@@ -184,7 +191,12 @@ async fn conclude(scene: &mut Scene<'_>, entry: &Entry, run: &mut Run, seed: u64
     let (state, untouched) = run.judge(scene)?;
     let Run { subject, device, ended, .. } = run;
     let code = ended.as_ref().map_or(verdict::CUT, |ended| ended.code);
-    let (verdict, why) = verdict::of(entry, code, ended.as_ref(), state, untouched);
+    let (mut verdict, mut why) = verdict::of(entry, code, ended.as_ref(), state, untouched);
+    if let (Verdict::Verified, Some(ended)) = (verdict, ended.as_ref())
+        && let Err(fault) = proves(ended, &subject.path)
+    {
+        (verdict, why) = (Verdict::FalseSuccess, format!("the disk is the image, its record is not true: {fault}"));
+    }
     let mut notes = std::mem::take(&mut scene.notes);
     notes.push(format!("ended with {code}; the disk is {state:?}{}", if untouched { ", untouched" } else { "" }));
     if let Some(report) = ended.as_ref().and_then(|ended| ended.report.as_ref()) {
@@ -202,7 +214,7 @@ async fn conclude(scene: &mut Scene<'_>, entry: &Entry, run: &mut Run, seed: u64
     let store = scene.ground.store().display().to_string();
     let again = agent::run(&scene.ground.order("write", NEW, &store, device.as_ref().unwrap_or(&subject.path))).await?;
     let after = judge::look(&subject.path, &image)?;
-    let rerun = again.code == 0 && after == State::Exact;
+    let rerun = again.code == 0 && after == State::Exact && proves(&again, &subject.path).is_ok();
     if !rerun {
         notes.push(format!("the re-run ended with {}, the disk is {after:?}: {}", again.code, again.stderr));
     }

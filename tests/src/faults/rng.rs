@@ -8,12 +8,12 @@ impl Rng {
     /// The stream of a case; `number` 0 is the stream of the run itself.
     pub fn of(seed: u64, number: u64) -> Self {
         let mut rng = Self(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
-        rng.next();
+        rng.word();
         rng
     }
 
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,7 +23,7 @@ impl Rng {
 
     /// From 0 to `end`, without that; 0 where `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or(0)
+        self.word().checked_rem(end).unwrap_or(0)
     }
 
     /// From `start` to `end`, without that.
@@ -51,7 +51,7 @@ impl Rng {
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
+            bytes.extend_from_slice(&self.word().to_le_bytes());
         }
         bytes.truncate(count);
         bytes
@@ -66,7 +66,7 @@ mod tests {
     fn the_same_again_and_cases_differ() {
         let numbers = |seed, number| {
             let mut rng = Rng::of(seed, number);
-            [rng.next(), rng.below(1000), rng.within(5, 6)]
+            [rng.word(), rng.below(1000), rng.within(5, 6)]
         };
         assert_eq!(numbers(1, 2), numbers(1, 2));
         assert_ne!(numbers(1, 2), numbers(1, 3));
