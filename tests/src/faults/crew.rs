@@ -53,7 +53,7 @@ struct Lanes {
 /// Runs all; each outcome goes to `tell` when it is there. Dropped, it leaves no process behind.
 ///
 /// # Errors
-/// The first case that can't be made: a fault of the tests or of this host, not of the agent.
+/// The first case that can't be made, once all others are done: a fault of the tests or of this host, not of the agent.
 pub async fn run(plan: Plan, tell: mpsc::UnboundedSender<Outcome>) -> Result<()> {
     let place = |name: &str| -> Result<PathBuf> {
         let path = plan.folder.join(name);
@@ -87,14 +87,19 @@ pub async fn run(plan: Plan, tell: mpsc::UnboundedSender<Outcome>) -> Result<()>
             one(&ground, &guests, &entry, seed, number, &folder).await
         });
     }
+    let mut result = Ok(());
     while let Some(outcome) = running.join_next().await {
-        let outcome = outcome.map_err(|error| Fault::internal("a case broke off").cause(error))??;
-        // Whoever listened may have gone: then nobody wants the rest.
-        if tell.send(outcome).is_err() {
-            return Ok(());
+        match outcome.unwrap_or_else(|error| Err(Fault::internal("a case broke off").cause(error))) {
+            Ok(outcome) => {
+                // Whoever listened may have gone: then nobody wants the rest.
+                if tell.send(outcome).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(fault) => result = result.and(Err(fault)),
         }
     }
-    Ok(())
+    result
 }
 
 async fn one(ground: &Ground, guests: &Guests, entry: &Entry, seed: u64, number: u64, folder: &Path) -> Result<Outcome> {

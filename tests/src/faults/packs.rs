@@ -96,9 +96,9 @@ fn swap(scene: &mut Scene<'_>, store: &Path) -> Result<()> {
         scene.note(format!("{} and {} exchanged", first.display(), second.display()));
         return Ok(());
     }
-    let (one, other) = (scene.rng.pick(&scene.ground.new.frames).copied(), scene.rng.pick(&scene.ground.new.frames).copied());
-    let (Some((pack, one, length)), Some((_, other, _))) = (one, other) else { return Ok(()) };
-    let Some(blob) = packs.get(pack) else { return Ok(()) };
+    let Some((pack, one, length)) = scene.rng.pick(&scene.ground.new.frames).copied() else { return Ok(()) };
+    let beside: Vec<u64> = scene.ground.new.frames.iter().filter(|frame| frame.0 == pack).map(|frame| frame.1).collect();
+    let (Some(other), Some(blob)) = (scene.rng.pick(&beside).copied(), packs.get(pack)) else { return Ok(()) };
     let path = store.join(blob_path(blob));
     let mut bytes = read(&path)?;
     let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
