@@ -44,8 +44,19 @@ pub struct Run {
     pub before: Option<Digest>,
     /// How the agent ended; none where the whole machine was cut off.
     pub ended: Option<Ended>,
-    /// What the disk was then, and whether untouched; none where it still is.
-    pub judged: Option<(State, bool)>,
+    /// What the disk was then; none where it still is.
+    pub judged: Option<Judged>,
+}
+
+/// What a disk was when the agent had ended.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// By its bytes.
+    pub state: State,
+    /// Whether it was what it was before.
+    pub untouched: bool,
+    /// Why the record of a success is not true of it; none where it is, or there was no success.
+    pub lie: Option<String>,
 }
 
 impl Run {
@@ -63,15 +74,18 @@ impl Run {
     ///
     /// # Errors
     /// Where it can't be read.
-    pub fn judge(&mut self, scene: &Scene<'_>) -> Result<(State, bool)> {
-        let judged = match self.judged {
-            Some(judged) => judged,
-            None => {
-                let state = judge::look(&self.subject.path, &scene.ground.image(NEW))?;
-                (state, self.before.is_some() && self.before == Some(raw_disk::digest_all(&self.subject.path)?))
-            }
+    pub fn judge(&mut self, scene: &Scene<'_>) -> Result<Judged> {
+        if let Some(judged) = &self.judged {
+            return Ok(judged.clone());
+        }
+        let path = &self.subject.path;
+        let success = self.ended.as_ref().filter(|ended| ended.code == 0);
+        let judged = Judged {
+            state: judge::look(path, &scene.ground.image(NEW))?,
+            untouched: self.before.is_some() && self.before == Some(raw_disk::digest_all(path)?),
+            lie: success.and_then(|ended| proves(ended, path).err()).map(|fault| fault.to_string()),
         };
-        self.judged = Some(judged);
+        self.judged = Some(judged.clone());
         Ok(judged)
     }
 }
@@ -188,14 +202,12 @@ fn proves(ended: &Ended, disk: &Path) -> Result<()> {
 /// Where a disk can't be read.
 async fn conclude(scene: &mut Scene<'_>, entry: &Entry, run: &mut Run, seed: u64, number: u64, begun: Instant) -> Result<Outcome> {
     let image = scene.ground.image(NEW);
-    let (state, untouched) = run.judge(scene)?;
+    let Judged { state, untouched, lie } = run.judge(scene)?;
     let Run { subject, device, ended, .. } = run;
     let code = ended.as_ref().map_or(verdict::CUT, |ended| ended.code);
     let (mut verdict, mut why) = verdict::of(entry, code, ended.as_ref(), state, untouched);
-    if let (Verdict::Verified, Some(ended)) = (verdict, ended.as_ref())
-        && let Err(fault) = proves(ended, &subject.path)
-    {
-        (verdict, why) = (Verdict::FalseSuccess, format!("the disk is the image, its record is not true: {fault}"));
+    if let (Verdict::Verified, Some(lie)) = (verdict, lie) {
+        (verdict, why) = (Verdict::FalseSuccess, format!("the disk is the image, its record is not true: {lie}"));
     }
     let mut notes = std::mem::take(&mut scene.notes);
     notes.push(format!("ended with {code}; the disk is {state:?}{}", if untouched { ", untouched" } else { "" }));
