@@ -1,21 +1,24 @@
 //! What the image cannot know: where this disk ends, and what this firmware boots.
 //!
-//! In: a [`Verified`] disk. Out: a [`Finished`] one: backup GPT at the disk's real end, boot entry in place, each change
-//! read back. Fails with exit 6.
+//! In: a [`Verified`] disk. Out: a [`Finished`] one: partition table (and, for sectors of 4096 bytes, the ESP's FAT) made
+//! to fit the disk, boot entry in place, each change read back. Fails with exit 6.
 
-pub mod backup_gpt;
 pub mod boot_entry;
+pub mod fat;
+pub mod patch;
+pub mod table;
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
-    manifest::Manifest,
+    manifest::{Manifest, Role},
     record::{Change, Section, Times, Traffic},
     wire::Phase,
 };
 
+use self::patch::Patch;
 use crate::{device::AlignedBuffer, progress::Progress, target::Target, verify::Verified};
 
 /// Where the kernel shows the firmware's variables.
@@ -38,7 +41,7 @@ impl Finished {
     }
 }
 
-/// Moves the backup GPT, and puts the boot entry in where `boot_entry` says so and the machine was booted through UEFI.
+/// Makes the table fit, and puts the boot entry in where `boot_entry` says so and the machine was booted through UEFI.
 /// Blocking; not for an async task.
 ///
 /// # Errors
@@ -46,7 +49,7 @@ impl Finished {
 pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progress: &Progress) -> Result<Finished> {
     progress.enter(Phase::Finish, 0);
     let mut changed_after = verified.changed().to_vec();
-    changed_after.extend(move_backup_gpt(verified.target(), manifest)?);
+    changed_after.extend(fit(verified.target(), manifest)?);
     changed_after.sort_by_key(|change| change.offset);
     let boot_entry = put_boot_entry(verified.target(), manifest, boot_entry)?;
     let (target, sections, traffic, (started, written, verified)) = verified.into_parts();
@@ -54,18 +57,37 @@ pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progres
     Ok(Finished { target, sections, changed_after, boot_entry, traffic, times })
 }
 
-fn move_backup_gpt(target: &Target, manifest: &Manifest) -> Result<Vec<Change>> {
-    let device = target.device();
-    let length = usize::try_from(backup_gpt::HEAD.min(manifest.size)).map_err(|_| Fault::internal("a small number"))?;
-    let mut head = AlignedBuffer::new(length);
-    device.read(0, &mut head[..length])?;
-    let patches = backup_gpt::plan(&head[..length], manifest.sector_size, device.size())?;
-    if patches.is_none() && !manifest.partitions.is_empty() && !backup_gpt::is_gpt(&head[..length], manifest.sector_size) {
-        return Err(Fault::untrusted("the image names partitions, but has no valid partition table")
-            .at(manifest.reference())
-            .fix("build or import the image again"));
+/// What must change so that the image fits this disk, from the image's own bytes; `None` where nothing must.
+///
+/// # Errors
+/// Exit 3 where it cannot be made to fit; what `image` fails with.
+pub fn patches(target: &Target, manifest: &Manifest, image: &dyn Fn(u64, u64) -> Result<Vec<u8>>) -> Result<Option<Vec<Patch>>> {
+    let disk = table::Disk { size: target.device().size(), sector: target.disk().logical_sector, grow: manifest.grow };
+    let head = image(0, table::HEAD.min(manifest.size))?;
+    let Some(mut patches) = table::plan(&head, manifest.sector_size, disk)? else {
+        if !manifest.partitions.is_empty() && !table::is_gpt(&head, manifest.sector_size) {
+            return Err(Fault::untrusted("the image names partitions, but has no valid partition table")
+                .at(manifest.reference())
+                .fix("build or import the image again"));
+        }
+        return Ok(None);
+    };
+    if let (Some(esp), true) = (manifest.partition(Role::Esp), disk.sector != manifest.sector_size) {
+        let bytes = fat::for_4096(&image(esp.offset, esp.length.min(fat::RESERVED as u64))?)?;
+        patches.push(Patch { reason: "FAT of the EFI system partition for sectors of 4096 bytes", offset: esp.offset, bytes });
     }
-    // The backup first: until the primary points to it, the disk is as the image made it.
+    Ok(Some(patches))
+}
+
+fn fit(target: &Target, manifest: &Manifest) -> Result<Vec<Change>> {
+    let device = target.device();
+    let patches = patches(target, manifest, &|offset, length| {
+        let length = usize::try_from(length).map_err(|_| Fault::internal("a small number"))?;
+        let mut bytes = AlignedBuffer::new(length);
+        device.read(offset, &mut bytes[..length])?;
+        Ok(bytes[..length].to_vec())
+    })?;
+    // The primary table last: until then the disk is as the image made it, or does not boot.
     let mut changes = Vec::new();
     for patch in patches.unwrap_or_default().iter().rev() {
         patch.apply(device)?;
@@ -89,6 +111,6 @@ fn put_boot_entry(target: &Target, manifest: &Manifest, wanted: bool) -> Result<
         .iter()
         .find(|partition| partition.number == boot.partition)
         .ok_or_else(|| Fault::internal("a manifest whose boot entry names no partition passed its check"))?;
-    let entry = boot_entry::Entry::new(boot, partition, manifest.sector_size);
+    let entry = boot_entry::Entry::new(boot, partition, target.disk().logical_sector);
     boot_entry::put(Path::new(EFIVARS), &entry).map(Some)
 }

@@ -67,6 +67,7 @@ pub fn disk_of_file(path: &Path, size: u64, sector: u32) -> Disk {
         removable: false,
         read_only: false,
         diskseq: None,
+        partition_guids: Vec::new(),
         held_by: Vec::new(),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The most bytes that one range request asks for.
-pub const MAX_RUN: u64 = 8 << 20;
+pub const MAX_RUN: u64 = 2 << 20;
 /// Frames at most this far apart share a request: the bytes between cost less than a round trip.
 pub const MAX_GAP: u64 = 64 << 10;
 /// Data below this offset (and below the first partition) is held: boot sector, primary GPT, a boot loader's core.

@@ -151,9 +151,19 @@ async fn steps(
     let needs = Needs::from(trusted.manifest());
     // Read again: a disk may have come or gone while the device waited for its order.
     let hints = job.disk.clone();
+    let (manifest, asked) = (trusted.manifest().clone(), stop.clone());
     let target = blocking(move || {
-        inventory::settle(SETTLE);
-        Target::claim(target::choose(&inventory::read()?.disks, &hints, needs)?)
+        let look = || {
+            inventory::settle(SETTLE);
+            Ok(inventory::read()?.disks)
+        };
+        let pause = |time| {
+            std::thread::sleep(time);
+            asked.check()
+        };
+        let (disk, disks) = target::choose_when_there(look, &hints, needs, pause)?;
+        target::no_twin(&disk, &disks, &manifest)?;
+        Target::claim(&disk)
     })
     .await?;
     console.say(format!("disk {}", target::describe(target.disk())));

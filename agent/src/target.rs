@@ -6,7 +6,7 @@
 //! The policy is a pure function, [`choose`], so that every case of it is a line in a table of tests. It never falls back
 //! to another disk: that is how the wrong one gets written (FOGProject/fos#100, balena-io/etcher#983).
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use livery_contract::{
     Fault, Result,
@@ -25,13 +25,20 @@ use crate::{
 pub struct Needs {
     /// At least this many bytes.
     pub size: u64,
-    /// Exactly this logical sector size: a GPT and a FAT for 512 bytes do not work on 4096 (rackerlabs/understack#2069).
+    /// This logical sector size: a GPT and a FAT for 512 bytes do not work on 4096 (rackerlabs/understack#2069).
     pub sector: u32,
+    /// Whether they may be converted to 4096.
+    pub converts_to_4096: bool,
 }
+
+/// How long a disk that the job means may take to appear: a spinning disk or a slow controller behind a just-booted kernel.
+const APPEARS: Duration = Duration::from_secs(30);
+/// How often we look for it.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl From<&Manifest> for Needs {
     fn from(manifest: &Manifest) -> Self {
-        Self { size: manifest.minimum_disk, sector: manifest.sector_size }
+        Self { size: manifest.minimum_disk, sector: manifest.sector_size, converts_to_4096: manifest.converts_to_4096 }
     }
 }
 
@@ -47,7 +54,7 @@ pub fn refusals(disk: &Disk, needs: Needs, allow_removable: bool) -> Vec<String>
     if disk.size < needs.size {
         why.push(format!("too small: {} bytes, the image needs {}", disk.size, needs.size));
     }
-    if disk.logical_sector != needs.sector {
+    if disk.logical_sector != needs.sector && !(needs.converts_to_4096 && disk.logical_sector == 4096) {
         why.push(format!("has sectors of {} bytes, the image is made for {}", disk.logical_sector, needs.sector));
     }
     why
@@ -120,6 +127,55 @@ pub fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> Result<
         _ => Err(Fault::refused(format!("{} disks may be written, and nothing says which", fitting.len()))
             .at(list(&<[String]>::is_empty))
             .fix("unplug the others, or give the order a disk serial")),
+    }
+}
+
+/// [`choose`], looking again for a while where no disk fits: one may appear late. `look` reads the disks that are there.
+///
+/// # Errors
+/// As [`choose`], once the time is over, or at once where waiting mends nothing: a second candidate.
+pub fn choose_when_there(
+    mut look: impl FnMut() -> Result<Vec<Disk>>,
+    hints: &DiskHints,
+    needs: Needs,
+    mut pause: impl FnMut(Duration) -> Result<()>,
+) -> Result<(Disk, Vec<Disk>)> {
+    let mut left = APPEARS;
+    loop {
+        let disks = look()?;
+        // A disk that fits and is held, or too small, will not change; one that is not there may come.
+        let meant = disks.iter().any(|disk| mismatches(disk, hints).is_empty() && !disk.removable);
+        match choose(&disks, hints, needs) {
+            Ok(disk) => {
+                let disk = disk.clone();
+                return Ok((disk, disks));
+            }
+            Err(fault) if meant || left.is_zero() => return Err(fault),
+            Err(_) => {
+                pause(LOOK)?;
+                left = left.saturating_sub(LOOK);
+            }
+        }
+    }
+}
+
+/// Whether another disk holds partitions with the image's GUIDs: then the system could start from this disk and take its
+/// root from that one (dsx-ai-factory/infra-controller#4990).
+///
+/// # Errors
+/// Exit 3, naming the other disk.
+pub fn no_twin(chosen: &Disk, disks: &[Disk], manifest: &Manifest) -> Result<()> {
+    let ours = |disk: &&Disk| {
+        disk.name != chosen.name
+            && disk.partition_guids.iter().any(|guid| manifest.partitions.iter().any(|partition| partition.guid == *guid))
+    };
+    match disks.iter().find(ours) {
+        None => Ok(()),
+        Some(twin) => {
+            Err(Fault::refused("another disk of this device holds partitions of the same image: it could start from either")
+                .at(describe(twin))
+                .fix("unplug that disk, or erase it first; then start again"))
+        }
     }
 }
 
@@ -245,7 +301,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const NEEDS: Needs = Needs { size: 1000, sector: 512 };
+    const NEEDS: Needs = Needs { size: 1000, sector: 512, converts_to_4096: false };
 
     fn disk(name: &str) -> Disk {
         Disk {
@@ -325,10 +381,73 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_appears_late_is_waited_for_and_a_held_one_is_not() {
+        let hints = DiskHints { serial: Some("S-b".into()), ..DiskHints::default() };
+        let (mut looks, mut slept) = (0, Duration::ZERO);
+        let mut pause = |time| {
+            slept += time;
+            Ok(())
+        };
+        let late = || {
+            looks += 1;
+            Ok(if looks < 5 { vec![disk("a")] } else { vec![disk("a"), disk("b")] })
+        };
+        assert_eq!(choose_when_there(late, &hints, NEEDS, &mut pause).unwrap().0.name, "b");
+        let never = || Ok(vec![disk("a")]);
+        let fault = choose_when_there(never, &hints, NEEDS, &mut pause).unwrap_err();
+        assert!(fault.render().contains("not S-b"), "{}", fault.render());
+        assert_eq!(slept, 4 * LOOK + APPEARS);
+        let held = || Ok(vec![Disk { held_by: vec!["swap".into()], ..disk("b") }]);
+        choose_when_there(held, &hints, NEEDS, |_| unreachable!("waiting mends nothing")).unwrap_err();
+        let two = || Ok(vec![disk("b"), disk("b")]);
+        choose_when_there(two, &hints, NEEDS, |_| unreachable!("waiting mends nothing")).unwrap_err();
+    }
+
+    #[test]
+    fn a_stale_disk_with_the_same_partitions_is_not_tolerated() {
+        let guid = uuid::Uuid::from_u128(7);
+        let manifest = crate::plan::tests::manifest(
+            1 << 22,
+            &serde_json::json!([{"number": 1, "role": "root", "offset": 1 << 20, "length": 1 << 20,
+                "type_guid": guid, "guid": guid, "label": "root"}]),
+        );
+        let with = |name: &str, guids: &[uuid::Uuid]| Disk { partition_guids: guids.to_vec(), ..disk(name) };
+        let other = uuid::Uuid::from_u128(8);
+        // The chosen disk itself may hold an older write of the same image.
+        let chosen = with("a", &[guid]);
+        no_twin(&chosen, &[chosen.clone(), with("b", &[other])], &manifest).unwrap();
+        let fault = no_twin(&chosen, &[chosen.clone(), with("b", &[other, guid])], &manifest).unwrap_err();
+        assert_eq!(fault.exit().code(), 3);
+        assert!(fault.render().contains("/dev/b"), "{}", fault.render());
+    }
+
+    /// The name is the same, the disk is another one: what was pinned counts (loop devices count their diskseq up at each
+    /// attachment, as disks do when they are plugged in).
+    #[test]
+    fn a_disk_that_changed_between_choice_and_opening_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 20).unwrap();
+        let losetup = |arguments: &[&std::ffi::OsStr]| std::process::Command::new("losetup").args(arguments).output().unwrap();
+        let output = losetup(&["--find".as_ref(), "--show".as_ref(), file.path().as_os_str()]);
+        assert!(output.status.success(), "run the tests as root: {output:?}");
+        let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        let needs = Needs { size: 1 << 20, sector: 512, converts_to_4096: false };
+        let claims = || {
+            let disk = Target::by_hand(Path::new(&path), needs, false)?.disk().clone();
+            let stale = Disk { diskseq: disk.diskseq.map(|sequence| sequence - 1), ..disk.clone() };
+            let code = |disk: &Disk| Target::claim(disk).map(drop).map_err(|fault| fault.exit().code());
+            Ok((code(&disk), code(&stale)))
+        };
+        let claims: Result<_> = claims();
+        losetup(&["--detach".as_ref(), path.as_ref()]);
+        assert_eq!(claims.unwrap(), (Ok(()), Err(3)));
+    }
+
+    #[test]
     fn a_file_by_hand() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1 << 20).unwrap();
-        let needs = Needs { size: 1 << 20, sector: 4096 };
+        let needs = Needs { size: 1 << 20, sector: 4096, converts_to_4096: false };
         assert_eq!(Target::by_hand(file.path(), needs, false).unwrap().disk().transport, Transport::Loop);
         let fault = Target::by_hand(file.path(), Needs { size: 2 << 20, ..needs }, false).unwrap_err();
         assert!(fault.to_string().contains("too small"), "{fault}");

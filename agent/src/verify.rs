@@ -20,7 +20,7 @@ use crate::{
     content,
     device::{AlignedBuffer, Device},
     fetch::Source,
-    finish::backup_gpt::{self, Patch},
+    finish::{self, patch::Patch, table},
     plan::is_held,
     readback::{Pass, differs},
     target::Target,
@@ -132,7 +132,7 @@ fn covers(sections: &[Section], all: &[SectionRange]) -> Result<()> {
 pub struct Comparison {
     /// What was read, end to end over the image: as the record of a write has it.
     pub sections: Vec<Section>,
-    /// The ranges that finishing changed, as they are now: the backup GPT at the disk's real end.
+    /// The ranges that finishing changed, as they are now: the partition table, made to fit the disk.
     pub changed_after: Vec<Change>,
     /// Whether the backup GPT was moved, stands as in the image, or need not be moved.
     pub backup_gpt: BackupGpt,
@@ -160,12 +160,13 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
     let device = target.device();
     let manifest = trusted.manifest();
     work.progress.enter(Phase::Verify, manifest.size);
-    let head = match original_head(device, trusted)? {
-        Some(head) => head,
-        None => content::range(trusted, 0, backup_gpt::HEAD.min(manifest.size), &work.handle, &work.stop)?,
+    let known = original_head(device, trusted)?;
+    // Of the image's first bytes the disk itself has what is needed, proven by the chunks' digests; else the source has.
+    let image = |offset: u64, length: u64| match usize::try_from(length).ok().zip(known.as_ref()) {
+        Some((length, head)) if offset == 0 && length <= head.len() => Ok(head[..length].to_vec()),
+        _ => content::range(trusted, offset, length, &work.handle, &work.stop),
     };
-    let patches = backup_gpt::plan(&head, manifest.sector_size, device.size())?;
-    let (patches, backup_gpt) = match patches {
+    let (patches, backup_gpt) = match finish::patches(target, manifest, &image)? {
         None => (Vec::new(), BackupGpt::InPlace),
         Some(patches) if is_applied(device, &patches)? => (patches, BackupGpt::Moved),
         Some(_) => (Vec::new(), BackupGpt::AsInImage),
@@ -175,13 +176,7 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
         .iter()
         .map(|patch| {
             let end = (patch.offset + patch.bytes.len() as u64).min(manifest.size);
-            let length = end.saturating_sub(patch.offset);
-            let known = (patch.offset == 0).then(|| head.get(..patch.bytes.len()).map(<[u8]>::to_vec)).flatten();
-            let bytes = match known {
-                Some(bytes) => bytes,
-                None => content::range(trusted, patch.offset, length, &work.handle, &work.stop)?,
-            };
-            Ok((patch.offset, bytes))
+            Ok((patch.offset, image(patch.offset, end.saturating_sub(patch.offset))?))
         })
         .collect::<Result<Vec<_>>>()?;
     let all = manifest.sections();
@@ -198,7 +193,7 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
 /// Exit 6 for an I/O error.
 pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) -> Result<Option<Vec<u8>>> {
     let manifest = trusted.manifest();
-    let length = usize::try_from(backup_gpt::HEAD.min(manifest.size)).map_err(|_| Fault::internal("a small number"))?;
+    let length = usize::try_from(table::HEAD.min(manifest.size)).map_err(|_| Fault::internal("a small number"))?;
     let mut buffer = AlignedBuffer::new(length);
     device.read(0, &mut buffer[..length])?;
     let head = &buffer[..length];
@@ -213,7 +208,7 @@ pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) ->
     if holds(head) {
         return Ok(Some(head.to_vec()));
     }
-    Ok(backup_gpt::undo(head, manifest.sector_size, manifest.size).filter(|head| holds(head)))
+    Ok(table::undo(head, manifest).filter(|head| holds(head)))
 }
 
 /// Whether the disk holds all of the patches, or none.

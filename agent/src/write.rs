@@ -19,6 +19,7 @@ use crate::{
     decode::Decoder,
     device::{AlignedBuffer, Device, ZERO_STEP},
     fetch::{self, Source},
+    finish,
     moves::Copy,
     plan::{self, Piece, Plan, Run},
     progress::Progress,
@@ -68,6 +69,10 @@ pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, wor
     traffic.fetched = plan.runs.iter().map(|run| run.length).sum::<u64>()
         + plan.held.iter().map(|piece| u64::from(piece.frame.length)).sum::<u64>();
 
+    // What cannot be made to fit the disk is refused while nothing is written yet.
+    finish::patches(&target, trusted.manifest(), &|offset, length| {
+        content::range(trusted, offset, length, &work.handle, &work.stop)
+    })?;
     work.stop.check()?;
     work.stop.disk_touched();
     let device = target.device();
@@ -75,6 +80,8 @@ pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, wor
     let fetched = fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, plan.runs, &work.stop);
     copy_all(device, &plan.copies, work)?;
     write_all(trusted, device, fetched, &plan.zeros, work)?;
+    // A step of its own: else the line would stand at 100% (raspberrypi/rpi-imager#1216).
+    work.progress.enter(Phase::Flush, 0);
     device.flush()?;
     Ok(Written { target, held, traffic, started, written: Timestamp::now() })
 }

@@ -1,6 +1,7 @@
 //! What a device is: read by the agent, shown by the station, matched against an order.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Everything that the agent found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ pub struct Disk {
     pub read_only: bool,
     /// The kernel's sequence number: never the same for two disks in one boot (`/dev/disk/by-diskseq`).
     pub diskseq: Option<u64>,
+    /// GUIDs of the GPT partitions on it.
+    #[serde(default)]
+    pub partition_guids: Vec<Uuid>,
     /// Who holds it: mounts, swap, dm/md holders, the boot medium. Empty for a free disk.
     pub held_by: Vec<String>,
 }

@@ -46,6 +46,12 @@ pub struct Manifest {
     pub size: u64,
     /// The sector size that its GPT and file systems are made for: 512 or 4096.
     pub sector_size: u32,
+    /// Whether it may be written to disks of 4096-byte sectors too, GPT and FAT converted by the agent. Only for 512.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub converts_to_4096: bool,
+    /// Number of the partition that grows to the disk's end: the last one on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grow: Option<u32>,
     /// The partitions, in order of offset. Empty for an imported image whose table we cannot read.
     pub partitions: Vec<Partition>,
     /// The content, later layers over earlier ones; the first covers the whole image.
@@ -209,6 +215,12 @@ impl Manifest {
         if !matches!(self.sector_size, 512 | 4096) {
             return wrong(format!("sector size {} is neither 512 nor 4096", self.sector_size));
         }
+        if self.converts_to_4096 && self.sector_size != 512 {
+            return wrong("it converts to sectors of 4096 bytes, and is not made for 512".into());
+        }
+        if self.grow.is_some() && self.grow != self.partitions.last().map(|partition| partition.number) {
+            return wrong("the partition that grows is not the last one on the disk".into());
+        }
         if self.minimum_disk < self.size {
             return wrong(format!("minimum disk {} is less than its size {}", self.minimum_disk, self.size));
         }
@@ -308,6 +320,8 @@ pub(crate) mod tests {
             created: Timestamp::UNIX_EPOCH,
             size: 1 << 22,
             sector_size: 512,
+            converts_to_4096: false,
+            grow: None,
             partitions: vec![partition(1, Role::Esp, 1 << 20, 1 << 20), partition(2, Role::Root, 2 << 20, 1 << 20)],
             layers: vec![Layer { offset: 0, length: 1 << 22, chunk_map: Blob { digest: Digest::of(b""), length: 0 } }],
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
@@ -325,7 +339,9 @@ pub(crate) mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 9] = [
+            ("sectors", |m| (m.sector_size, m.converts_to_4096) = (4096, true)),
+            ("grows", |m| m.grow = Some(1)),
             ("size", |m| m.size = 4097),
             ("minimum", |m| m.minimum_disk = 0),
             ("overlap", |m| m.partitions[1].offset = 1 << 20),

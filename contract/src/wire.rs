@@ -80,6 +80,8 @@ pub enum Phase {
     Survey,
     /// Writing.
     Write,
+    /// Waiting for the disk to have written what is in its own cache: without a length, for no disk says how far it is.
+    Flush,
     /// Reading all of it back.
     Verify,
     /// Backup GPT and boot entry.
@@ -103,6 +105,7 @@ impl Phase {
             Self::Target => "target",
             Self::Survey => "survey",
             Self::Write => "write",
+            Self::Flush => "flush",
             Self::Verify => "verify",
             Self::Finish => "finish",
             Self::Report => "report",

@@ -130,6 +130,12 @@ enum Command {
         /// The master's version.
         #[arg(long)]
         version: Version,
+        /// Let the last partition grow to the disk's end.
+        #[arg(long)]
+        grow: bool,
+        /// Let the agent convert partition table and FAT for disks of 4096-byte sectors. Without it those are refused.
+        #[arg(long)]
+        any_sectors: bool,
         /// The store's folder; made where it is not there.
         #[arg(long)]
         store: PathBuf,
@@ -271,8 +277,9 @@ async fn run(cli: Cli) -> Result<()> {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
             })
         }
-        Command::Import { raw, name, version, store, keys } => {
-            let published = import::import(&raw, name, version, &store, &keys, &progress).await?;
+        Command::Import { raw, name, version, grow, any_sectors, store, keys } => {
+            let choices = import::Choices { grow, any_sectors };
+            let published = import::import(&raw, (name, version), choices, &store, &keys, &progress).await?;
             published_line(&published, json)
         }
         Command::Personalise { reference, roster, store, keys } => {

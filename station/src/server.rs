@@ -1,6 +1,7 @@
 //! The HTTPS server: routes, headers, start and stop.
 
 use std::{
+    ffi::OsString,
     net::{SocketAddr, TcpListener},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use axum::{
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use livery_contract::{Fault, Result, wire};
+use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::{Shared, answer::Refusal, enrol, images, line, progress, records};
@@ -82,6 +84,7 @@ pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> R
             .cause(error)
     };
     let listener = TcpListener::bind(address).map_err(taken)?;
+    prefer_bbr(&listener);
     let address = listener.local_addr().map_err(taken)?;
     let handle = Handle::new();
     let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(taken)?.handle(handle.clone());
@@ -90,6 +93,15 @@ pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> R
     let line = tokio::spawn(line::run(station.clone()));
     let server = tokio::spawn(server.serve(service));
     Ok(Running { address, handle, station, server, line })
+}
+
+/// Asks the kernel for the congestion control BBR, for all connections that this socket accepts (tcp(7)). The usual ones
+/// take each lost packet for a jam: with one in a thousand lost, a connection over 40 ms carries 1 MB/s. Without BBR the
+/// station works as well on a clean line, so its absence is no fault.
+fn prefer_bbr(listener: &TcpListener) {
+    if let Err(error) = setsockopt(listener, TcpCongestion, &OsString::from("bbr")) {
+        tracing::info!(%error, "no BBR here; lines that lose packets will be slower. `modprobe tcp_bbr` brings it");
+    }
 }
 
 impl Running {

@@ -13,9 +13,11 @@
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
+//! | [`bench`] | what `scripts/bench` is made of |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
 
 pub mod bad_server;
+pub mod bench;
 pub mod browser;
 pub mod device;
 pub mod evidence;
@@ -23,6 +25,7 @@ pub mod false_station;
 pub mod faults;
 pub mod gateway;
 pub mod line;
+pub mod loop_device;
 pub mod picture;
 pub mod programs;
 pub mod qemu;

@@ -20,20 +20,8 @@ const MIB: u64 = 1 << 20;
 /// Where it can't be written.
 pub fn make(path: &Path, mib: u64, seed: u64) -> Result<()> {
     let broken = |error: &dyn std::fmt::Display| Fault::internal(format!("a disk image can't be made: {error}")).at(path.display());
-    let size = mib * MIB;
-    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(|error| broken(&error))?;
-    file.set_len(size).map_err(|error| broken(&error))?;
-    let sectors = u32::try_from(size / 512 - 1).unwrap_or(u32::MAX);
-    ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut file).map_err(|error| broken(&error))?;
-    let mut disk = GptConfig::new()
-        .writable(true)
-        .logical_block_size(LogicalBlockSize::Lb512)
-        .create_from_device(file, None)
-        .map_err(|error| broken(&error))?;
-    disk.update_partitions(BTreeMap::new()).map_err(|error| broken(&error))?;
-    disk.add_partition("esp", 4 * MIB, partition_types::EFI, 0, Some(2048)).map_err(|error| broken(&error))?;
-    disk.add_partition("system", (mib - 6) * MIB, partition_types::LINUX_FS, 0, Some(2048)).map_err(|error| broken(&error))?;
-    let mut file = disk.write().map_err(|error| broken(&error))?;
+    let partitions = [("esp", 4 * MIB, partition_types::EFI), ("system", (mib - 6) * MIB, partition_types::LINUX_FS)];
+    let mut file = partitioned(path, mib * MIB, &partitions)?;
     file.seek(SeekFrom::Start(MIB)).map_err(|error| broken(&error))?;
     let mut noise = Noise(seed | 1);
     for block in 0..(mib - 2) * 16 {
@@ -47,6 +35,28 @@ pub fn make(path: &Path, mib: u64, seed: u64) -> Result<()> {
         file.write_all(&bytes).map_err(|error| broken(&error))?;
     }
     file.sync_all().map_err(|error| broken(&error))
+}
+
+/// An image of this many bytes with a partition table (name, bytes and type of each partition, from 1 MiB on) and no content.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn partitioned(path: &Path, size: u64, partitions: &[(&str, u64, partition_types::Type)]) -> Result<File> {
+    let broken = |error: &dyn std::fmt::Display| Fault::internal(format!("a disk image can't be made: {error}")).at(path.display());
+    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(|error| broken(&error))?;
+    file.set_len(size).map_err(|error| broken(&error))?;
+    let sectors = u32::try_from(size / 512 - 1).unwrap_or(u32::MAX);
+    ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut file).map_err(|error| broken(&error))?;
+    let mut disk = GptConfig::new()
+        .writable(true)
+        .logical_block_size(LogicalBlockSize::Lb512)
+        .create_from_device(file, None)
+        .map_err(|error| broken(&error))?;
+    disk.update_partitions(BTreeMap::new()).map_err(|error| broken(&error))?;
+    for (name, length, kind) in partitions {
+        disk.add_partition(name, *length, kind.clone(), 0, Some(2048)).map_err(|error| broken(&error))?;
+    }
+    disk.write().map_err(|error| broken(&error))
 }
 
 /// An empty disk of this many bytes, full of what an earlier owner left there.

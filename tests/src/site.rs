@@ -189,7 +189,8 @@ impl Site {
         self.livery(arguments, BUILD).await.map(drop)
     }
 
-    fn cache(&self) -> PathBuf {
+    /// What stages have made, by the digest of what they were made from.
+    pub fn cache(&self) -> PathBuf {
         self.root.join("target/livery-cache")
     }
 

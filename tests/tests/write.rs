@@ -13,6 +13,7 @@ use livery_contract::{chunkmap, fault::FaultReport, manifest::Manifest, record::
 use livery_tests::{
     bad_server::{BadServer, Part, Rule, Trouble},
     evidence,
+    loop_device::LoopDevice,
     programs::{Done, Program},
     raw_disk,
 };
@@ -420,36 +421,15 @@ async fn killed_it_leaves_a_disk_that_does_not_boot_and_a_second_run_completes()
     assert_eq!(raw_disk::digest_all(&disk).unwrap(), raw_disk::digest_all(&bench.at("image.raw")).unwrap());
 }
 
-/// A loop device over a file, taken away at the end.
-struct Loop(PathBuf);
-
-impl Loop {
-    /// None where this host gives no loop devices (an unprivileged container); the tests on files remain.
-    fn attach(file: &Path) -> Option<Self> {
-        let output = std::process::Command::new("losetup").args(["--find", "--show"]).arg(file).output().ok()?;
-        if !output.status.success() {
-            eprintln!("no loop devices here: {}", String::from_utf8_lossy(&output.stderr).trim());
-            return None;
-        }
-        Some(Self(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim())))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn a_loop_device_is_a_disk_and_a_mounted_one_is_none() {
     let bench = Bench::new(16).await;
     let file = bench.disk(3 * 1_048_576);
-    let Some(device) = Loop::attach(&file) else { return };
-    let record: Record = bench.write(&bench.store(), &device.0).await.good().unwrap().json().unwrap();
-    proves(&record, &device.0);
-    raw_disk::check_table(&device.0).unwrap();
-    bench.verify(&bench.store(), &device.0).await.good().unwrap();
+    let device = LoopDevice::attach(&file, 512).unwrap();
+    let record: Record = bench.write(&bench.store(), device.path()).await.good().unwrap().json().unwrap();
+    proves(&record, device.path());
+    raw_disk::check_table(device.path()).unwrap();
+    bench.verify(&bench.store(), device.path()).await.good().unwrap();
     drop(device);
 
     let disk = bench.at("mounted.raw");
@@ -459,12 +439,12 @@ async fn a_loop_device_is_a_disk_and_a_mounted_one_is_none() {
     let Some(device) = Loop::attach(&disk) else { return };
     let folder = bench.at("mount");
     fs::create_dir(&folder).unwrap();
-    let mounted = std::process::Command::new("mount").arg(&device.0).arg(&folder).status().unwrap();
+    let mounted = std::process::Command::new("mount").arg(device.path()).arg(&folder).status().unwrap();
     if !mounted.success() {
         eprintln!("nothing can be mounted here");
         return;
     }
-    let done = bench.write(&bench.store(), &device.0).await;
+    let done = bench.write(&bench.store(), device.path()).await;
     let unmounted = std::process::Command::new("umount").arg(&folder).status().unwrap();
     assert!(unmounted.success());
     let report = refused(&done, 3);

@@ -66,6 +66,10 @@ impl Source for Memory {
         const RETRIES: [Duration; 2] = [Duration::from_millis(1); 2];
         &RETRIES
     }
+
+    fn in_flight(&self) -> usize {
+        4
+    }
 }
 
 /// A disk image with a real GPT, a repeated chunk, zeros, and a skipped run.
@@ -342,7 +346,7 @@ fn an_interruption_leaves_no_disk_that_boots() {
     let stop = Stop::default();
     let asked = stop.clone();
     let (_, trusted) = trusted(move |request, _| {
-        if request == 2 {
+        if request == 5 {
             asked.ask();
         }
         None

@@ -76,6 +76,10 @@ fn disk(root: &Path, folder: &Path, name: &str, holders: &held::Holders) -> Opti
         removable: usb || number::<u32>(folder.join("removable")) == Some(1),
         read_only: number::<u32>(folder.join("ro")) == Some(1),
         diskseq: number(folder.join("diskseq")),
+        partition_guids: partitions(folder)
+            .iter()
+            .filter_map(|partition| held::partition_guid(root, partition, &text(partition.join("dev"))?)?.parse().ok())
+            .collect(),
         held_by: holders.of(root, folder),
     })
 }

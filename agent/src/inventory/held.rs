@@ -71,7 +71,7 @@ fn boot_partition(root: &Path) -> Option<String> {
 }
 
 /// A partition's GUID: from udev, or from the kernel (`PARTUUID=` in uevent, Linux 6.9).
-fn partition_guid(root: &Path, folder: &Path, number: &str) -> Option<String> {
+pub(super) fn partition_guid(root: &Path, folder: &Path, number: &str) -> Option<String> {
     udev::properties(root, number)
         .remove("ID_PART_ENTRY_UUID")
         .or_else(|| read(&folder.join("uevent")).lines().find_map(|line| line.strip_prefix("PARTUUID=").map(str::to_owned)))

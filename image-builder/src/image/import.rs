@@ -17,11 +17,27 @@ use crate::progress::Progress;
 /// zstd's level for imported images: near the best ratio for the time.
 const LEVEL: i32 = 6;
 
+/// What the image itself does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// Whether the last partition grows to the disk's end.
+    pub grow: bool,
+    /// Whether the agent may convert table and FAT to sectors of 4096 bytes.
+    pub any_sectors: bool,
+}
+
 /// Takes `raw` into the store as `name@version`.
 ///
 /// # Errors
 /// Exit 3 where `raw` is no raw disk image, otherwise as [`master::publish`].
-pub async fn import(raw: &Path, name: Name, version: Version, store: &Path, keys: &Path, progress: &Progress) -> Result<Published> {
+pub async fn import(
+    raw: &Path,
+    (name, version): (Name, Version),
+    choices: Choices,
+    store: &Path,
+    keys: &Path,
+    progress: &Progress,
+) -> Result<Published> {
     let refused = |what: String| Fault::refused(what).at(raw.display());
     let file = File::open(raw).map_err(|error| refused("the disk image can't be opened".into()).cause(error))?;
     let metadata = file.metadata().map_err(|error| refused("the disk image can't be read".into()).cause(error))?;
@@ -52,6 +68,22 @@ pub async fn import(raw: &Path, name: Name, version: Version, store: &Path, keys
         // The fallback path (UEFI 2.10, section 3.5.1.1): what every bootable image has, whatever else it brings.
         loader: r"\EFI\BOOT\BOOTX64.EFI".into(),
     });
-    let master = Master { name, version, created, size, sector_size, partitions, boot, minimum_disk: size, accepts: None };
+    if (choices.grow || choices.any_sectors) && partitions.is_empty() {
+        return Err(refused("there is no partition table that could be made to fit a disk".into())
+            .fix("leave out --grow and --any-sectors, or import an image with a GPT"));
+    }
+    let master = Master {
+        name,
+        version,
+        created,
+        size,
+        sector_size,
+        converts_to_4096: choices.any_sectors && sector_size == 512,
+        grow: choices.grow.then(|| partitions.last().map(|last| last.number)).flatten(),
+        partitions,
+        boot,
+        minimum_disk: size,
+        accepts: None,
+    };
     master::publish(&file, master, store, keys, LEVEL, progress).await
 }

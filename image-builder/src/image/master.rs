@@ -29,6 +29,10 @@ pub struct Master {
     pub size: u64,
     /// Bytes of a sector.
     pub sector_size: u32,
+    /// Whether the agent may convert it to sectors of 4096 bytes.
+    pub converts_to_4096: bool,
+    /// Number of the partition that grows to the disk's end.
+    pub grow: Option<u32>,
     /// Partitions in order of offset.
     pub partitions: Vec<Partition>,
     /// Boot entry.
@@ -83,6 +87,8 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         created: master.created,
         size,
         sector_size: master.sector_size,
+        converts_to_4096: master.converts_to_4096,
+        grow: master.grow,
         partitions: master.partitions,
         layers: vec![Layer { offset: 0, length: size, chunk_map }],
         boot: master.boot,

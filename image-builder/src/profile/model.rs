@@ -213,6 +213,10 @@ pub struct Image {
     pub epoch: Timestamp,
     /// The smallest disk, in bytes.
     pub minimum_disk: u64,
+    /// Whether it is laid out so that the agent can convert it to sectors of 4096 bytes.
+    pub any_sectors: bool,
+    /// Whether the last partition grows to the disk's end.
+    pub grow: bool,
     /// Room for a personal layer, in bytes; a multiple of 4096.
     pub identity_size: u64,
     /// zstd level, 1 to 19.

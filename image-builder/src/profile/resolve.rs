@@ -229,6 +229,8 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
         image: Image {
             epoch: v.time("image.epoch")?,
             minimum_disk: v.size("image.minimum-disk")?,
+            any_sectors: v.text("image.sectors")? == "any",
+            grow: v.boolean("image.grow")?,
             identity_size: v.size("image.identity-size")?,
             compression_level: v.integer("image.compression-level")?,
         },

@@ -253,6 +253,14 @@ pub const TABLE: &[Setting] = &[
         "The smallest disk that the image is written to.",
     ),
     default(
+        "image.sectors",
+        Text(Word::Choice(&["512", "any"])),
+        "\"512\"",
+        ALL,
+        "The sectors of the disks that the image is written to: `512` refuses others before the first byte; with `any` the agent converts partition table and FAT for 4096. That asks for an EFI system partition of 264 MiB.",
+    ),
+    default("image.grow", Boolean, "false", ALL, "Whether the last partition is made to reach to the end of a larger disk."),
+    default(
         "image.identity-size",
         Text(Word::Size { least: 64 << 10, most: 64 << 20, multiple: 4096 }),
         "\"1 MiB\"",

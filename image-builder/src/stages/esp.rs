@@ -11,10 +11,12 @@ use uuid::Uuid;
 use super::{cache::Key, workshop::Workshop};
 use crate::profile::Profile;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
 pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
 const MIB: u64 = 1 << 20;
+/// FAT32 has at least 65,525 clusters (FAT specification 1.03, section 3.5): with clusters of 4096 bytes, 256 MiB and a bit.
+const LEAST_FOR_4096: u64 = 264 * MIB;
 
 /// Makes the partition's content: as small as its UKI, in steps of 32 MiB so that an update fits into the same place,
 /// and never under FAT32's own minimum.
@@ -24,9 +26,10 @@ const MIB: u64 = 1 << 20;
 pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, seed: Uuid) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
     let bytes = fs::read(uki).map_err(failed)?;
-    let size = (bytes.len() as u64 + 8 * MIB).next_multiple_of(32 * MIB).max(64 * MIB);
+    let any = profile.image.any_sectors;
+    let size = (bytes.len() as u64 + 8 * MIB).next_multiple_of(32 * MIB).max(if any { LEAST_FOR_4096 } else { 64 * MIB });
     let epoch = profile.image.epoch.as_second();
-    let key = Key::new("esp", VERSION, &(Digest::of(&bytes), size, seed, epoch))?;
+    let key = Key::new("esp", VERSION, &(Digest::of(&bytes), size, any, seed, epoch))?;
     let path = workshop.stage(&key, |result| {
         let scratch = workshop.cache.scratch()?;
         let folder = scratch.path().join("EFI/BOOT");
@@ -38,7 +41,11 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, seed: Uuid) -> R
             .map_err(|error| Fault::internal("a file can't be made").at(image.display()).cause(error))?;
         let tools = workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
         let (volume, _, _, _) = seed.as_fields();
-        tools.run("mkfs.vfat", ["-F32", "-i", &format!("{volume:08x}"), "--invariant", "-n", "ESP", "/srv/esp.img"])?;
+        // Clusters, tables and reserved area on bounds of 4096 bytes: then the agent can convert it.
+        let layout: &[&str] = if any { &["-s8", "-R64"] } else { &[] };
+        let volume = format!("{volume:08x}");
+        let common = ["-F32", "-i", &volume, "--invariant", "-n", "ESP", "/srv/esp.img"];
+        tools.run("mkfs.vfat", layout.iter().copied().chain(common))?;
         tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", "/mnt/EFI", "::"])?;
         Ok(())
     })?;

@@ -66,6 +66,8 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         created: Timestamp::UNIX_EPOCH,
         size: SIZE,
         sector_size: 512,
+        converts_to_4096: false,
+        grow: None,
         partitions: vec![partition(1, Role::Esp, 1 << 20, 1 << 20), partition(2, Role::Root, 2 << 20, 1 << 20)],
         layers: vec![Layer { offset: 0, length: SIZE, chunk_map: Blob { digest: Digest::of(b"map"), length: 3 } }],
         boot: None,
@@ -250,6 +252,7 @@ impl Device {
             removable: false,
             read_only: false,
             diskseq: Some(3),
+            partition_guids: vec![],
             held_by: vec![],
         }
     }

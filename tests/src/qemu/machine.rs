@@ -96,6 +96,17 @@ pub struct Service {
     pub on: SocketAddr,
 }
 
+/// A kernel that the firmware starts by itself, without a disk to boot from.
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// The kernel, with its EFI stub.
+    pub kernel: PathBuf,
+    /// Its initrd.
+    pub initrd: PathBuf,
+    /// Its command line.
+    pub command_line: String,
+}
+
 /// What a device is.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -109,6 +120,8 @@ pub struct Machine {
     pub credentials: Vec<Credential>,
     /// In the order of their slots.
     pub disks: Vec<Disk>,
+    /// What is started instead of what the disks hold.
+    pub direct: Option<Direct>,
     /// Processors.
     pub processors: u32,
     /// Memory in MiB.
@@ -144,6 +157,7 @@ impl Machine {
             },
             credentials: Vec::new(),
             disks: Vec::new(),
+            direct: None,
             processors: 2,
             memory: 2048,
             forwards: Vec::new(),
@@ -246,6 +260,12 @@ impl Machine {
             add("-netdev", netdev);
             // No option ROM: the firmware shall boot from disks, and not wait for a network boot server first.
             add("-device", "virtio-net-pci,netdev=net0,romfile=".into());
+        }
+        if let Some(Direct { kernel, initrd, command_line }) = &self.direct {
+            // No list of options: a comma stands for itself.
+            add("-kernel", kernel.display().to_string());
+            add("-initrd", initrd.display().to_string());
+            add("-append", command_line.clone());
         }
         add("-device", format!("virtio-vga,xres={},yres={}", self.screen.0, self.screen.1));
         add("-device", "virtio-rng-pci".into());

@@ -34,7 +34,7 @@ pub mod monitor;
 
 pub use accel::Accel;
 pub use guest::Guest;
-pub use machine::{Bus, Credential, Disk, Machine, Service};
+pub use machine::{Bus, Credential, Direct, Disk, Machine, Service};
 
 /// The program, found on `PATH`.
 pub const PROGRAM: &str = "qemu-system-x86_64";
