@@ -146,7 +146,11 @@ impl Device {
     /// Exit 6 with the offset.
     pub fn zero(&self, offset: u64, length: u64) -> Result<()> {
         self.inside(offset, length)?;
-        let fail = |error: Errno| self.fault("zeroing the disk failed", offset, length).cause(error);
+        let fail = |error: Errno| {
+            self.fault("zeroing the disk failed", offset, length)
+                .cause(error)
+                .fix("the disk is faulty or full: replace it, then start again")
+        };
         if self.block {
             return ioctl::zero_out(&self.file, offset, length).map_err(fail);
         }
@@ -176,7 +180,10 @@ impl Device {
     /// Exit 6: a failed flush says that *something* written before is lost.
     pub fn flush(&self) -> Result<()> {
         let fail = |error: std::io::Error| {
-            Fault::device("flushing the disk failed: something that was written is not on it").at(self.path.display()).cause(error)
+            Fault::device("flushing the disk failed: something that was written is not on it")
+                .at(self.path.display())
+                .cause(error)
+                .fix("the disk is faulty, or its cable: replace it, then start again")
         };
         // fsync of a block device also sends the flush command to its write cache.
         self.file.sync_data().map_err(fail)?;

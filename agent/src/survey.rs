@@ -81,7 +81,9 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
     let seen = threads::each(&sections, || AlignedBuffer::new(READ), |buffer, section| look.section(section, buffer))?;
     let mut chunks =
         Chunks { in_place: in_place.into_iter().map(AtomicBool::into_inner).collect(), seen: seen.into_iter().flatten().collect() };
-    if chunks.in_place.iter().all(|held| *held) {
+    // A disk that lost only what finishing put there is finished anew: it must not be refused for ever as faulty.
+    let head = originals.first().map(|(_, head)| head.as_slice());
+    if chunks.in_place.iter().all(|held| *held) && verify::finished_or_not(target, trusted, head)? {
         return Ok(Found::Whole);
     }
     for (extent, held) in composed.extents.iter().zip(&chunks.in_place) {

@@ -211,6 +211,29 @@ pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) ->
     Ok(table::undo(head, manifest).filter(|head| holds(head)))
 }
 
+/// Whether what finishing puts on a disk with this original `head` is there in whole, or not at all. It lies beyond the
+/// image in part, where no chunk's digest speaks of it.
+///
+/// # Errors
+/// Exit 3 where the image cannot be made to fit, 6 for an I/O error.
+pub(crate) fn finished_or_not<S: Source>(target: &Target, trusted: &Trusted<S>, head: Option<&[u8]>) -> Result<bool> {
+    let (device, Some(head)) = (target.device(), head) else { return Ok(true) };
+    let image = |offset: u64, length: u64| {
+        let length = usize::try_from(length).map_err(|_| Fault::internal("a small number"))?;
+        if offset == 0 && length <= head.len() {
+            return Ok(head[..length].to_vec());
+        }
+        let mut bytes = AlignedBuffer::new(length);
+        device.read(offset, &mut bytes[..length])?;
+        Ok(bytes[..length].to_vec())
+    };
+    let patches = finish::patches(target, trusted.manifest(), &image)?.unwrap_or_default();
+    if !is_applied(device, &patches)? {
+        return Ok(true);
+    }
+    patches.iter().try_fold(true, |all, patch| Ok(all && patch.is_on(device)?))
+}
+
 /// Whether the disk holds all of the patches, or none.
 fn is_applied(device: &Device, patches: &[Patch]) -> Result<bool> {
     let held = patches.iter().map(|patch| patch.is_on(device)).collect::<Result<Vec<bool>>>()?;

@@ -60,6 +60,9 @@ impl Access {
     }
 }
 
+/// What to do where a server answers, and wrongly.
+const SERVER: &str = "look into the server's log, and into a proxy's on the way, then run the same command again";
+
 /// Reads files below a store's top.
 #[derive(Clone, Debug)]
 pub(crate) enum Fetcher {
@@ -105,7 +108,12 @@ impl Fetcher {
                 .await
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => Missing::Absent,
-                    _ => Missing::Failed(Fault::source("reading failed").at(&place).cause(error)),
+                    _ => Missing::Failed(
+                        Fault::source("reading failed")
+                            .at(&place)
+                            .cause(error)
+                            .fix("check that the store's folder can be read, or copy the store again"),
+                    ),
                 })
                 .and_then(|bytes| {
                     if bytes.len() as u64 > limit { Err(Missing::Failed(too_long(&place, limit))) } else { Ok(bytes) }
@@ -168,7 +176,9 @@ impl Fetcher {
                 }
                 let said = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
                 if !said.starts_with(&format!("bytes {offset}-{}/", offset + length - 1)) {
-                    return Err(Fault::source(format!("asked for {range}, the server answered with {said:.60}")).at(&url));
+                    return Err(Fault::source(format!("asked for {range}, the server answered with {said:.60}"))
+                        .at(&url)
+                        .fix(SERVER));
                 }
                 let bytes = body(response, &url, length, length).await?;
                 if bytes.len() as u64 != length {
@@ -203,7 +213,10 @@ async fn body(mut response: reqwest::Response, url: &str, limit: u64, expected: 
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(bytes.freeze()),
             Err(error) => {
-                return Err(Fault::source(format!("the connection broke after {} bytes", bytes.len())).at(url).cause(error));
+                return Err(Fault::source(format!("the connection broke after {} bytes", bytes.len()))
+                    .at(url)
+                    .cause(error)
+                    .fix("check the network and that the server runs, then run the same command again"));
             }
         }
     }
@@ -214,16 +227,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 fn too_long(place: &str, limit: u64) -> Fault {
-    Fault::untrusted(format!("there is more than the {limit} bytes that may be there")).at(place)
+    Fault::untrusted(format!("there is more than the {limit} bytes that may be there"))
+        .at(place)
+        .fix("the store's copy is damaged or forged, or this is no store: copy that file again from a good store")
 }
 
 fn cut_short(place: &str, got: u64, expected: u64) -> Fault {
-    Fault::source(format!("the answer ended after {got} of {expected} bytes")).at(place)
+    Fault::source(format!("the answer ended after {got} of {expected} bytes")).at(place).fix(SERVER)
 }
 
 fn unexpected(place: &str, status: StatusCode) -> Fault {
     let fault = Fault::source(format!("the server answered {status}")).at(place);
-    if status.is_redirection() { fault.fix("give the store's own URL: redirects are not followed") } else { fault }
+    fault.fix(if status.is_redirection() { "give the store's own URL: redirects are not followed" } else { SERVER })
 }
 
 fn unreachable(place: &str, error: reqwest::Error) -> Fault {

@@ -89,7 +89,7 @@ pub(crate) fn fault(error: Tough, location: &Location) -> Fault {
         Tough::Transport { source, .. } if source.kind() == TransportErrorKind::FileNotFound => {
             Fault::source(format!("there is no store here: {}", source.url())).at(location).fix("give the folder or URL that holds `metadata/timestamp.json`")
         }
-        Tough::Transport { .. } => Fault::source("the store could not be read").at(location).cause(error),
+        Tough::Transport { .. } => Fault::source("the store could not be read").at(location).cause(error).fix("check that the store can be read, or copy it again"),
         Tough::ParseTrustedMetadata { .. } => Fault::untrusted("the trusted root does not parse").cause(error).fix("give the root.json that `livery keygen` made"),
         _ => Fault::untrusted("the store's signatures do not hold").at(location).cause(error).fix(
             "this store is not signed by the keys that --trust names, or it was changed: copy it again, and check which root.json belongs to it",

@@ -1,7 +1,8 @@
-//! A store behind HTTP or HTTPS on the loopback interface, with one thing wrong with it.
+//! A store behind HTTP or HTTPS on the loopback interface, with one thing wrong with it: what, in which answers, how often.
 
 use std::{
     net::SocketAddr,
+    os::unix::fs::FileExt as _,
     path::{Component, Path, PathBuf},
     sync::{
         Arc,
@@ -19,7 +20,7 @@ use axum::{
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use livery_contract::{Fault, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::gateway::pki;
 
@@ -30,18 +31,72 @@ pub enum Trouble {
     None,
     /// After this many bytes of packs in all, every connection breaks in the middle of an answer, for ever.
     Cut(u64),
-    /// Once: the first answer with a pack breaks in its middle; then all is well.
-    CutOnce,
-    /// Packs are answered with this status.
+    /// An answer breaks in its middle.
+    Break,
+    /// This status, and no body.
     Status(u16),
-    /// Packs are answered 200, with a page that says how sorry somebody is.
+    /// 200, with a page that says how sorry somebody is.
     Page,
-    /// Ranges are ignored: 200 and the whole pack.
+    /// Ranges are ignored: 200 and the whole file.
     NoRanges,
-    /// One byte more or less than promised: `Content-Range` says something else than was asked for.
+    /// `Content-Range` says something else than was asked for.
     WrongRange,
-    /// Packs come at this many bytes a second.
+    /// The promised length, and one byte less comes; the answer ends well.
+    Short,
+    /// The bytes of another place of the same file.
+    Elsewhere,
+    /// So many bytes a second.
     Slow(u64),
+    /// The right answer, and then more and more.
+    Endless,
+    /// No answer.
+    Stall,
+    /// Half an answer, and then nothing more.
+    StallHalf,
+    /// The right answer, a byte each second.
+    Trickle,
+    /// 302 to another server, on this port.
+    Redirect(u16),
+    /// No answer until [`BadServer::release`]; then the right one.
+    Gate,
+}
+
+/// Which answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Signed metadata.
+    Metadata,
+    /// Manifests.
+    Manifest,
+    /// Chunk maps: blobs that come whole.
+    Map,
+    /// Packs: what is asked for by range.
+    Pack,
+}
+
+/// What is wrong in which answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What.
+    pub what: Trouble,
+    /// In answers of this kind.
+    pub part: Part,
+    /// So many of those are good first.
+    pub after: u64,
+    /// And then so many are bad.
+    pub times: u64,
+}
+
+impl Rule {
+    /// From the first answer with a pack on, for ever.
+    pub const fn packs(what: Trouble) -> Self {
+        Self { what, part: Part::Pack, after: 0, times: u64::MAX }
+    }
+
+    /// The first answer with a pack only.
+    pub const fn once(what: Trouble) -> Self {
+        Self { what, part: Part::Pack, after: 0, times: 1 }
+    }
 }
 
 /// A running one; it stops when dropped.
@@ -54,9 +109,14 @@ pub struct BadServer {
 
 struct Shared {
     folder: PathBuf,
-    trouble: Trouble,
+    rule: Rule,
+    /// Bytes of packs.
     sent: AtomicU64,
     requests: AtomicU64,
+    /// Answers of the rule's part.
+    matching: AtomicU64,
+    reached: Notify,
+    released: watch::Sender<bool>,
 }
 
 impl BadServer {
@@ -64,12 +124,20 @@ impl BadServer {
     ///
     /// # Errors
     /// Where no port can be had.
-    pub async fn start(folder: &Path, trouble: Trouble, ca: Option<&Path>) -> Result<Self> {
+    pub async fn start(folder: &Path, rule: Rule, ca: Option<&Path>) -> Result<Self> {
         let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let state = Arc::new(Shared { folder: folder.to_owned(), trouble, sent: AtomicU64::new(0), requests: AtomicU64::new(0) });
+        let state = Arc::new(Shared {
+            folder: folder.to_owned(),
+            rule,
+            sent: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            matching: AtomicU64::new(0),
+            reached: Notify::new(),
+            released: watch::Sender::new(false),
+        });
         let service = Router::new().fallback(answer).with_state(state.clone()).into_make_service();
         let handle = Handle::new();
         match ca {
@@ -101,6 +169,26 @@ impl BadServer {
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::Relaxed)
     }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns when somebody stands before the [`Trouble::Gate`].
+    pub async fn reached(&self) {
+        self.state.reached.notified().await;
+    }
+
+    /// Opens the [`Trouble::Gate`], for good.
+    pub fn release(&self) {
+        self.state.released.send_replace(true);
+    }
 }
 
 impl Drop for BadServer {
@@ -119,39 +207,137 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         return StatusCode::BAD_REQUEST.into_response();
     }
     let file = state.folder.join(path);
-    let Ok(bytes) = tokio::fs::read(&file).await else { return StatusCode::NOT_FOUND.into_response() };
-    let range = range(request.headers(), bytes.len() as u64);
-    // Packs are what is asked for by range; trust and chunk maps come whole.
-    let Some((from, to)) = range else { return bytes.into_response() };
-    let (Ok(start), Ok(end)) = (usize::try_from(from), usize::try_from(to)) else { return StatusCode::BAD_REQUEST.into_response() };
-    let whole = bytes.len();
-    let part = Bytes::from(bytes).slice(start..end);
-    let partial = |body: Body, said: String, length: usize| {
-        let headers = [(header::CONTENT_RANGE, said), (header::CONTENT_LENGTH, length.to_string())];
-        (StatusCode::PARTIAL_CONTENT, headers, body).into_response()
+    let Ok(length) = tokio::fs::metadata(&file).await.map(|metadata| metadata.len()) else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    let said = format!("bytes {from}-{}/{whole}", to - 1);
-    let length = part.len();
-    let before = state.sent.fetch_add(length as u64, Ordering::Relaxed);
-    match state.trouble {
+    let range = range(request.headers(), length);
+    let part = match (path.components().next(), range) {
+        (_, Some(_)) => Part::Pack,
+        (Some(Component::Normal(first)), None) if first == "metadata" => Part::Metadata,
+        (Some(Component::Normal(first)), None) if first == "targets" => Part::Manifest,
+        _ => Part::Map,
+    };
+    let before = state.sent.load(Ordering::Relaxed);
+    let trouble = match state.rule {
+        Rule { what, part: which, after, times } if which == part => {
+            let number = state.matching.fetch_add(1, Ordering::Relaxed);
+            let bad = number >= after && number - after < times;
+            if bad { what } else { Trouble::None }
+        }
+        _ => Trouble::None,
+    };
+    let mut asked = range.unwrap_or((0, length));
+    if trouble == Trouble::Elsewhere {
+        let distance = if asked.0 >= 4096 { 4096 } else { asked.0 };
+        asked = (asked.0 - distance, asked.1 - distance);
+    }
+    let Ok(mut bytes) = slice(file.clone(), asked).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    if trouble == Trouble::Elsewhere && range.is_none() {
+        bytes = bytes.iter().rev().copied().collect();
+    }
+    let answer = Answer { range, whole: length, length: bytes.len() };
+    if part == Part::Pack {
+        state.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+    match trouble {
         Trouble::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
         Trouble::Page => Html("<!doctype html><title>Sign in</title><p>Please sign in to the guest network.").into_response(),
         Trouble::NoRanges => tokio::fs::read(&file).await.unwrap_or_default().into_response(),
-        Trouble::WrongRange => partial(part.into(), format!("bytes {}-{}/{whole}", from + 1, to), length),
-        Trouble::Cut(after) if before + length as u64 > after => partial(broken(part), said, length),
-        Trouble::CutOnce if before == 0 => partial(broken(part), said, length),
-        Trouble::Slow(rate) => partial(slow(part, rate), said, length),
-        _ => partial(part.into(), said, length),
+        Trouble::WrongRange => Answer { range: range.map(|(from, to)| (from + 1, to + 1)), ..answer }.with(bytes.into()),
+        Trouble::Cut(after) if before + bytes.len() as u64 > after => answer.with(half(bytes, true)),
+        Trouble::Break => answer.with(half(bytes, true)),
+        Trouble::Short => {
+            Answer { length: bytes.len().saturating_sub(1), ..answer }.with(bytes.slice(..bytes.len().saturating_sub(1)).into())
+        }
+        Trouble::Slow(rate) => answer.with(slow(bytes, rate)),
+        Trouble::Endless => answer.with_any_length(endless(bytes)),
+        Trouble::Stall => std::future::pending().await,
+        Trouble::StallHalf => answer.with(half(bytes, false)),
+        Trouble::Trickle => answer.with(trickle(bytes)),
+        Trouble::Redirect(port) => {
+            let to = format!("http://127.0.0.1:{port}{}", request.uri().path());
+            (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
+        }
+        Trouble::Gate => {
+            let mut released = state.released.subscribe();
+            state.reached.notify_one();
+            let _ = released.wait_for(|open| *open).await;
+            answer.with(bytes.into())
+        }
+        Trouble::None | Trouble::Elsewhere | Trouble::Cut(_) => answer.with(bytes.into()),
     }
 }
 
-/// First half, then the connection breaks.
-fn broken(part: Bytes) -> Body {
+/// What an answer says of itself.
+#[derive(Clone, Copy)]
+struct Answer {
+    /// First byte and the one after the last, where it was asked for a range.
+    range: Option<(u64, u64)>,
+    /// Bytes of the whole file.
+    whole: u64,
+    /// Bytes of the body.
+    length: usize,
+}
+
+impl Answer {
+    fn with(self, body: Body) -> Response {
+        let mut response = self.with_any_length(body);
+        response.headers_mut().insert(header::CONTENT_LENGTH, self.length.into());
+        response
+    }
+
+    /// In chunks: nobody knows how many.
+    fn with_any_length(self, body: Body) -> Response {
+        match self.range {
+            Some((from, to)) => {
+                let said = format!("bytes {from}-{}/{}", to - 1, self.whole);
+                (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, said)], body).into_response()
+            }
+            None => body.into_response(),
+        }
+    }
+}
+
+async fn slice(file: PathBuf, (from, to): (u64, u64)) -> std::io::Result<Bytes> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = vec![0; usize::try_from(to - from).map_err(std::io::Error::other)?];
+        std::fs::File::open(file)?.read_exact_at(&mut bytes, from)?;
+        Ok(bytes.into())
+    });
+    read.await.map_err(std::io::Error::other)?
+}
+
+/// First half; then the connection breaks, or nothing more comes.
+fn half(part: Bytes, breaks: bool) -> Body {
     stream(move |sender| async move {
         let _ = sender.send(Ok(part.slice(..part.len() / 2))).await;
+        if !breaks {
+            sender.closed().await;
+        }
         // The first half shall have left before the break is noticed.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let _ = sender.send(Err(std::io::Error::other("cut"))).await;
+    })
+}
+
+/// All of it, and then it goes on.
+fn endless(part: Bytes) -> Body {
+    stream(move |sender| async move {
+        let mut next = part;
+        while sender.send(Ok(next)).await.is_ok() {
+            next = Bytes::from_static(&[0x5a; 16 << 10]);
+        }
+    })
+}
+
+fn trickle(part: Bytes) -> Body {
+    stream(move |sender| async move {
+        for at in 0..part.len() {
+            if sender.send(Ok(part.slice(at..=at))).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     })
 }
 

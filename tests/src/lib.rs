@@ -9,6 +9,7 @@
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
+//! | [`faults`] | a thousand faults in one command, each with a verdict |
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod device;
 pub mod evidence;
 pub mod false_station;
+pub mod faults;
 pub mod gateway;
 pub mod line;
 pub mod loop_device;

@@ -142,6 +142,11 @@ pub fn check_table(path: &Path) -> Result<Vec<(u64, u64, String)>> {
     if primary.disk_guid != backup.disk_guid || primary.crc32_parts != backup.crc32_parts {
         return Err(wrong("primary and backup table differ".into()));
     }
+    // The crate checks the checksum of the table that it reads, and of the other one only the header.
+    let entries = u64::from(primary.num_parts) * u64::from(primary.part_size);
+    if digest(path, primary.part_start * 512, entries)? != digest(path, backup.part_start * 512, entries)? {
+        return Err(wrong("the entries of primary and backup table differ".into()));
+    }
     if primary.last_usable >= backup.part_start {
         return Err(wrong(format!(
             "the usable area ends at {}, over the backup table at {}",
@@ -195,6 +200,10 @@ mod tests {
         assert!(bootable(&path).unwrap());
         assert_eq!(check_table(&path).unwrap().len(), 2);
         let before = digest_all(&path).unwrap();
+        // An entry that is not used, in the backup only.
+        flip(&path, 16 * MIB - 20 * 512).unwrap();
+        assert!(check_table(&path).is_err());
+        flip(&path, 16 * MIB - 20 * 512).unwrap();
         flip(&path, 512 + 60).unwrap();
         assert!(check_table(&path).is_err());
         assert_ne!(digest_all(&path).unwrap(), before);

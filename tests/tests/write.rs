@@ -11,7 +11,7 @@ use std::{
 
 use livery_contract::{chunkmap, fault::FaultReport, manifest::Manifest, record::Record};
 use livery_tests::{
-    bad_server::{BadServer, Trouble},
+    bad_server::{BadServer, Part, Rule, Trouble},
     evidence,
     loop_device::LoopDevice,
     programs::{Done, Program},
@@ -290,14 +290,14 @@ async fn disks_that_do_not_fit_are_refused() {
 async fn a_cut_connection_is_no_success() {
     let bench = Bench::new(48).await;
     let half = fs::metadata(bench.at("image.raw")).unwrap().len() / 8;
-    let server = BadServer::start(&bench.at("store"), Trouble::Cut(half), None).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::packs(Trouble::Cut(half)), None).await.unwrap();
     half_way(&bench, &server.url(), 5).await;
 }
 
 #[tokio::test]
 async fn one_broken_connection_is_made_good() {
     let bench = Bench::new(24).await;
-    let server = BadServer::start(&bench.at("store"), Trouble::CutOnce, None).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::once(Trouble::Break), None).await.unwrap();
     let disk = bench.disk(0);
     let record: Record = bench.write(&server.url(), &disk).await.good().unwrap().json().unwrap();
     proves(&record, &disk);
@@ -306,7 +306,7 @@ async fn one_broken_connection_is_made_good() {
 /// Packs come as something else: given up in bounded time, and it says which file.
 async fn no_data(trouble: Trouble) {
     let bench = Bench::new(12).await;
-    let server = BadServer::start(&bench.at("store"), trouble, None).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::packs(trouble), None).await.unwrap();
     let begun = Instant::now();
     let report = half_way(&bench, &server.url(), 5).await;
     assert!(begun.elapsed() < Duration::from_secs(120), "it took {:?}", begun.elapsed());
@@ -339,10 +339,21 @@ async fn another_range_than_asked_for_is_no_data() {
 }
 
 #[tokio::test]
+async fn a_server_that_sends_a_byte_each_second_is_given_up() {
+    let bench = Bench::new(12).await;
+    let rule = Rule { part: Part::Map, ..Rule::packs(Trouble::Trickle) };
+    let server = BadServer::start(&bench.at("store"), rule, None).await.unwrap();
+    let begun = Instant::now();
+    let report = untouched(&bench, &server.url(), 5).await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "it took {:?}", begun.elapsed());
+    assert!(report.what.contains("trickles") && report.fix.is_some(), "{report:?}");
+}
+
+#[tokio::test]
 async fn https_by_the_right_authority_only() {
     let bench = Bench::new(12).await;
-    let server = BadServer::start(&bench.at("store"), Trouble::None, Some(&bench.at("ca"))).await.unwrap();
-    let other = BadServer::start(&bench.at("store"), Trouble::None, Some(&bench.at("other-ca"))).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::packs(Trouble::None), Some(&bench.at("ca"))).await.unwrap();
+    let other = BadServer::start(&bench.at("store"), Rule::packs(Trouble::None), Some(&bench.at("other-ca"))).await.unwrap();
     let disk = bench.disk(0);
     let ca = ["--ca".to_owned(), bench.at("ca/ca.pem").display().to_string()];
     let with_ca = |verb, url: &str| {
@@ -378,7 +389,7 @@ async fn under_way(bench: &Bench, server: &BadServer, disk: &Path) -> tokio::pro
 async fn interrupted_it_says_so_and_a_second_run_completes() {
     let bench = Bench::new(48).await;
     let disk = bench.disk(0);
-    let server = BadServer::start(&bench.at("store"), Trouble::Slow(MIB), None).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::packs(Trouble::Slow(MIB)), None).await.unwrap();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         raw_disk::used(&disk, bench.size).unwrap();
         let child = under_way(&bench, &server, &disk).await;
@@ -401,7 +412,7 @@ async fn interrupted_it_says_so_and_a_second_run_completes() {
 async fn killed_it_leaves_a_disk_that_does_not_boot_and_a_second_run_completes() {
     let bench = Bench::new(48).await;
     let disk = bench.disk(0);
-    let server = BadServer::start(&bench.at("store"), Trouble::Slow(MIB), None).await.unwrap();
+    let server = BadServer::start(&bench.at("store"), Rule::packs(Trouble::Slow(MIB)), None).await.unwrap();
     let mut child = under_way(&bench, &server, &disk).await;
     child.kill().await.unwrap();
     assert!(!raw_disk::bootable(&disk).unwrap());

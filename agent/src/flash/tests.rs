@@ -398,6 +398,22 @@ fn the_same_image_again_needs_no_source_and_writes_nothing() {
 }
 
 #[test]
+fn a_damaged_backup_table_is_put_there_again() {
+    let runtime = Runtime::new().unwrap();
+    let (_, good) = trusted(|_, _| None);
+    let disk = old_disk(DISK);
+    write_to(disk.path(), &good, &work(&runtime)).unwrap();
+    let before = fs::read(disk.path()).unwrap();
+    // An entry, and the header in the last sector: both lie beyond the image.
+    for at in [DISK - 20 * 512, DISK - 400] {
+        disk.as_file().write_all_at(&[0xee], at).unwrap();
+        let again = write_to(disk.path(), &good, &work(&runtime)).unwrap();
+        assert!(again.traffic.kept > 0, "{:?}", again.traffic);
+        assert!(fs::read(disk.path()).unwrap() == before);
+    }
+}
+
+#[test]
 fn a_broken_run_is_resumed_and_not_begun_anew() {
     let runtime = Runtime::new().unwrap();
     let disk = old_disk(DISK);
