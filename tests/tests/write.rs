@@ -436,7 +436,7 @@ async fn a_loop_device_is_a_disk_and_a_mounted_one_is_none() {
     fs::File::create(&disk).unwrap().set_len(bench.size).unwrap();
     let made = std::process::Command::new("mkfs.ext4").arg("-q").arg(&disk).status().unwrap();
     assert!(made.success());
-    let Some(device) = Loop::attach(&disk) else { return };
+    let device = LoopDevice::attach(&disk, 512).unwrap();
     let folder = bench.at("mount");
     fs::create_dir(&folder).unwrap();
     let mounted = std::process::Command::new("mount").arg(device.path()).arg(&folder).status().unwrap();

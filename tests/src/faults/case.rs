@@ -12,8 +12,9 @@ use super::{
     agent::{self, Ended},
     catalogue::{Entry, Kind},
     disks,
-    ground::{Ground, NEW, Subject},
+    ground::{Ground, NEW, Subject, broken},
     guests::Guests,
+    image::FIRST,
     judge::{self, State},
     loops, packs, power, processes,
     rng::Rng,
@@ -41,11 +42,31 @@ pub struct Run {
     /// Where the agent finds it; none where that is the file.
     pub device: Option<PathBuf>,
     /// Its digest before the agent began; none where it does not matter what it was.
-    pub before: Option<Digest>,
+    pub before: Option<Was>,
     /// How the agent ended; none where the whole machine was cut off.
     pub ended: Option<Ended>,
     /// What the disk was then; none where it still is.
     pub judged: Option<Judged>,
+}
+
+/// What a disk held before the agent began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Was {
+    whole: Digest,
+    /// Without the first and the last MiB.
+    inner: Digest,
+}
+
+impl Was {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn of(disk: &Path) -> Result<Self> {
+        let size = std::fs::metadata(disk).map_err(|error| broken(disk, error))?.len();
+        let inner = raw_disk::digest(disk, FIRST, size.saturating_sub(2 * FIRST))?;
+        Ok(Self { whole: raw_disk::digest(disk, 0, size)?, inner })
+    }
 }
 
 /// What a disk was when the agent had ended.
@@ -55,18 +76,20 @@ pub struct Judged {
     pub state: State,
     /// Whether it was what it was before.
     pub untouched: bool,
+    /// Whether all between its two tables was: so far a run only takes the old tables away, the primary one first.
+    pub intact: bool,
     /// Why the record of a success is not true of it; none where it is, or there was no success.
     pub lie: Option<String>,
 }
 
 impl Run {
     /// A run that ended.
-    pub fn new(subject: Subject, before: Option<Digest>, ended: Ended) -> Self {
+    pub fn new(subject: Subject, before: Option<Was>, ended: Ended) -> Self {
         Self { subject, device: None, before, ended: Some(ended), judged: None }
     }
 
     /// A machine that was cut off.
-    pub fn cut(subject: Subject, before: Option<Digest>) -> Self {
+    pub fn cut(subject: Subject, before: Option<Was>) -> Self {
         Self { subject, device: None, before, ended: None, judged: None }
     }
 
@@ -80,9 +103,11 @@ impl Run {
         }
         let path = &self.subject.path;
         let success = self.ended.as_ref().filter(|ended| ended.code == 0);
+        let now = self.before.map(|_| Was::of(path)).transpose()?;
         let judged = Judged {
             state: judge::look(path, &scene.ground.image(NEW))?,
-            untouched: self.before.is_some() && self.before == Some(raw_disk::digest_all(path)?),
+            untouched: self.before.is_some() && self.before == now,
+            intact: self.before.zip(now).is_some_and(|(before, now)| before.inner == now.inner),
             lie: success.and_then(|ended| proves(ended, path).err()).map(|fault| fault.to_string()),
         };
         self.judged = Some(judged.clone());
@@ -132,7 +157,7 @@ impl Scene<'_> {
     ///
     /// # Errors
     /// Where it can't be made.
-    pub fn subject(&mut self) -> Result<(Subject, Option<Digest>)> {
+    pub fn subject(&mut self) -> Result<(Subject, Option<Was>)> {
         let subject = self.ground.subject(self.folder.join("disk.raw"), &mut self.rng)?;
         self.noted(subject)
     }
@@ -141,10 +166,10 @@ impl Scene<'_> {
     ///
     /// # Errors
     /// Where it can't be read.
-    pub fn noted(&mut self, subject: Subject) -> Result<(Subject, Option<Digest>)> {
+    pub fn noted(&mut self, subject: Subject) -> Result<(Subject, Option<Was>)> {
         self.note(format!("the disk held before: {:?}, {} bytes", subject.before, subject.size));
-        let digest = raw_disk::digest_all(&subject.path)?;
-        Ok((subject, Some(digest)))
+        let was = Was::of(&subject.path)?;
+        Ok((subject, Some(was)))
     }
 }
 
@@ -202,15 +227,24 @@ fn proves(ended: &Ended, disk: &Path) -> Result<()> {
 /// Where a disk can't be read.
 async fn conclude(scene: &mut Scene<'_>, entry: &Entry, run: &mut Run, seed: u64, number: u64, begun: Instant) -> Result<Outcome> {
     let image = scene.ground.image(NEW);
-    let Judged { state, untouched, lie } = run.judge(scene)?;
+    let Judged { state, untouched, intact, lie } = run.judge(scene)?;
     let Run { subject, device, ended, .. } = run;
     let code = ended.as_ref().map_or(verdict::CUT, |ended| ended.code);
-    let (mut verdict, mut why) = verdict::of(entry, code, ended.as_ref(), state, untouched);
+    let (mut verdict, mut why) = verdict::of(entry, code, ended.as_ref(), state, untouched, intact);
     if let (Verdict::Verified, Some(lie)) = (verdict, lie) {
         (verdict, why) = (Verdict::FalseSuccess, format!("the disk is the image, its record is not true: {lie}"));
     }
     let mut notes = std::mem::take(&mut scene.notes);
-    notes.push(format!("ended with {code}; the disk is {state:?}{}", if untouched { ", untouched" } else { "" }));
+    notes.push(format!(
+        "ended with {code}; the disk is {state:?}{}",
+        if untouched {
+            ", untouched"
+        } else if intact {
+            ", untouched between its tables"
+        } else {
+            ""
+        }
+    ));
     if let Some(report) = ended.as_ref().and_then(|ended| ended.report.as_ref()) {
         notes.push(format!(
             "it said: {} | {} | {}",

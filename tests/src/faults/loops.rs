@@ -13,14 +13,11 @@ use tokio::time::timeout;
 
 use super::{
     agent::{self, Running},
-    case::{Run, Scene},
+    case::{Run, Scene, Was},
     catalogue::Kind,
     ground::{Before, NEW, broken},
 };
-use crate::{
-    bad_server::{BadServer, Part, Rule, Trouble},
-    raw_disk,
-};
+use crate::bad_server::{BadServer, Part, Rule, Trouble};
 
 /// What must be taken away afterwards; dropping it does.
 #[derive(Debug, Default)]
@@ -98,7 +95,7 @@ async fn cut(scene: &mut Scene<'_>, stand: &mut Stand) -> Result<Run> {
         resize(end)?;
         resize(subject.size)?;
         // As it will look when its end is put back.
-        before = Some(raw_disk::digest_all(&subject.path)?);
+        before = Some(Was::of(&subject.path)?);
         resize(end)?;
     }
     let rule = Rule { what: Trouble::Gate, part: Part::Pack, after: scene.rng.within(2, 5), times: if late { 1 } else { 0 } };

@@ -26,8 +26,8 @@ pub enum Verdict {
 /// A run that was cut off from outside, without an exit code of its own.
 pub const CUT: i32 = 137;
 
-/// Judges a run. `untouched`: whether the disk is what it was before.
-pub fn of(entry: &Entry, code: i32, ended: Option<&Ended>, state: State, untouched: bool) -> (Verdict, String) {
+/// Judges a run. `untouched`: whether the disk is what it was before; `intact`: whether it is so between its tables.
+pub fn of(entry: &Entry, code: i32, ended: Option<&Ended>, state: State, untouched: bool, intact: bool) -> (Verdict, String) {
     let said = |verdict, what: String| (verdict, what);
     if code == 0 {
         return match state {
@@ -35,7 +35,7 @@ pub fn of(entry: &Entry, code: i32, ended: Option<&Ended>, state: State, untouch
             other => said(Verdict::FalseSuccess, format!("exit code 0, and the disk is {other:?}")),
         };
     }
-    if state == State::Otherwise && !untouched {
+    if state == State::Otherwise && !untouched && !intact {
         return said(Verdict::FalseSuccess, format!("it ended with {code}, and left a disk with a table and not the image"));
     }
     if !entry.codes.contains(&code) {
@@ -87,7 +87,7 @@ mod tests {
     fn what_counts_as_what() {
         let entry = entry_of("pack-flip").unwrap();
         let good = Fault::new(Exit::Untrusted, "what").at("where").fix("fix");
-        let judge = |code, fault, state, untouched| of(&entry, code, Some(&ended(code, fault)), state, untouched).0;
+        let judge = |code, fault, state, untouched| of(&entry, code, Some(&ended(code, fault)), state, untouched, false).0;
         assert_eq!(judge(0, None, State::Exact, false), Verdict::Verified);
         for state in [State::Unfinished, State::AllButTable, State::DoesNotBoot, State::Otherwise] {
             assert_eq!(judge(0, None, state, false), Verdict::FalseSuccess);
@@ -97,6 +97,9 @@ mod tests {
         let fault = || Fault::new(Exit::Untrusted, "what");
         assert_eq!(judge(4, Some(fault().at("where").fix("fix")), State::Otherwise, true), Verdict::Clear);
         assert_eq!(judge(4, Some(fault().at("where").fix("fix")), State::Otherwise, false), Verdict::FalseSuccess);
+        // Killed between taking the one table away and the other: the old system, less a table, and nothing new.
+        assert_eq!(of(&entry_of("kill-9").unwrap(), 137, None, State::Otherwise, false, true).0, Verdict::Clear);
+        assert_eq!(of(&entry_of("kill-9").unwrap(), 137, None, State::Otherwise, false, false).0, Verdict::FalseSuccess);
         assert_eq!(judge(4, Some(fault().at("where")), State::DoesNotBoot, false), Verdict::Unclear);
         assert_eq!(judge(4, Some(fault().fix("fix")), State::DoesNotBoot, false), Verdict::Unclear);
         assert_eq!(judge(4, None, State::DoesNotBoot, false), Verdict::Unclear);
