@@ -228,10 +228,13 @@ pub(crate) fn finished_or_not<S: Source>(target: &Target, trusted: &Trusted<S>, 
         Ok(bytes[..length].to_vec())
     };
     let patches = finish::patches(target, trusted.manifest(), &image)?.unwrap_or_default();
-    if !is_applied(device, &patches)? {
+    if !patches.is_empty() && patches.iter().try_fold(true, |all, patch| Ok(all && patch.is_on(device)?))? {
         return Ok(true);
     }
-    patches.iter().try_fold(true, |all, patch| Ok(all && patch.is_on(device)?))
+    // Else it must be as in the image: a head that only undoing makes the image's own is a damaged one.
+    let mut front = AlignedBuffer::new(head.len());
+    device.read(0, &mut front[..head.len()])?;
+    Ok(front[..head.len()] == *head)
 }
 
 /// Whether the disk holds all of the patches, or none.

@@ -404,8 +404,9 @@ fn a_damaged_backup_table_is_put_there_again() {
     let disk = old_disk(DISK);
     write_to(disk.path(), &good, &work(&runtime)).unwrap();
     let before = fs::read(disk.path()).unwrap();
-    // An entry, and the header in the last sector: both lie beyond the image.
-    for at in [DISK - 20 * 512, DISK - 400] {
+    // An entry, and the header in the last sector: both lie beyond the image. And what follows the primary header in its
+    // sector, which is made anew with it, so that undoing would hide the damage.
+    for at in [DISK - 20 * 512, DISK - 400, 802] {
         disk.as_file().write_all_at(&[0xee], at).unwrap();
         let again = write_to(disk.path(), &good, &work(&runtime)).unwrap();
         assert!(again.traffic.kept > 0, "{:?}", again.traffic);
