@@ -1,17 +1,19 @@
 //! Two network namespaces, a device's and a station's, and a link between them with a rate, a delay and losses.
 //!
 //! Where the kernel has netem it is a pair of veth interfaces with `tc qdisc … netem` on both; where it has not, a pair of
-//! TUN interfaces and a relay that does the same. Segmentation offload is off: a loss is one packet of 1500 bytes, as on a
-//! wire, and not 64 KiB at once.
+//! TUN interfaces and a relay that does the same. A loss is one packet of 1500 bytes, as on a wire, and not 64 KiB at once:
+//! netem gets no larger ones, the relay takes them apart.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`namespaces`] | made, used, removed |
 //! | [`tun`] | a TUN interface |
+//! | [`packet`] | one from there, and its segments |
 //! | [`relay`] | packets from one to the other: rate, delay, loss |
 //! | [`station`] | `livery-station serve` on the far side |
 
 pub mod namespaces;
+pub mod packet;
 pub mod relay;
 pub mod station;
 pub mod tun;
@@ -101,11 +103,15 @@ impl Link {
         Ok(Self { near, far, means: Means::Relay, relay: Some(relay) })
     }
 
-    /// Bytes that the device's side has received since it is up.
+    /// Bytes of IP packets that the device's side has received since it is up.
     ///
     /// # Errors
     /// Where the kernel won't tell.
     pub fn received(&self) -> Result<u64> {
+        // The interface behind a relay counts a packet of many segments with one header.
+        if let Some(relay) = &self.relay {
+            return Ok(relay.received());
+        }
         let said = self.near.tool(["cat", &format!("/sys/class/net/{INTERFACE}/statistics/rx_bytes")])?;
         said.trim().parse().map_err(|error| Fault::internal("an interface's counter is no number").cause(error))
     }

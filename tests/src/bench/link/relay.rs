@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -14,24 +14,28 @@ use std::{
 
 use livery_contract::{Fault, Result};
 
-use super::{LIMIT, Terms, tun::Tun};
+use super::{
+    LIMIT, Terms,
+    packet::{self, LARGEST},
+    tun::Tun,
+};
 
 /// How often packets, and due ones, are looked for: fine beside milliseconds of delay.
 const GLANCE: Duration = Duration::from_micros(200);
 /// Packets that are read before the others get at the queue.
 const BATCH: usize = 64;
-/// The largest packet, and more.
-const PACKET: usize = 2048;
 
 /// See the module. It ends when dropped.
 pub struct Relay {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    toward_a: Arc<AtomicU64>,
 }
 
-#[derive(Default)]
 struct Queue {
     waiting: Mutex<VecDeque<(Instant, Vec<u8>)>>,
+    /// Bytes of all packets that were let in, each segment with its headers.
+    carried: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -40,15 +44,21 @@ impl Relay {
     /// # Errors
     /// Where no thread can be had.
     pub fn start(a: Tun, b: Tun, terms: Terms) -> Result<Self> {
-        let mut relay = Self { stop: Arc::new(AtomicBool::new(false)), threads: Vec::new() };
-        for (from, to, seed) in [(a.clone(), b.clone(), 0x9e37_79b9), (b, a, 0x85eb_ca6b)] {
-            let queue = Arc::new(Queue::default());
+        let toward_a = Arc::new(AtomicU64::new(0));
+        let mut relay = Self { stop: Arc::new(AtomicBool::new(false)), threads: Vec::new(), toward_a: toward_a.clone() };
+        for (from, to, seed, carried) in [(a.clone(), b.clone(), 0x9e37_79b9, Arc::default()), (b, a, 0x85eb_ca6b, toward_a)] {
+            let queue = Arc::new(Queue { waiting: Mutex::default(), carried });
             let (inward, stop) = (queue.clone(), relay.stop.clone());
             relay.run(move || read(&from, &inward, terms, seed, &stop))?;
             let stop = relay.stop.clone();
             relay.run(move || write(&to, &queue, &stop))?;
         }
         Ok(relay)
+    }
+
+    /// Bytes that arrived at `a`, or will: IP packets of at most the interface's MTU, as on a wire.
+    pub fn received(&self) -> u64 {
+        self.toward_a.load(Ordering::Relaxed)
     }
 
     fn run(&mut self, step: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
@@ -103,14 +113,20 @@ impl Wire {
 
 fn read(from: &Tun, queue: &Queue, terms: Terms, seed: u64, stop: &AtomicBool) -> io::Result<()> {
     let mut wire = Wire::new(terms, seed, Instant::now());
-    let (mut buffer, mut batch) = (vec![0; PACKET], Vec::with_capacity(BATCH));
+    let (mut buffer, mut batch) = (vec![0; LARGEST], Vec::with_capacity(BATCH));
     while !stop.load(Ordering::Relaxed) {
         while batch.len() < BATCH
             && let Some(count) = from.receive(&mut buffer)?
         {
-            if let Some(due) = wire.arrival(count, Instant::now()) {
-                batch.push((due, buffer[..count].to_vec()));
-            }
+            let now = Instant::now();
+            packet::carry(
+                &buffer[..count],
+                |bytes| wire.arrival(bytes, now),
+                |due, bytes, packet| {
+                    queue.carried.fetch_add(bytes as u64, Ordering::Relaxed);
+                    batch.push((due, packet));
+                },
+            );
         }
         if batch.is_empty() {
             thread::sleep(GLANCE);

@@ -1,5 +1,6 @@
 //! A TUN interface (Documentation/networking/tuntap.rst): a file that gives the IP packets sent to an interface, one a read,
-//! and takes those that it shall receive, one a write. The interface goes when the file is closed.
+//! and takes those that it shall receive, one a write, each behind an [offload header](super::packet). The interface goes
+//! when the file is closed.
 
 use std::{
     fs::File,
@@ -17,6 +18,15 @@ nix::ioctl_write_ptr_bad!(
     set_interface,
     TUNSETIFF,
     libc::ifreq
+);
+/// `_IOW('T', 208, unsigned int)` in linux/if_tun.h.
+const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+/// What the reader of the file takes off the kernel's hands: checksums, and segmentation of TCP over IPv4.
+const OFFLOADS: libc::c_int = 0x01 | 0x02;
+nix::ioctl_write_int_bad!(
+    /// Says what the file's reader can do; the argument is the set of `TUN_F_` itself.
+    set_offload,
+    TUNSETOFFLOAD
 );
 
 /// See the module. Clones share the file.
@@ -43,10 +53,13 @@ impl Tun {
         for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
             *to = from.cast_signed();
         }
-        // Packets without a header of TUN's own.
-        request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).unwrap_or_default();
+        // Packets with the offload header and without TUN's own.
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or_default();
         // SAFETY: the descriptor is open, and the kernel reads and writes only the request, which outlives the call.
         unsafe { set_interface(file.as_raw_fd(), &raw const request) }.map_err(|error| broken(error.into()))?;
+        // SAFETY: the descriptor is open, and the argument is a number.
+        unsafe { set_offload(file.as_raw_fd(), OFFLOADS) }.map_err(|error| broken(error.into()))?;
         Ok(Self { file: Arc::new(file), name: name.to_owned() })
     }
 
