@@ -60,14 +60,17 @@ pub struct Written {
 /// # Errors
 /// Exit 4 for a chunk that is not what was signed, 5 where the source fails, 6 where the disk does.
 pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, work: &Work) -> Result<Written> {
-    let plan = Plan::new(trusted.manifest(), trusted.composed(), found, target.device().size())?;
+    let mut plan = Plan::new(trusted.manifest(), trusted.composed(), found, target.device().size())?;
     work.progress.enter(Phase::Write, plan.written - plan.held.iter().map(|piece| piece.length).sum::<u64>());
     let started = Timestamp::now();
-    let held = fetch_held(trusted, &plan, work)?;
     let mut traffic = Traffic { written: plan.written, kept: plan.kept, skipped: plan.skipped, ..Traffic::default() };
     traffic.moved = plan.copies.iter().map(|copy| copy.length).sum();
     traffic.fetched = plan.runs.iter().map(|run| run.length).sum::<u64>()
         + plan.held.iter().map(|piece| u64::from(piece.frame.length)).sum::<u64>();
+    // First of all, so that the line fills while the rest gets ready: it only reads, and only so much as it may hold.
+    let runs = std::mem::take(&mut plan.runs);
+    let fetched = fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, runs, &work.stop);
+    let held = fetch_held(trusted, &plan, work)?;
 
     // What cannot be made to fit the disk is refused while nothing is written yet.
     finish::patches(&target, trusted.manifest(), &|offset, length| {
@@ -77,7 +80,6 @@ pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, wor
     work.stop.disk_touched();
     let device = target.device();
     invalidate(device)?;
-    let fetched = fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, plan.runs, &work.stop);
     copy_all(device, &plan.copies, work)?;
     write_all(trusted, device, fetched, &plan.zeros, work)?;
     // A step of its own: else the line would stand at 100% (raspberrypi/rpi-imager#1216).
