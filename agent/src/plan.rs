@@ -201,7 +201,7 @@ pub(crate) mod tests {
 
     fn plan(chunks: Vec<Chunk>) -> (Manifest, Plan) {
         let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
-        let map = ChunkMap { packs, chunks };
+        let map = ChunkMap { packs, chunks, ..ChunkMap::default() };
         let manifest = manifest(map.length(), &serde_json::json!([]));
         let composed = Composed::new(&manifest, &[map]).unwrap();
         let plan = Plan::new(&manifest, &composed, &Found::Nothing, 64 << 30).unwrap();
@@ -286,7 +286,7 @@ pub(crate) mod tests {
         #[test]
         fn with_what_the_disk_holds_nothing_is_left_out(chunks in chunks(), held in prop::collection::vec(any::<(bool, bool)>(), 60), seed in 0_u64..1_000_000) {
             let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
-            let map = ChunkMap { packs, chunks };
+            let map = ChunkMap { packs, chunks, ..ChunkMap::default() };
             let manifest = manifest(map.length(), &serde_json::json!([]));
             let composed = Composed::new(&manifest, &[map]).unwrap();
             let in_place: Vec<bool> = composed.extents.iter().zip(&held).map(|(_, (held, _))| *held).collect();

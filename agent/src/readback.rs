@@ -2,6 +2,9 @@
 //!
 //! Several threads, each with a section at a time and one buffer of its own: while one waits for the disk, another
 //! compares. Nothing is shared but the list of sections, so there is no order to keep and no queue to run full.
+//!
+//! Where the image says what a section's digest is, that one digest is the comparison of all of its chunks; only where it
+//! does not fit are they compared one by one, to say which.
 
 use livery_contract::{
     Digest, Fault, Result,
@@ -35,6 +38,15 @@ pub(crate) struct Pass<'a> {
     pub patches: &'a [(u64, Vec<u8>)],
 }
 
+/// Which chunks are compared by digests of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compare {
+    /// All of them.
+    Each,
+    /// Those that reach over the section's end: the section's digest speaks for the others.
+    Crossing,
+}
+
 /// Part of a read with one content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -64,27 +76,71 @@ impl Pass<'_> {
     }
 
     fn section(&self, section: &SectionRange, buffer: &mut [u8], work: &Work) -> Result<Option<Section>> {
-        let mut hasher = Hasher::default();
-        let mut seen = 0;
         let reads = plan(&self.all.extents, section, self.without);
-        let known = zeros::digest(section.length)
-            .filter(|_| reads.iter().flat_map(|read| &read.parts).all(|part| part.content == Content::Zero));
-        for read in reads {
-            work.stop.check()?;
-            let inside = self.read(&read, buffer)?;
-            // What was compared with zero, byte for byte, has the digest of zeros.
-            if known.is_none() {
-                hasher.update(&buffer[..inside]);
-            }
-            seen += inside as u64;
-            work.progress.add(inside as u64);
+        let whole = reads.iter().flat_map(|read| &read.parts).map(|part| part.inside as u64).sum::<u64>() == section.length;
+        let all_zero = reads.iter().flat_map(|read| &read.parts).all(|part| part.content == Content::Zero);
+        // What was compared with zero, byte for byte, has the digest of zeros.
+        let zeros = zeros::digest(section.length).filter(|_| whole && all_zero);
+        let signed = self.all.section_digest(section).filter(|_| whole && zeros.is_none());
+        let sha256 = if let Some(zeros) = zeros {
+            self.each(&reads, buffer, Compare::Each, &mut |bytes| work.progress.add(bytes.len() as u64), work)?;
+            Some(zeros)
+        } else {
+            let mut hasher = Hasher::default();
+            let compare = if signed.is_some() { Compare::Crossing } else { Compare::Each };
+            let mut take = |bytes: &[u8]| {
+                hasher.update(bytes);
+                work.progress.add(bytes.len() as u64);
+            };
+            self.each(&reads, buffer, compare, &mut take, work)?;
+            Some(hasher.finish()).filter(|_| whole)
+        };
+        if let (Some(signed), Some(found)) = (signed, sha256)
+            && signed != found
+        {
+            return Err(self.which_differs(section, &reads, &found, &signed, buffer, work));
         }
         let (name, offset, length) = (section.name.clone(), section.offset, section.length);
-        Ok((seen == length).then(|| Section { name, offset, length, sha256: known.unwrap_or_else(|| hasher.finish()) }))
+        Ok(sha256.map(|sha256| Section { name, offset, length, sha256 }))
+    }
+
+    /// Reads, compares as `compare` says, and hands the section's bytes to `take`, in order.
+    fn each(&self, reads: &[Read], buffer: &mut [u8], compare: Compare, take: &mut dyn FnMut(&[u8]), work: &Work) -> Result<()> {
+        for read in reads {
+            work.stop.check()?;
+            let inside = self.read(read, buffer, compare)?;
+            take(&buffer[..inside]);
+        }
+        Ok(())
+    }
+
+    /// The fault of a section whose digest is not the signed one: the chunk that differs, read once more.
+    fn which_differs(
+        &self,
+        section: &SectionRange,
+        reads: &[Read],
+        found: &Digest,
+        signed: &Digest,
+        buffer: &mut [u8],
+        work: &Work,
+    ) -> Fault {
+        let mut hasher = Hasher::default();
+        if let Err(fault) = self.each(reads, buffer, Compare::Each, &mut |bytes| hasher.update(bytes), work) {
+            return fault;
+        }
+        if hasher.finish() == *found {
+            // Each chunk is as signed, and so is none of it: no disk can do that.
+            return Fault::untrusted(format!("the image contradicts itself: its chunks make {found}, its section says {signed}"))
+                .at(format!("{}, bytes {}..{}", self.device.path().display(), section.offset, section.offset + section.length))
+                .fix("build the image again and write that: the one in the store was made wrongly");
+        }
+        self.device
+            .fault("the disk does not read twice the same", section.offset, section.length)
+            .fix("the disk is faulty, or its cable: replace it, then start again")
     }
 
     /// Reads and compares; gives how many of the bytes belong to the section.
-    fn read(&self, read: &Read, buffer: &mut [u8]) -> Result<usize> {
+    fn read(&self, read: &Read, buffer: &mut [u8], compare: Compare) -> Result<usize> {
         let buffer = &mut buffer[..read.length];
         self.device.read(read.offset, buffer)?;
         for (offset, bytes) in self.patches {
@@ -93,7 +149,10 @@ impl Pass<'_> {
         let (mut at, mut inside) = (0, 0);
         for part in &read.parts {
             let place = read.offset + at as u64;
-            if let Some((skip, what)) = differs(&buffer[at..at + part.length], &part.content) {
+            // Of a chunk that reaches over the section's end, its digest says a part only.
+            if (compare == Compare::Each || part.inside < part.length)
+                && let Some((skip, what)) = differs(&buffer[at..at + part.length], &part.content)
+            {
                 return Err(self.mismatch(place + skip as u64, part.length - skip, &what));
             }
             at += part.length;

@@ -4,10 +4,11 @@
 //! or skipped one. All numbers little-endian. See `docs/image-format.md`.
 //!
 //! ```text
-//! magic "LVRYMAP1" | u64 length covered | u32 packs | u32 chunks
-//! pack:  SHA-256 [32] | u64 length
-//! chunk: u32 kind (0 zero, 1 data, 2 skip) | u32 length in 4 KiB blocks
-//!        and for data: SHA-256 of the uncompressed bytes [32] | u32 pack | u32 compressed length | u64 offset in the pack
+//! magic "LVRYMAP2" | u64 length covered | u32 packs | u32 chunks | u32 sections
+//! pack:    SHA-256 [32] | u64 length
+//! chunk:   u32 kind (0 zero, 1 data, 2 skip) | u32 length in 4 KiB blocks
+//!          and for data: SHA-256 of the uncompressed bytes [32] | u32 pack | u32 compressed length | u64 offset in the pack
+//! section: u64 offset | u64 length | SHA-256 [32]
 //! ```
 
 use crate::{
@@ -16,11 +17,12 @@ use crate::{
     manifest::{BLOCK, MAX_IMAGE},
 };
 
-const MAGIC: &[u8; 8] = b"LVRYMAP1";
-const HEADER: usize = 24;
+const MAGIC: &[u8; 8] = b"LVRYMAP2";
+const HEADER: usize = 28;
 const PACK: usize = 40;
 const CHUNK: usize = 8;
 const DATA: usize = 48;
+const SECTION: usize = 48;
 
 /// The most bytes that a data chunk may hold uncompressed: what a reader must be ready to allocate.
 pub const MAX_CHUNK: u32 = 1 << 20;
@@ -32,6 +34,9 @@ pub const MAX_BYTES: u64 = 60 << 20;
 /// more than 64 MiB. With chunks of 80 KiB these are 80 GiB of data; zeros hardly count.
 pub const MAX_CHUNKS: u32 = 1 << 20;
 const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 64 << 20);
+/// The most sections that a chunk map may have: [`MAX_SECTIONS`](crate::manifest::MAX_SECTIONS), some for the bounds of 128
+/// partitions, and each cut by runs of zeros.
+pub const MAX_SECTIONS: u32 = 1 << 14;
 /// The most bytes that a pack may have.
 pub const MAX_PACK: u64 = 1 << 30;
 /// [`MAX_CHUNK`] in blocks.
@@ -82,6 +87,18 @@ impl Chunk {
     }
 }
 
+/// What a whole stretch of the layer reads as: so that reading back needs one digest over each byte and not two, the
+/// chunk's and that of the record's section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionDigest {
+    /// First byte, counted from the layer's; a multiple of [`BLOCK`].
+    pub offset: u64,
+    /// Bytes, a multiple of [`BLOCK`].
+    pub length: u64,
+    /// SHA-256 over all of them, zeros included.
+    pub digest: Digest,
+}
+
 /// The chunks of a layer, end to end, and the packs that they lie in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChunkMap {
@@ -89,6 +106,8 @@ pub struct ChunkMap {
     pub packs: Vec<Blob>,
     /// Chunks in order; the first begins at the layer's offset.
     pub chunks: Vec<Chunk>,
+    /// Digests of sections, in order, not over one another. None need be there; they repeat what the chunks say.
+    pub sections: Vec<SectionDigest>,
 }
 
 impl ChunkMap {
@@ -99,11 +118,13 @@ impl ChunkMap {
 
     /// The chunk map as stored.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEADER + self.packs.len() * PACK + self.chunks.len() * (CHUNK + DATA));
+        let entries = self.packs.len() * PACK + self.chunks.len() * (CHUNK + DATA) + self.sections.len() * SECTION;
+        let mut out = Vec::with_capacity(HEADER + entries);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.length().to_le_bytes());
         out.extend_from_slice(&u32::try_from(self.packs.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(&u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.sections.len()).unwrap_or(u32::MAX).to_le_bytes());
         for pack in &self.packs {
             out.extend_from_slice(pack.digest.as_bytes());
             out.extend_from_slice(&pack.length.to_le_bytes());
@@ -123,6 +144,11 @@ impl ChunkMap {
                 out.extend_from_slice(&frame.offset.to_le_bytes());
             }
         }
+        for section in &self.sections {
+            out.extend_from_slice(&section.offset.to_le_bytes());
+            out.extend_from_slice(&section.length.to_le_bytes());
+            out.extend_from_slice(section.digest.as_bytes());
+        }
         out
     }
 
@@ -136,7 +162,8 @@ impl ChunkMap {
             return Err(reader.wrong(format!("{} bytes are over the limit of {MAX_BYTES}", bytes.len())));
         }
         if reader.take::<8>()? != *MAGIC {
-            return Err(reader.wrong("it does not begin with LVRYMAP1"));
+            let fault = reader.wrong("it does not begin with LVRYMAP2");
+            return Err(fault.fix("use the Livery release that made the image, or build the image again, into a new store"));
         }
         let length = reader.u64()?;
         let packs = reader.u32()? as usize;
@@ -144,11 +171,18 @@ impl ChunkMap {
         if chunks > MAX_CHUNKS as usize {
             return Err(reader.wrong(format!("{chunks} chunks are over the limit of {MAX_CHUNKS}")));
         }
-        // Checked against what is there before anything is allocated, so that a short file cannot ask for gigabytes.
-        if packs.saturating_mul(PACK).saturating_add(chunks.saturating_mul(CHUNK)) > bytes.len() - reader.at {
-            return Err(reader.wrong(format!("it is too short for {packs} packs and {chunks} chunks")));
+        let sections = reader.u32()? as usize;
+        if sections > MAX_SECTIONS as usize {
+            return Err(reader.wrong(format!("{sections} sections are over the limit of {MAX_SECTIONS}")));
         }
-        let mut map = Self { packs: Vec::with_capacity(packs), chunks: Vec::with_capacity(chunks) };
+        // Checked against what is there before anything is allocated, so that a short file cannot ask for gigabytes.
+        let least = [(packs, PACK), (chunks, CHUNK), (sections, SECTION)];
+        let least = least.iter().fold(0_usize, |sum, (count, size)| sum.saturating_add(count.saturating_mul(*size)));
+        if least > bytes.len() - reader.at {
+            return Err(reader.wrong(format!("it is too short for {packs} packs, {chunks} chunks and {sections} sections")));
+        }
+        let mut map =
+            Self { packs: Vec::with_capacity(packs), chunks: Vec::with_capacity(chunks), sections: Vec::with_capacity(sections) };
         for _ in 0..packs {
             let pack = Blob { digest: Digest::from_bytes(reader.take()?), length: reader.u64()? };
             if pack.length > MAX_PACK {
@@ -174,8 +208,22 @@ impl ChunkMap {
             covered += chunk.length(); // at most 2^20 chunks of 2^32 bytes
             map.chunks.push(chunk);
         }
+        let mut end = 0;
+        for _ in 0..sections {
+            let section =
+                SectionDigest { offset: reader.u64()?, length: reader.u64()?, digest: Digest::from_bytes(reader.take()?) };
+            let blocks = section.offset.is_multiple_of(BLOCK) && section.length.is_multiple_of(BLOCK) && section.length > 0;
+            match section.offset.checked_add(section.length) {
+                Some(next) if blocks && section.offset >= end && next <= covered => end = next,
+                _ => {
+                    let (offset, length) = (section.offset, section.length);
+                    return Err(reader.wrong(format!("a section of {length} bytes at {offset} is out of place")));
+                }
+            }
+            map.sections.push(section);
+        }
         if reader.at != bytes.len() {
-            return Err(reader.wrong(format!("{} bytes follow the last chunk", bytes.len() - reader.at)));
+            return Err(reader.wrong(format!("{} bytes follow the last entry", bytes.len() - reader.at)));
         }
         if covered != length || covered > MAX_IMAGE {
             return Err(reader.wrong(format!("its chunks cover {covered} bytes, its header says {length}")));
@@ -240,9 +288,17 @@ pub(crate) mod tests {
         });
         let content = prop_oneof![Just(Content::Zero), Just(Content::Skip), data];
         let chunk = (1_u32..=256, content).prop_map(|(blocks, content)| Chunk { blocks, content });
-        prop::collection::vec(chunk, 0..40).prop_map(|chunks| ChunkMap {
-            packs: (0_u8..3).map(|pack| Blob { digest: Digest::of(&[pack]), length: 2000 }).collect(),
-            chunks,
+        (prop::collection::vec(chunk, 0..40), prop::collection::vec(1_u64..3000, 0..10)).prop_map(|(chunks, lengths)| {
+            let packs = (0_u8..3).map(|pack| Blob { digest: Digest::of(&[pack]), length: 2000 }).collect();
+            let mut map = ChunkMap { packs, chunks, sections: Vec::new() };
+            let mut offset = 0;
+            for length in lengths.into_iter().map(|blocks| blocks * BLOCK) {
+                if offset + length <= map.length() {
+                    map.sections.push(SectionDigest { offset, length, digest: Digest::of(&length.to_le_bytes()) });
+                }
+                offset += length;
+            }
+            map
         })
     }
 
@@ -263,9 +319,25 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn sections_out_of_place_are_refused() {
+        let chunks = vec![Chunk { blocks: 4, content: Content::Zero }];
+        let map = |sections: &[(u64, u64)]| {
+            let digest = Digest::of(b"");
+            let sections = sections.iter().map(|(offset, length)| SectionDigest { offset: *offset, length: *length, digest });
+            ChunkMap { packs: vec![], chunks: chunks.clone(), sections: sections.collect() }
+        };
+        assert!(ChunkMap::decode(&map(&[(0, BLOCK), (2 * BLOCK, 2 * BLOCK)]).encode()).is_ok());
+        for bad in
+            [&[(0, 5 * BLOCK)][..], &[(0, 0)], &[(1, BLOCK)], &[(0, 1)], &[(0, 2 * BLOCK), (BLOCK, BLOCK)], &[(BLOCK, !4095)]]
+        {
+            assert!(ChunkMap::decode(&map(bad).encode()).unwrap_err().to_string().contains("out of place"), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_long_file_of_short_entries_cannot_ask_for_gigabytes() {
-        let map =
-            |chunks: u32| ChunkMap { packs: vec![], chunks: vec![Chunk { blocks: 1, content: Content::Zero }; chunks as usize] };
+        let chunk = Chunk { blocks: 1, content: Content::Zero };
+        let map = |chunks: u32| ChunkMap { chunks: vec![chunk; chunks as usize], ..ChunkMap::default() };
         assert_eq!(ChunkMap::decode(&map(MAX_CHUNKS).encode()).unwrap().chunks.len(), MAX_CHUNKS as usize);
         assert!(ChunkMap::decode(&map(MAX_CHUNKS + 1).encode()).unwrap_err().to_string().contains("over the limit"));
     }

@@ -1,7 +1,7 @@
 //! Layers of chunk maps laid over one another: what the whole disk shall hold.
 
 use crate::{
-    chunkmap::{Chunk, ChunkMap, Content},
+    chunkmap::{Chunk, ChunkMap, Content, SectionDigest},
     digest::{Blob, Digest},
     fault::{Fault, Result},
     manifest::{BLOCK, Manifest, SectionRange},
@@ -25,6 +25,8 @@ pub struct Composed {
     pub packs: Vec<Blob>,
     /// Extents end to end.
     pub extents: Vec<Extent>,
+    /// Digests of stretches that one layer alone has, and no skipped chunk lies in; in order, offsets on the disk.
+    known: Vec<SectionDigest>,
 }
 
 impl Composed {
@@ -37,7 +39,7 @@ impl Composed {
         if maps.len() != manifest.layers.len() {
             return Err(Fault::internal(format!("{} chunk maps for {} layers", maps.len(), manifest.layers.len())));
         }
-        let mut composed = Self { packs: Vec::new(), extents: Vec::new() };
+        let mut composed = Self { packs: Vec::new(), extents: Vec::new(), known: Vec::new() };
         for (layer, map) in manifest.layers.iter().zip(maps) {
             if map.length() != layer.length {
                 return Err(Fault::untrusted(format!(
@@ -49,6 +51,7 @@ impl Composed {
             }
             composed.lay(layer.offset, map)?;
         }
+        composed.forget_known(|extent| extent.content == Content::Skip);
         Ok(composed)
     }
 
@@ -70,6 +73,10 @@ impl Composed {
                 extent
             })
             .collect();
+        // What the new layer lies over, even in part, reads otherwise now.
+        self.known.retain(|known| known.offset >= at || known.offset + known.length <= offset);
+        self.known.extend(map.sections.iter().map(|section| SectionDigest { offset: offset + section.offset, ..*section }));
+        self.known.sort_unstable_by_key(|known| known.offset);
         let below_end = self.extents.last().map_or(0, |last| last.offset + last.length);
         if self.extents.is_empty() || offset >= below_end {
             self.extents.extend(new);
@@ -92,6 +99,21 @@ impl Composed {
         self.extents.extend(tail);
         self.extents.extend(below);
         Ok(())
+    }
+
+    /// Drops the digests of stretches that have such an extent in them.
+    fn forget_known(&mut self, such: impl Fn(&Extent) -> bool) {
+        let extents = &self.extents;
+        self.known.retain(|known| {
+            let first = extents.partition_point(|extent| extent.offset + extent.length <= known.offset);
+            !extents[first..].iter().take_while(|extent| extent.offset < known.offset + known.length).any(&such)
+        });
+    }
+
+    /// The digest that just this section has by the layers' own words, if they say.
+    pub fn section_digest(&self, section: &SectionRange) -> Option<Digest> {
+        let index = self.known.binary_search_by_key(&section.offset, |known| known.offset).ok()?;
+        self.known.get(index).filter(|known| known.length == section.length).map(|known| known.digest)
     }
 
     /// The manifest's sections, cut once more around long runs of zeros, on bounds of 1 MiB: the digest of so many zeros is
@@ -178,7 +200,8 @@ mod tests {
     }
 
     fn map(chunks: &[Chunk]) -> ChunkMap {
-        ChunkMap { packs: vec![Blob { digest: Digest::of(b"p"), length: 10 }], chunks: chunks.to_vec() }
+        let packs = vec![Blob { digest: Digest::of(b"p"), length: 10 }];
+        ChunkMap { packs, chunks: chunks.to_vec(), sections: Vec::new() }
     }
 
     fn compose(base: &ChunkMap, offset: u64, upper: &ChunkMap) -> Result<Composed> {
@@ -196,6 +219,29 @@ mod tests {
         assert_eq!(got, [(0, 2), (2, 1), (3, 1), (4, 1), (5, 3), (8, 2)]);
         let Content::Data { frame, .. } = composed.extents[2].content else { panic!("data") };
         assert_eq!(frame.pack, 1);
+    }
+
+    #[test]
+    fn a_digest_holds_only_where_its_layer_is_all_there_is() {
+        let known = |offset: u64, length: u64| SectionDigest {
+            offset: offset * BLOCK,
+            length: length * BLOCK,
+            digest: Digest::of(&offset.to_le_bytes()),
+        };
+        let skip = Chunk { blocks: 2, content: Content::Skip };
+        let mut base = map(&[data(2, 1), zero(6), data(2, 2), skip]);
+        base.sections = vec![known(0, 2), known(2, 4), known(6, 2), known(8, 4)];
+        let mut upper = map(&[data(1, 3), zero(1)]);
+        upper.sections = vec![known(0, 2)];
+        let composed = compose(&base, 3 * BLOCK, &upper).unwrap();
+        let digest = |offset: u64, length: u64| {
+            composed.section_digest(&SectionRange { name: String::new(), offset: offset * BLOCK, length: length * BLOCK })
+        };
+        assert_eq!(digest(0, 2), Some(base.sections[0].digest));
+        assert_eq!(digest(2, 4), None, "an upper layer lies in it");
+        assert_eq!(digest(3, 2), Some(upper.sections[0].digest), "the upper layer's own, where it lies");
+        assert_eq!((digest(6, 2), digest(6, 1)), (Some(base.sections[2].digest), None));
+        assert_eq!(digest(8, 4), None, "what is skipped reads as anything");
     }
 
     #[test]

@@ -15,11 +15,11 @@ use std::{
 use bytes::Bytes;
 use livery_contract::{
     Digest, Fault,
-    chunkmap::{Chunk, ChunkMap, Content, Frame},
+    chunkmap::{Chunk, ChunkMap, Content, Frame, SectionDigest},
     compose::Composed,
     cut,
     digest::Blob,
-    manifest::BLOCK,
+    manifest::{BLOCK, Manifest},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -68,7 +68,8 @@ impl Source for Memory {
     }
 
     fn in_flight(&self) -> usize {
-        4
+        // With those that wait for a writer fewer than the image has: some are asked for only when the disk is touched.
+        2
     }
 }
 
@@ -120,6 +121,7 @@ fn chunk_map(image: &[u8]) -> (ChunkMap, Vec<u8>) {
         map.chunks.push(Chunk { blocks: u32::try_from(bytes.len() as u64 / BLOCK).unwrap(), content });
     }
     map.packs.push(Blob { digest: Digest::of(&pack), length: pack.len() as u64 });
+    map.sections = sections(image, &map);
     (map, pack)
 }
 
@@ -144,7 +146,28 @@ fn cut_by_content(image: &[u8]) -> (ChunkMap, Vec<u8>) {
         }
     }
     map.packs.push(Blob { digest: Digest::of(&pack), length: pack.len() as u64 });
+    map.sections = sections(image, &map);
     (map, pack)
+}
+
+/// As the builder does: the digest of each section of a record.
+fn sections(image: &[u8], map: &ChunkMap) -> Vec<SectionDigest> {
+    let composed = Composed::new(&manifest(), std::slice::from_ref(map)).unwrap();
+    let bytes = |offset: u64, length: u64| &image[usize::try_from(offset).unwrap()..usize::try_from(offset + length).unwrap()];
+    let digest = |(offset, length)| SectionDigest { offset, length, digest: Digest::of(bytes(offset, length)) };
+    composed.sections(&manifest()).iter().map(|section| digest((section.offset, section.length))).collect()
+}
+
+fn manifest() -> Manifest {
+    let partition = |number: u32, role, offset: u64, length: u64| {
+        let guid = Uuid::from_u128(u128::from(number));
+        json!({
+            "number": number, "role": role, "offset": offset, "length": length,
+            "type_guid": guid, "guid": guid, "label": role,
+        })
+    };
+    let partitions = json!([partition(1, "esp", 1 << 20, 2 << 20), partition(2, "root", 3 << 20, 4 << 20)]);
+    crate::plan::tests::manifest(IMAGE, &partitions)
 }
 
 fn trusted(spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 'static) -> (Vec<u8>, Trusted<Memory>) {
@@ -158,15 +181,7 @@ fn trust(
     (map, pack): (ChunkMap, Vec<u8>),
     spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 'static,
 ) -> Trusted<Memory> {
-    let partition = |number: u32, role, offset: u64, length: u64| {
-        let guid = Uuid::from_u128(u128::from(number));
-        json!({
-            "number": number, "role": role, "offset": offset, "length": length,
-            "type_guid": guid, "guid": guid, "label": role,
-        })
-    };
-    let partitions = json!([partition(1, "esp", 1 << 20, 2 << 20), partition(2, "root", 3 << 20, 4 << 20)]);
-    let manifest = crate::plan::tests::manifest(IMAGE, &partitions);
+    let manifest = manifest();
     let composed = Composed::new(&manifest, &[map]).unwrap();
     let source = Memory { pack: Arc::new(pack), requests: Arc::default(), spoil: Arc::new(spoil) };
     Trusted::for_test(source, manifest, composed)
@@ -188,12 +203,17 @@ fn write_to(path: &Path, trusted: &Trusted<Memory>, work: &Work) -> Result<Recor
     flash(trusted, target, System::default(), None, true, work)
 }
 
+/// Whether the old partition table is gone.
+fn is_touched(path: &Path) -> bool {
+    first_mib(path).iter().all(|byte| *byte == 0)
+}
+
 fn first_mib(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()[..1 << 20].to_vec()
 }
 
 fn does_not_boot(path: &Path) {
-    assert!(first_mib(path).iter().all(|byte| *byte == 0), "no partition table after a fault");
+    assert!(is_touched(path), "no partition table after a fault");
     let disk = fs::read(path).unwrap();
     assert!(!disk.windows(8).any(|window| window == b"EFI PART"), "and no backup of one from which firmware restores it");
 }
@@ -304,8 +324,9 @@ fn a_source_that_fails_now_and_then_is_asked_again() {
 #[test]
 fn a_connection_cut_at_half_is_a_source_fault_and_leaves_no_disk_that_boots() {
     let runtime = Runtime::new().unwrap();
-    let (_, trusted) = trusted(|request, _| (request > 4).then(|| Fault::source("cut")));
     let disk = old_disk(DISK);
+    let path = disk.path().to_owned();
+    let (_, trusted) = trusted(move |_, _| is_touched(&path).then(|| Fault::source("cut")));
     assert_eq!(write_to(disk.path(), &trusted, &work(&runtime)).unwrap_err().exit().code(), 5);
     does_not_boot(disk.path());
 }
@@ -341,17 +362,32 @@ fn a_disk_that_loses_a_byte_is_a_device_fault_and_gets_no_partition_table() {
 }
 
 #[test]
+fn an_image_that_contradicts_itself_is_not_trusted() {
+    let runtime = Runtime::new().unwrap();
+    let image = disk_image();
+    let (mut map, pack) = chunk_map(&image);
+    let esp = map.sections.iter_mut().find(|section| section.offset == 1 << 20).unwrap();
+    esp.digest = Digest::of(b"another");
+    let disk = old_disk(DISK);
+    let fault = write_to(disk.path(), &trust((map, pack), |_, _| None), &work(&runtime)).unwrap_err();
+    assert_eq!(fault.exit().code(), 4);
+    assert!(fault.render().contains("contradicts itself"), "{}", fault.render());
+    does_not_boot(disk.path());
+}
+
+#[test]
 fn an_interruption_leaves_no_disk_that_boots() {
     let runtime = Runtime::new().unwrap();
     let stop = Stop::default();
     let asked = stop.clone();
-    let (_, trusted) = trusted(move |request, _| {
-        if request == 5 {
+    let disk = old_disk(DISK);
+    let path = disk.path().to_owned();
+    let (_, trusted) = trusted(move |_, _| {
+        if is_touched(&path) {
             asked.ask();
         }
         None
     });
-    let disk = old_disk(DISK);
     let work = Work { stop, ..work(&runtime) };
     let fault = write_to(disk.path(), &trusted, &work).unwrap_err();
     assert!(fault.to_string().contains("interrupted"), "{fault}");
@@ -363,7 +399,8 @@ fn an_interruption_leaves_no_disk_that_boots() {
 fn a_second_run_mends_the_first() {
     let runtime = Runtime::new().unwrap();
     let disk = old_disk(DISK);
-    let (_, broken) = trusted(|request, _| (request > 4).then(|| Fault::source("cut")));
+    let path = disk.path().to_owned();
+    let (_, broken) = trusted(move |_, _| is_touched(&path).then(|| Fault::source("cut")));
     write_to(disk.path(), &broken, &work(&runtime)).unwrap_err();
     let (_, good) = trusted(|_, _| None);
     let first = write_to(disk.path(), &good, &work(&runtime)).unwrap();
@@ -420,7 +457,8 @@ fn a_broken_run_is_resumed_and_not_begun_anew() {
     let disk = old_disk(DISK);
     let (_, whole) = trusted(|_, _| None);
     let all = write_to(old_disk(DISK).path(), &whole, &work(&runtime)).unwrap().traffic;
-    let (_, broken) = trusted(|request, _| (request > 4).then(|| Fault::source("cut")));
+    let path = disk.path().to_owned();
+    let (_, broken) = trusted(move |_, _| is_touched(&path).then(|| Fault::source("cut")));
     write_to(disk.path(), &broken, &work(&runtime)).unwrap_err();
     let (image, good) = trusted(|_, _| None);
     let rest = write_to(disk.path(), &good, &work(&runtime)).unwrap().traffic;

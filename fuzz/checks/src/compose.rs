@@ -59,7 +59,7 @@ fn layer(input: &mut impl Iterator<Item = u8>, index: usize) -> Option<(Layer, C
     let first = if index == 0 { 0 } else { input.next()? };
     // A pack of its own for each layer: by that a chunk of one is told from a chunk of another.
     let pack = Blob { digest: Digest::of(&index.to_le_bytes()), length: 256 };
-    let mut map = ChunkMap { packs: vec![pack], chunks: Vec::new() };
+    let mut map = ChunkMap { packs: vec![pack], ..ChunkMap::default() };
     for (byte, number) in input.take(usize::from(chunks)).zip(0_u8..) {
         let content = match byte >> 6 {
             0 => Content::Zero,

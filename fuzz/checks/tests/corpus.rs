@@ -116,11 +116,12 @@ fn filled(before: &str, item: &str, after: &str, most: usize) -> Vec<u8> {
 fn the_largest_inputs_allocate_little() {
     let limit = usize::try_from(chunkmap::MAX_BYTES).unwrap();
     // Runs are the smallest entries, and so grow most in memory.
-    let mut map = b"LVRYMAP1".to_vec();
-    let runs = u32::try_from((limit - 24) / 8).unwrap();
+    let mut map = b"LVRYMAP2".to_vec();
+    let runs = u32::try_from((limit - 28) / 8).unwrap();
     map.extend_from_slice(&(u64::from(runs) * manifest::BLOCK).to_le_bytes());
     map.extend_from_slice(&0_u32.to_le_bytes());
     map.extend_from_slice(&runs.to_le_bytes());
+    map.extend_from_slice(&0_u32.to_le_bytes());
     for _ in 0..runs {
         map.extend_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0]);
     }

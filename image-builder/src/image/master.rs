@@ -4,7 +4,8 @@ use std::{fs::File, path::Path};
 
 use jiff::Timestamp;
 use livery_contract::{
-    Name, Reference, Result, Version,
+    Digest, Fault, Name, Reference, Result, Version,
+    digest::Blob,
     manifest::{Accepts, BLOCK, BootEntry, Layer, Manifest, Partition, SCHEMA},
 };
 
@@ -13,6 +14,7 @@ use crate::{
     publish::{
         packer::{self, Known, Packed},
         repository::{self, Publisher},
+        sections,
     },
 };
 
@@ -76,10 +78,12 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
     let cuts: Vec<u64> =
         master.partitions.iter().flat_map(|partition| [partition.offset, partition.offset + partition.length]).collect();
     let mut bar = progress.bytes("pack", size);
-    let (map, packed) = packer::pack(publisher.blobs(), raw, (0, size), &cuts, &known, level, &mut |done| bar.at(done))?;
+    let before = modified(raw)?;
+    let (mut map, packed) = packer::pack(publisher.blobs(), raw, (0, size), &cuts, &known, level, &mut |done| bar.at(done))?;
     bar.done();
-    let chunk_map = publisher.blobs().put(&map.encode())?;
-    let manifest = Manifest {
+    // Which sections there are depends on the chunks, and they go into the chunk map.
+    let no_map_yet = Blob { digest: Digest::of(b""), length: 0 };
+    let mut manifest = Manifest {
         schema: SCHEMA,
         name: master.name,
         version: master.version,
@@ -90,12 +94,25 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         converts_to_4096: master.converts_to_4096,
         grow: master.grow,
         partitions: master.partitions,
-        layers: vec![Layer { offset: 0, length: size, chunk_map }],
+        layers: vec![Layer { offset: 0, length: size, chunk_map: no_map_yet }],
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
     };
+    map.sections = sections::digests(raw, &manifest, &map)?;
+    // Two readings of an image that somebody writes to would be two images.
+    if modified(raw)? != before {
+        return Err(Fault::refused("the disk image was changed while it was read")
+            .fix("stop what writes to it, such as a virtual machine, then run the same command again"));
+    }
+    manifest.layers[0].chunk_map = publisher.blobs().put(&map.encode())?;
     let fresh = publisher.add(&manifest)?.fresh;
     publisher.commit().await?;
     Ok(Published { reference: manifest.reference(), manifest, packed, fresh })
+}
+
+fn modified(raw: &File) -> Result<(std::time::SystemTime, u64)> {
+    let read = |error| Fault::refused("the disk image can't be read").cause(error);
+    let metadata = raw.metadata().map_err(read)?;
+    Ok((metadata.modified().map_err(read)?, metadata.len()))
 }

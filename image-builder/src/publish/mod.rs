@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`keys`] | the private keys of the TUF roles, and the public root |
 //! | [`packer`] | chunks to digests, frames and packs |
+//! | [`sections`] | digests of whole sections |
 //! | [`blobs`] | files into a store, found by their digest |
 //! | [`repository`] | the signed metadata |
 
@@ -14,3 +15,4 @@ pub mod blobs;
 pub mod keys;
 pub mod packer;
 pub mod repository;
+pub mod sections;

@@ -269,7 +269,7 @@ fn next_data(raw: &File, at: u64, bound: u64) -> Result<u64> {
 }
 
 /// Fills `bytes` from `at`; what lies behind the end of the file reads as zero: an image covers whole 4 KiB blocks.
-fn read_padded(raw: &File, bytes: &mut [u8], at: u64) -> Result<()> {
+pub(super) fn read_padded(raw: &File, bytes: &mut [u8], at: u64) -> Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         match raw.read_at(&mut bytes[filled..], at + filled as u64) {

@@ -28,7 +28,7 @@ const MIB: u64 = 1 << 20;
 /// Preparing the largest form of the largest image.
 const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Raised when the same sizes give other images.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Which image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
