@@ -16,7 +16,7 @@
 //! | [`counting_server`] | a store behind HTTP that counts what it sends |
 //! | [`link`] | two network namespaces and a line between them with delay and loss |
 //! | [`update`] | two masters, an ordinary change apart |
-//! | [`table`] | medians, ratios, and how they are printed and kept |
+//! | [`table`], [`outcome`] | medians, ratios, and how they are printed |
 
 pub mod contestants;
 pub mod counting_server;
@@ -28,6 +28,7 @@ pub mod link;
 pub mod loop_device;
 pub mod material;
 pub mod measured;
+pub mod outcome;
 pub mod place;
 pub mod shelf;
 pub mod table;

@@ -11,7 +11,7 @@ use livery_tests::{
         link::{Link, Means, Terms, station::Station},
         material::Material,
         measured::{Running, Spent, run},
-        place,
+        outcome, place,
         table::{Spread, Table, mib, number},
         target::Target,
     },
@@ -89,20 +89,7 @@ struct Run {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     let json = flags.json;
-    match bench(flags).await {
-        Ok(report) => {
-            if json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{}", render(&report));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            eprintln!("{}", fault.render());
-            fault.exit().into()
-        }
-    }
+    outcome::show(bench(flags).await, json, render)
 }
 
 async fn bench(flags: Flags) -> Result<Report> {

@@ -13,7 +13,7 @@ use livery_tests::{
         counting_server::CountingServer,
         interrupt,
         measured::{Running, run},
-        place,
+        outcome, place,
         table::{Table, mib, number},
         target::Target,
         update::{Changed, Fresh, Update},
@@ -71,20 +71,7 @@ struct Step {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     let json = flags.json;
-    match bench(flags).await {
-        Ok(report) => {
-            if json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{}", render(&report));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            eprintln!("{}", fault.render());
-            fault.exit().into()
-        }
-    }
+    outcome::show(bench(flags).await, json, render)
 }
 
 async fn bench(flags: Flags) -> Result<Report> {

@@ -11,7 +11,7 @@ use livery_tests::{
         interrupt,
         limit::Limit,
         material::Material,
-        place,
+        outcome, place,
         table::{Spread, Table, mib, number},
         target::Target,
         virtual_disk::{self, System},
@@ -117,20 +117,7 @@ enum Left {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     let json = flags.json;
-    match bench(flags).await {
-        Ok(report) => {
-            if json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{}", render(&report));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            eprintln!("{}", fault.render());
-            fault.exit().into()
-        }
-    }
+    outcome::show(bench(flags).await, json, render)
 }
 
 async fn bench(flags: Flags) -> Result<Report> {
