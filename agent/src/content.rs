@@ -50,21 +50,34 @@ pub fn not_trusted<S: Source>(trusted: &Trusted<S>, piece: &Piece, wrong: &str) 
         .fix("the store's copy is damaged or forged: copy that blob again from a good store, then run the same command")
 }
 
-/// The image's bytes `offset..offset + length`; what it leaves as it is comes as zeros.
+/// The image's bytes `offset..offset + length`; what it leaves as it is comes as zeros. Chunks that are `here` already are
+/// not fetched.
 ///
 /// # Errors
 /// As [`fetch_piece`].
-pub fn range<S: Source>(trusted: &Trusted<S>, offset: u64, length: u64, handle: &Handle, stop: &Stop) -> Result<Vec<u8>> {
+pub fn range<S: Source>(
+    trusted: &Trusted<S>,
+    here: &[(Piece, AlignedBuffer)],
+    offset: u64,
+    length: u64,
+    handle: &Handle,
+    stop: &Stop,
+) -> Result<Vec<u8>> {
     let size = |bytes: u64| usize::try_from(bytes).map_err(|_| Fault::internal("a range is larger than memory"));
     let mut bytes = vec![0; size(length)?];
     let mut decoder = Decoder::new()?;
     for extent in &trusted.composed().extents {
         let (from, to) = (extent.offset.max(offset), (extent.offset + extent.length).min(offset + length));
         let (Content::Data { .. }, true) = (extent.content, from < to) else { continue };
+        let inside = size(from - extent.offset)?..size(to - extent.offset)?;
+        let into = &mut bytes[size(from - offset)?..size(to - offset)?];
+        if let Some((_, chunk)) = here.iter().find(|(piece, _)| piece.places.contains(&extent.offset)) {
+            into.copy_from_slice(&chunk[inside]);
+            continue;
+        }
         let mut chunk = AlignedBuffer::new(size(extent.length)?);
         fetch_piece(trusted, &piece(extent)?, &mut decoder, &mut chunk, handle, stop)?;
-        bytes[size(from - offset)?..size(to - offset)?]
-            .copy_from_slice(&chunk[size(from - extent.offset)?..size(to - extent.offset)?]);
+        into.copy_from_slice(&chunk[inside]);
     }
     Ok(bytes)
 }

@@ -122,6 +122,16 @@ impl Device {
         })
     }
 
+    /// A few bytes, from the medium: both numbers are multiples of the sector size.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut buffer = AlignedBuffer::new(length);
+        self.read(offset, &mut buffer[..length])?;
+        Ok(buffer[..length].to_vec())
+    }
+
     /// Writes all of `bytes`, past the cache.
     ///
     /// # Errors

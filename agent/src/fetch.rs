@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{plan::Run, stop::Stop};
 
-/// Fetched runs that wait for a writer. With the most in flight: 36 runs of 512 KiB in memory.
+/// Fetched runs that wait for a writer. With the most in flight: 36 runs of 256 KiB in memory.
 const WAITING: usize = 4;
 /// How long to wait before each retry: half a minute in all, a switch's reboot.
 const RETRIES: [Duration; 6] = [

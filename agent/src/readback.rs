@@ -64,6 +64,21 @@ pub(crate) struct Read {
     pub parts: Vec<Part>,
 }
 
+impl Read {
+    /// Reads it, and puts the patches over.
+    ///
+    /// # Errors
+    /// Exit 6 for an I/O error.
+    pub(crate) fn bytes<'a>(&self, device: &Device, patches: &[(u64, Vec<u8>)], buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+        let buffer = &mut buffer[..self.length];
+        device.read(self.offset, buffer)?;
+        for (offset, bytes) in patches {
+            patch(self.offset, buffer, *offset, bytes);
+        }
+        Ok(buffer)
+    }
+}
+
 impl Pass<'_> {
     /// Reads, compares, and gives the digest of each section that was read in whole.
     ///
@@ -141,11 +156,7 @@ impl Pass<'_> {
 
     /// Reads and compares; gives how many of the bytes belong to the section.
     fn read(&self, read: &Read, buffer: &mut [u8], compare: Compare) -> Result<usize> {
-        let buffer = &mut buffer[..read.length];
-        self.device.read(read.offset, buffer)?;
-        for (offset, bytes) in self.patches {
-            patch(read.offset, buffer, *offset, bytes);
-        }
+        let buffer = read.bytes(self.device, self.patches, buffer)?;
         let (mut at, mut inside) = (0, 0);
         for part in &read.parts {
             let place = read.offset + at as u64;
@@ -222,7 +233,7 @@ pub(crate) fn plan(extents: &[Extent], section: &SectionRange, without: &dyn Fn(
 }
 
 /// Puts `bytes`, which belong at `at` on the disk, over a buffer that was read at `offset`.
-pub(crate) fn patch(offset: u64, buffer: &mut [u8], at: u64, bytes: &[u8]) {
+fn patch(offset: u64, buffer: &mut [u8], at: u64, bytes: &[u8]) {
     let (from, to) = (at.max(offset), (at + bytes.len() as u64).min(offset + buffer.len() as u64));
     if from < to {
         let index = |place: u64, base: u64| usize::try_from(place - base).unwrap_or(usize::MAX);

@@ -181,11 +181,7 @@ impl Look<'_> {
         let mut strange = Strange { start: section.offset, bytes: Vec::new() };
         for read in readback::plan(&self.composed.extents, section, &|_| false) {
             self.work.stop.check()?;
-            let buffer = &mut buffer[..read.length];
-            self.device.read(read.offset, buffer)?;
-            for (offset, bytes) in self.originals {
-                readback::patch(read.offset, buffer, *offset, bytes);
-            }
+            let buffer = read.bytes(self.device, self.originals, buffer)?;
             let mut at = 0;
             for part in &read.parts {
                 let (place, bytes) = (read.offset + at as u64, &buffer[at..at + part.length]);

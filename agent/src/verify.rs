@@ -18,7 +18,7 @@ use livery_contract::{
 
 use crate::{
     content,
-    device::{AlignedBuffer, Device},
+    device::Device,
     fetch::Source,
     finish::{self, patch::Patch, table},
     plan::is_held,
@@ -164,11 +164,11 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
     // Of the image's first bytes the disk itself has what is needed, proven by the chunks' digests; else the source has.
     let image = |offset: u64, length: u64| match usize::try_from(length).ok().zip(known.as_ref()) {
         Some((length, head)) if offset == 0 && length <= head.len() => Ok(head[..length].to_vec()),
-        _ => content::range(trusted, offset, length, &work.handle, &work.stop),
+        _ => content::range(trusted, &[], offset, length, &work.handle, &work.stop),
     };
     let (patches, backup_gpt) = match finish::patches(target, manifest, &image)? {
         None => (Vec::new(), BackupGpt::InPlace),
-        Some(patches) if is_applied(device, &patches)? => (patches, BackupGpt::Moved),
+        Some(patches) if primary_is_on(device, &patches)? => (patches, BackupGpt::Moved),
         Some(_) => (Vec::new(), BackupGpt::AsInImage),
     };
     // Where the disk holds what finishing put there, the image's own bytes are what the chunks are compared with.
@@ -194,9 +194,7 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
 pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) -> Result<Option<Vec<u8>>> {
     let manifest = trusted.manifest();
     let length = usize::try_from(table::HEAD.min(manifest.size)).map_err(|_| Fault::internal("a small number"))?;
-    let mut buffer = AlignedBuffer::new(length);
-    device.read(0, &mut buffer[..length])?;
-    let head = &buffer[..length];
+    let head = device.bytes(0, length)?;
     let holds = |head: &[u8]| {
         let within = trusted.composed().extents.iter().take_while(|extent| extent.offset < head.len() as u64);
         within.filter(|extent| matches!(extent.content, Content::Data { .. })).all(|extent| {
@@ -205,10 +203,10 @@ pub(crate) fn original_head<S: Source>(device: &Device, trusted: &Trusted<S>) ->
             head.get(from..end).is_some_and(|bytes| differs(bytes, &extent.content).is_none())
         })
     };
-    if holds(head) {
-        return Ok(Some(head.to_vec()));
+    if holds(&head) {
+        return Ok(Some(head));
     }
-    Ok(table::undo(head, manifest).filter(|head| holds(head)))
+    Ok(table::undo(&head, manifest).filter(|head| holds(head)))
 }
 
 /// Whether what finishing puts on a disk with this original `head` is there in whole, or not at all. It lies beyond the
@@ -223,26 +221,20 @@ pub(crate) fn finished_or_not<S: Source>(target: &Target, trusted: &Trusted<S>, 
         if offset == 0 && length <= head.len() {
             return Ok(head[..length].to_vec());
         }
-        let mut bytes = AlignedBuffer::new(length);
-        device.read(offset, &mut bytes[..length])?;
-        Ok(bytes[..length].to_vec())
+        device.bytes(offset, length)
     };
     let patches = finish::patches(target, trusted.manifest(), &image)?.unwrap_or_default();
     if !patches.is_empty() && patches.iter().try_fold(true, |all, patch| Ok(all && patch.is_on(device)?))? {
         return Ok(true);
     }
     // Else it must be as in the image: a head that only undoing makes the image's own is a damaged one.
-    let mut front = AlignedBuffer::new(head.len());
-    device.read(0, &mut front[..head.len()])?;
-    Ok(front[..head.len()] == *head)
+    Ok(device.bytes(0, head.len())? == head)
 }
 
-/// Whether the disk holds all of the patches, or none.
-fn is_applied(device: &Device, patches: &[Patch]) -> Result<bool> {
-    let held = patches.iter().map(|patch| patch.is_on(device)).collect::<Result<Vec<bool>>>()?;
-    // The primary table decides; a backup that does not fit it is then found as a mismatch.
-    let Some(first) = patches.iter().zip(&held).find(|(patch, _)| patch.offset == 0) else { return Ok(false) };
-    Ok(*first.1)
+/// Whether the disk has the primary table as finishing puts it. That decides; a backup that does not fit it is then found
+/// as a mismatch.
+fn primary_is_on(device: &Device, patches: &[Patch]) -> Result<bool> {
+    patches.iter().find(|patch| patch.offset == 0).map_or(Ok(false), |primary| primary.is_on(device))
 }
 
 fn overlaps(extent: &Extent, section: &SectionRange) -> bool {

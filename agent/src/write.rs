@@ -1,8 +1,8 @@
 //! The image onto the disk, all but what makes it a disk that boots.
 //!
-//! In: a [`Trusted`] image, a [`Target`] and what was [`Found`] on it. Out: a [`Written`], which still holds the chunks of the partition table in
-//! memory; [`verify`](crate::verify) writes them when all else was read back. Fails with exit 4, 5 or 6, and then the disk
-//! has no partition table: it does not boot, and nothing can take it for a good one.
+//! In: a [`Trusted`] image, a [`Target`] and what was [`Found`] on it. Out: a [`Written`], which still holds the chunks of
+//! the partition table in memory; [`verify`](crate::verify) writes them when all else was read back. Fails with exit 4, 5
+//! or 6, and then the disk has no partition table: it does not boot, and nothing can take it for a good one.
 //!
 //! The path of the data: plan → fetch (range requests) → decode → check the digest → write past the cache. What the disk
 //! has in other places is copied first; what it has in place is left.
@@ -74,7 +74,7 @@ pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, wor
 
     // What cannot be made to fit the disk is refused while nothing is written yet.
     finish::patches(&target, trusted.manifest(), &|offset, length| {
-        content::range(trusted, offset, length, &work.handle, &work.stop)
+        content::range(trusted, &held, offset, length, &work.handle, &work.stop)
     })?;
     work.stop.check()?;
     work.stop.disk_touched();
