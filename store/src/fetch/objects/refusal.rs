@@ -63,8 +63,9 @@ impl Said {
                 None => fault(format!("the bucket {bucket} lies elsewhere ({status})"))
                     .fix("set AWS_REGION to the bucket's region, or AWS_ENDPOINT_URL to its object store"),
             },
-            (401 | 403, _) if signed => fault(format!("these credentials may not read this ({status} {code})"))
-                .fix("grant s3:GetObject on the store's objects and s3:ListBucket on its bucket, or use other credentials"),
+            (401 | 403, _) if signed => fault(format!("these credentials may not read this ({status} {code})")).fix(
+                "check AWS_ACCESS_KEY_ID; whose it is needs s3:GetObject on the store's objects and s3:ListBucket on its bucket",
+            ),
             (401 | 403, _) => fault(format!("this may not be read without credentials ({status} {code})")).fix(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws configure export-credentials --format env` prints them",
             ),
