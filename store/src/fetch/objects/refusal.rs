@@ -19,7 +19,7 @@ pub(super) enum Refusal {
 
 /// What a refusal says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the object store answered {status} {code}")]
+#[error("{status} {code}")]
 pub(super) struct Said {
     status: StatusCode,
     /// S3's error code, such as `NoSuchKey`; empty where there is none.
@@ -38,6 +38,7 @@ impl Said {
     /// Why the file at `place` can't be had. `signed` is whether there were credentials.
     pub(super) fn missing(&self, relative: &str, place: &str, bucket: &str, signed: bool) -> Missing {
         let (status, code) = (self.status, self.code.as_str());
+        let said = if code.is_empty() { status.to_string() } else { format!("{status}, {code}") };
         let fault = |what: String| Fault::source(what).at(place);
         match (status.as_u16(), code) {
             (_, "NoSuchBucket") => fault(format!("the object store has no bucket {bucket}"))
@@ -60,20 +61,20 @@ impl Said {
                 Some(region) => {
                     fault(format!("the bucket {bucket} lies in the region {region}")).fix(format!("set AWS_REGION={region}"))
                 }
-                None => fault(format!("the bucket {bucket} lies elsewhere ({status})"))
+                None => fault(format!("the bucket {bucket} lies elsewhere ({said})"))
                     .fix("set AWS_REGION to the bucket's region, or AWS_ENDPOINT_URL to its object store"),
             },
-            (401 | 403, _) if signed => fault(format!("these credentials may not read this ({status} {code})")).fix(
+            (401 | 403, _) if signed => fault(format!("these credentials may not read this ({said})")).fix(
                 "check AWS_ACCESS_KEY_ID; whose it is needs s3:GetObject on the store's objects and s3:ListBucket on its bucket",
             ),
-            (401 | 403, _) => fault(format!("this may not be read without credentials ({status} {code})")).fix(
+            (401 | 403, _) => fault(format!("this may not be read without credentials ({said})")).fix(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws configure export-credentials --format env` prints them",
             ),
             (416, _) => {
                 fault("the pack is shorter than the image says".into()).fix("the store is incomplete or damaged: copy it again")
             }
             _ if status.is_redirection() || code.is_empty() => unexpected(place, status),
-            _ => fault(format!("the object store answered {status} ({code})")).fix(SERVER),
+            _ => fault(format!("the object store answered {said}")).fix(SERVER),
         }
         .into()
     }
