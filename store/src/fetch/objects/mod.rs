@@ -111,7 +111,7 @@ impl Objects {
             if let Some(refusal) = inner.downcast_ref::<Refusal>() {
                 return match refusal {
                     Refusal::NoRanges => ignores_ranges(&place).into(),
-                    Refusal::Status(said) => said.missing(relative, &place, &self.bucket, self.signed),
+                    Refusal::Status(said) => said.missing(&place, &self.bucket, self.signed),
                 };
             }
             if inner.is::<reqwest::Error>() {

@@ -36,7 +36,7 @@ impl Said {
     }
 
     /// Why the file at `place` can't be had. `signed` is whether there were credentials.
-    pub(super) fn missing(&self, relative: &str, place: &str, bucket: &str, signed: bool) -> Missing {
+    pub(super) fn missing(&self, place: &str, bucket: &str, signed: bool) -> Missing {
         let (status, code) = (self.status, self.code.as_str());
         let said = if code.is_empty() { status.to_string() } else { format!("{status}, {code}") };
         let fault = |what: String| Fault::source(what).at(place);
@@ -44,9 +44,6 @@ impl Said {
             (_, "NoSuchBucket") => fault(format!("the object store has no bucket {bucket}"))
                 .fix("check the bucket's name, and that AWS_ENDPOINT_URL and AWS_REGION say where it lies"),
             (404 | 410, _) => return Missing::Absent,
-            // Who may read objects but not list them is told 403, not 404, for one that is not there. TUF asks for the next
-            // root, which mostly is not there; whoever answers could as well say 404.
-            (403, "AccessDenied") if relative.ends_with(".root.json") => return Missing::Absent,
             (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch") => {
                 fault(format!("the object store does not know these credentials ({code})"))
                     .fix("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
@@ -101,8 +98,8 @@ mod tests {
         Said::new(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT), None, text)
     }
 
-    fn fault(said: &Said, relative: &str, signed: bool) -> Option<String> {
-        match said.missing(relative, "s3://b/x", "b", signed) {
+    fn fault(said: &Said, signed: bool) -> Option<String> {
+        match said.missing("s3://b/x", "b", signed) {
             Missing::Absent => None,
             Missing::Failed(fault) => Some(fault.render()),
         }
@@ -124,22 +121,19 @@ mod tests {
             (301, "PermanentRedirect", true, "AWS_REGION"),
         ] {
             let said = said(status, &format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>x</Message></Error>"));
-            let text = fault(&said, "blobs/sha256/ab/ab", signed).unwrap_or_default();
+            let text = fault(&said, signed).unwrap_or_default();
             assert!(text.contains(hint) && text.contains("fix: "), "{status} {code}: {text}");
         }
         let moved = said(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>");
-        assert!(fault(&moved, "x", true).unwrap_or_default().contains("AWS_REGION=eu-west-3"));
+        assert!(fault(&moved, true).unwrap_or_default().contains("AWS_REGION=eu-west-3"));
     }
 
     #[test]
     fn absence_is_told_apart() {
-        assert_eq!(fault(&said(404, "<Code>NoSuchKey</Code>"), "metadata/timestamp.json", true), None);
-        assert_eq!(fault(&said(404, ""), "metadata/timestamp.json", true), None);
-        // May read, may not list.
-        let denied = said(403, "<Code>AccessDenied</Code>");
-        assert_eq!(fault(&denied, "metadata/2.root.json", true), None);
-        assert!(fault(&denied, "metadata/timestamp.json", true).is_some());
-        assert!(fault(&said(403, "<Code>SignatureDoesNotMatch</Code>"), "metadata/2.root.json", true).is_some());
+        assert_eq!(fault(&said(404, "<Code>NoSuchKey</Code>"), true), None);
+        assert_eq!(fault(&said(404, ""), true), None);
+        // Whoever may read but not list is told this of what is not there, too: it can't be told apart.
+        assert!(fault(&said(403, "<Code>AccessDenied</Code>"), true).is_some());
     }
 
     #[test]
@@ -147,7 +141,7 @@ mod tests {
         let text = "<Error><Code>Signature\u{1b}[2J</Code><CanonicalRequest>x-amz-security-token:SECRET</CanonicalRequest></Error>";
         let said = said(403, text);
         assert_eq!(said.code, "");
-        let text = format!("{said:?} {said} {}", fault(&said, "x", true).unwrap_or_default());
+        let text = format!("{said:?} {said} {}", fault(&said, true).unwrap_or_default());
         assert!(!text.contains("SECRET") && !text.contains('\u{1b}'), "{text}");
     }
 }
