@@ -24,6 +24,7 @@ Examples:
   livery-agent inventory
   livery-agent write terminal@2026.11 --from ./store --trust root.json --disk disk.img
   livery-agent verify terminal@2026.11 --from https://station.example:8443/store/ --ca ca.pem --trust root.json --disk /dev/nvme0n1
+  livery-agent write terminal@2026.11 --from s3://images/livery --trust root.json --disk /dev/sda
   livery-agent run --config /etc/livery/agent.toml
 
 Exit codes: 0 done (write: and verified), 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 source failed,
@@ -60,7 +61,8 @@ pub struct Which {
     /// The image: NAME@VERSION or NAME@VERSION/ORDER
     #[arg(value_name = "REF")]
     pub reference: Reference,
-    /// The store: a folder or an https:// URL
+    /// The store: a folder, an https:// URL, or s3://BUCKET/PREFIX with credentials, region and endpoint by AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL
     #[arg(long, value_name = "DIR|URL")]
     pub from: Location,
     /// The store's trusted root.json

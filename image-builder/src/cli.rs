@@ -28,6 +28,7 @@ Examples:
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
   livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
+  livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
 Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 the source failed; 6 the device failed.";
 
@@ -45,7 +46,7 @@ pub struct Cli {
 /// Where a store is and whom to believe.
 #[derive(Debug, clap::Args)]
 struct StoreArgs {
-    /// The store: a folder, or an https:// URL.
+    /// The store: a folder, an https:// URL, or s3://BUCKET/PREFIX with credentials by the AWS_... variables.
     #[arg(long)]
     store: Location,
     /// The public root that `livery keygen` made; by default the folder's own, which is fit for looking, not for trusting.
@@ -334,8 +335,9 @@ async fn open(args: &StoreArgs) -> Result<Store> {
     let root = match (&args.trust, &args.store) {
         (Some(path), _) => path.clone(),
         (None, Location::Folder(folder)) => folder.join("metadata/root.json"),
-        (None, Location::Web(_)) => {
-            return Err(Fault::usage("a store behind a URL needs --trust").fix("give the root.json that its owner gave you"));
+        (None, Location::Web(_) | Location::Objects(_)) => {
+            return Err(Fault::usage("a store behind a URL or in an object store needs --trust")
+                .fix("give the root.json that its owner gave you"));
         }
     };
     let root_json = read(&root, "the trusted root")?;

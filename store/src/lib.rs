@@ -9,13 +9,13 @@
 //! STORE/blobs/sha256/3f/3f2a…                             chunk maps and packs
 //! ```
 //!
-//! In: a folder or a URL, and the trusted `root.json`. Out: manifests and images that the signatures vouch for, and
-//! ranges of packs that the chunk digests will vouch for. Fails with exit 4 where something is not trusted, 5 where the
-//! source does not answer as it should.
+//! In: a folder, a URL or an object store's bucket, and the trusted `root.json`. Out: manifests and images that the
+//! signatures vouch for, and ranges of packs that the chunk digests will vouch for. Fails with exit 4 where something is not
+//! trusted, 5 where the source does not answer as it should.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`location`] | where a store is: a folder, or behind HTTPS |
+//! | [`location`] | where a store is: a folder, behind HTTPS, or in an object store |
 //! | [`fetch`] | bytes from there: whole files with a limit, ranges |
 //! | [`trust`] | TUF over that, by `tough`; its errors as ours |
 //! | [`open`] | the opened store: manifests, images, blobs |

@@ -202,7 +202,8 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let path = Path::new(request.uri().path().trim_start_matches('/'));
+    let path = decoded(request.uri().path().trim_start_matches('/'));
+    let path = Path::new(&path);
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
         return StatusCode::BAD_REQUEST.into_response();
     }
@@ -211,11 +212,13 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         return StatusCode::NOT_FOUND.into_response();
     };
     let range = range(request.headers(), length);
-    let part = match (path.components().next(), range) {
-        (_, Some(_)) => Part::Pack,
-        (Some(Component::Normal(first)), None) if first == "metadata" => Part::Metadata,
-        (Some(Component::Normal(first)), None) if first == "targets" => Part::Manifest,
-        _ => Part::Map,
+    // The store's own folders: above them may be a bucket and a prefix.
+    let within = |name: &str| path.parent().is_some_and(|folder| folder.ends_with(name));
+    let part = match range {
+        Some(_) => Part::Pack,
+        None if within("metadata") => Part::Metadata,
+        None if within("targets") => Part::Manifest,
+        None => Part::Map,
     };
     let before = state.sent.load(Ordering::Relaxed);
     let trouble = match state.rule {
@@ -369,6 +372,27 @@ impl futures::Stream for Pieces {
     fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Piece>> {
         self.0.poll_recv(context)
     }
+}
+
+/// What `%40` and the like stand for: signed requests are full of them.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(b'%');
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `bytes=FROM-TO` as FROM and the byte after TO; only the one kind that the agent sends.

@@ -9,6 +9,7 @@
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
+//! | [`object_server`] | a store in an object store: S3 with signatures checked |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
@@ -26,6 +27,7 @@ pub mod faults;
 pub mod gateway;
 pub mod line;
 pub mod loop_device;
+pub mod object_server;
 pub mod picture;
 pub mod programs;
 pub mod qemu;
