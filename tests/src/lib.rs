@@ -10,6 +10,7 @@
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
+//! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
@@ -30,5 +31,6 @@ pub mod picture;
 pub mod programs;
 pub mod qemu;
 pub mod raw_disk;
+pub mod right_disk;
 pub mod site;
 pub mod whole_way;
