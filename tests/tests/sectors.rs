@@ -139,7 +139,7 @@ const WORD: &str = "SECTORS-WORD ";
 
 /// A unit that says how the running system sees its disk.
 fn word() -> [Credential; 3] {
-    let unit = "[Unit]\nDescription=Word\n[Service]\nType=oneshot\nStandardOutput=file:/dev/ttyS0\nStandardError=null\n\
+    let unit = "[Unit]\nDescription=Word\nConditionPathExists=!/etc/initrd-release\n[Service]\nType=oneshot\nStandardOutput=file:/dev/ttyS0\nStandardError=null\n\
         ImportCredential=word.*\nExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/word.script\n";
     let script = format!(
         r#"say() {{ echo "{WORD}$1=$2"; }}
