@@ -182,6 +182,8 @@ async fn once(plan: &Plan, case: &Case, ask: Ask, disk: &str, content: &mut Vec<
         *content = now;
     }
     outcome.node = node(&disk, None);
+    // udev has the kernel read the table once more when a disk that was written is closed: then there are none for a moment.
+    settle()?;
     outcome.partitions = sysfs::partitions(&disk);
     Ok(outcome)
 }
