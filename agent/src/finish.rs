@@ -13,6 +13,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
+    inventory::Transport,
     manifest::{Manifest, Role},
     record::{Change, Section, Times, Traffic},
     wire::Phase,
@@ -41,8 +42,8 @@ impl Finished {
     }
 }
 
-/// Makes the table fit, and puts the boot entry in where `boot_entry` says so and the machine was booted through UEFI.
-/// Blocking; not for an async task.
+/// Makes the table fit, and puts the boot entry in where `boot_entry` says so, the machine was booted through UEFI, and the
+/// disk stays in it. Blocking; not for an async task.
 ///
 /// # Errors
 /// Exit 4 where the image's partition table is none, 6 where disk or firmware do not take or keep a change.
@@ -101,7 +102,10 @@ fn fit(target: &Target, manifest: &Manifest) -> Result<Vec<Change>> {
 }
 
 fn put_boot_entry(target: &Target, manifest: &Manifest, wanted: bool) -> Result<Option<String>> {
-    let (Some(boot), true) = (&manifest.boot, wanted && target.device().is_block()) else { return Ok(None) };
+    // Other disks are not this machine's to boot from: firmware finds a removable one by its fallback path wherever it is
+    // plugged in (UEFI 2.10, section 3.5.1.1), and a file never.
+    let stays = target.device().is_block() && !target.disk().removable && target.disk().transport != Transport::Loop;
+    let (Some(boot), true) = (&manifest.boot, wanted && stays) else { return Ok(None) };
     if !Path::new(EFIVARS).is_dir() {
         tracing::warn!("this machine was not booted through UEFI: no boot entry is put in");
         return Ok(None);

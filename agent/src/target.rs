@@ -143,8 +143,10 @@ pub fn choose_when_there(
     let mut left = APPEARS;
     loop {
         let disks = look()?;
-        // A disk that fits and is held, or too small, will not change; one that is not there may come.
-        let meant = disks.iter().any(|disk| mismatches(disk, hints).is_empty() && !disk.removable);
+        // A disk that fits and is held, or too small, will not change; one that is not there may come. A removable one, such
+        // as our own medium, is meant only by a job that names it.
+        let named = hints.serial.is_some() || hints.wwn.is_some();
+        let meant = disks.iter().any(|disk| mismatches(disk, hints).is_empty() && (named || !disk.removable));
         match choose(&disks, hints, needs) {
             Ok(disk) => {
                 let disk = disk.clone();
@@ -401,6 +403,16 @@ mod tests {
         choose_when_there(held, &hints, NEEDS, |_| unreachable!("waiting mends nothing")).unwrap_err();
         let two = || Ok(vec![disk("b"), disk("b")]);
         choose_when_there(two, &hints, NEEDS, |_| unreachable!("waiting mends nothing")).unwrap_err();
+        let stick = || Ok(vec![Disk { removable: true, ..disk("b") }]);
+        choose_when_there(stick, &hints, NEEDS, |_| unreachable!("waiting mends nothing")).unwrap_err();
+        // Without a name it is only the medium that we came from, and the disk may still come.
+        slept = Duration::ZERO;
+        let pause = |time| {
+            slept += time;
+            Ok(())
+        };
+        choose_when_there(stick, &DiskHints::default(), NEEDS, pause).unwrap_err();
+        assert_eq!(slept, APPEARS);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
 //! | [`object_server`] | a store in an object store: S3 with signatures checked |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
+//! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
@@ -32,5 +33,6 @@ pub mod picture;
 pub mod programs;
 pub mod qemu;
 pub mod raw_disk;
+pub mod right_disk;
 pub mod site;
 pub mod whole_way;

@@ -136,14 +136,29 @@ impl Site {
     /// # Errors
     /// Where it fails.
     pub async fn build(&self) -> Result<Reference> {
+        self.build_from(&self.profile()).await
+    }
+
+    /// The same terminal, for disks of any sector size, with a last partition that takes the rest of a larger disk.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_for_any_disk(&self) -> Result<Reference> {
+        let path = self.folder.join("terminal-any-disk.toml");
+        let profile = "# The organisation's terminal, for any disk.\n\
+            schema = 1\nextends = \"terminal.toml\"\n\n[image]\nsectors = \"any\"\ngrow = true\n";
+        fs::write(&path, profile).map_err(|error| broken(&path, error))?;
+        self.build_from(&path).await
+    }
+
+    async fn build_from(&self, profile: &Path) -> Result<Reference> {
         let _lock = self.lock().await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
         if self.store().join("metadata").exists() {
             // Its signatures may have run out since the last time.
             self.livery(["refresh", "--store", &store, "--keys", &keys], Duration::from_secs(60)).await?;
         }
-        let profile = text(&self.profile());
-        let done = self.livery(["build", &profile, "--store", &store, "--keys", &keys, "--cache", &cache], BUILD).await?;
+        let done = self.livery(["build", &text(profile), "--store", &store, "--keys", &keys, "--cache", &cache], BUILD).await?;
         done.stdout.lines().last().unwrap_or_default().parse()
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use livery_contract::{Fault, Result, roster::Employee};
+use livery_contract::{Fault, Result, record::Record, roster::Employee};
 
 use crate::{
     device::Device,
@@ -88,6 +88,7 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let picture = out.join("device.png");
     let (mut guest, word) = device.boot(&gateway, &picture).await?;
     agrees(&word.said, employee)?;
+    started_by_its_entry(&record, &guest.console()?)?;
     clock.tick(
         "boot, own word",
         format!("{}, {}, {}", employee.hostname, employee.locale, employee.order),
@@ -103,6 +104,21 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
     clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
     Ok(())
+}
+
+/// The firmware has started the device by the entry that the agent put in, not by looking for something on its disk.
+///
+/// # Errors
+/// Where it has not.
+fn started_by_its_entry(record: &Record, console: &str) -> Result<()> {
+    let entry = record.boot_entry.as_ref().ok_or_else(|| Fault::device("the record names no boot entry"))?;
+    // OVMF says so on the serial port.
+    let wanted = format!("BdsDxe: starting {entry} \"{} {}\" from HD(1,GPT,", record.image.name, record.image.version);
+    if console.contains(&wanted) {
+        return Ok(());
+    }
+    let said = console.lines().find(|line| line.contains("BdsDxe: starting")).unwrap_or("nothing").trim();
+    Err(Fault::device(format!("the firmware did not start {entry}, but {said}")))
 }
 
 /// What the device said from inside is what its row of the roster says.

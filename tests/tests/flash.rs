@@ -46,6 +46,9 @@ async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     assert!(!flashed.done, "{}", flashed.console);
     assert!(flashed.said.contains(&serial) && flashed.said.contains("target"), "{}", flashed.said);
     assert!(flashed.console.contains("no disk of this device may be written"), "{}", flashed.console);
+    // Also the stick, for two reasons; one of them only the firmware knows.
+    assert!(flashed.console.contains("on USB"), "{}", flashed.console);
+    assert!(flashed.console.contains("the medium that this machine was booted from"), "{}", flashed.console);
     let screen = folder.join("failed.png");
     guest.screenshot(&screen).await.unwrap();
     assert!(Picture::read(&screen).unwrap().shows_block(), "the operator can't see it: {}", screen.display());

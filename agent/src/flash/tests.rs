@@ -1,6 +1,8 @@
 //! The whole write path on a file, from packs in memory that fail as they are told to.
 #![allow(clippy::unwrap_used)]
 
+mod properties;
+
 use std::{
     fs,
     os::unix::fs::FileExt as _,

@@ -9,7 +9,7 @@ use std::{
 use super::{disks::partitions, names, text, udev};
 
 /// systemd's boot loader interface: which partition the firmware loaded us from (systemd.io/BOOT_LOADER_INTERFACE).
-const LOADER_PARTITION: &str = "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-442b29bb8c4f";
+const LOADER_PARTITION: &str = "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
 /// What is in use on this machine.
 pub(super) struct Holders {
@@ -70,7 +70,7 @@ fn boot_partition(root: &Path) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A partition's GUID: from udev, or from the kernel (`PARTUUID=` in uevent, Linux 6.9).
+/// A partition's GUID: from udev, or from the kernel (`PARTUUID=` in uevent, Linux 6.13).
 pub(super) fn partition_guid(root: &Path, folder: &Path, number: &str) -> Option<String> {
     udev::properties(root, number)
         .remove("ID_PART_ENTRY_UUID")

@@ -38,7 +38,7 @@ fn machine() -> tempfile::TempDir {
     put("proc/self/mountinfo", "36 35 8:2 / /mnt/my\\040data rw - ext4 /dev/sda2 rw\n");
     put("proc/swaps", "Filename Type Size Used Priority\n");
     let boot: Vec<u8> = [6_u8, 0, 0, 0].into_iter().chain("AABB\0".encode_utf16().flat_map(u16::to_le_bytes)).collect();
-    let variable = "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-442b29bb8c4f";
+    let variable = "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
     put(variable, "");
     fs::write(root.path().join(variable), boot).unwrap();
     root

@@ -29,13 +29,10 @@ const HEADER: usize = 110;
 /// Where a part is missing or it can't be written.
 pub fn make(to: &Path, medium: &Path, store: &Path, trust: &Path) -> Result<()> {
     let mut archive = Archive::default();
-    let initrd = medium.join("initrd.img");
-    let packed = fs::read(&initrd).map_err(|error| broken(&initrd, error))?;
-    let unpacked = zstd::bulk::decompress(&packed, UNPACKED).or_else(|_| zstd::decode_all(packed.as_slice()));
-    let unpacked = unpacked.map_err(|error| broken(&initrd, error))?;
+    let unpacked = unpacked(medium)?;
     for (number, name) in DRIVERS.iter().enumerate() {
         let driver = find(&unpacked, &format!("/{name}"))
-            .ok_or_else(|| Fault::refused(format!("the medium has no driver {name}")).at(initrd.display()))?;
+            .ok_or_else(|| Fault::refused(format!("the medium has no driver {name}")).at(medium.display()))?;
         archive.file(&format!("modules/{number}-{name}"), driver, 0o644);
     }
     let programs = [("init", built("faults-init")?), ("livery-agent", Program::Agent.path()?)];
@@ -55,10 +52,18 @@ pub fn make(to: &Path, medium: &Path, store: &Path, trust: &Path) -> Result<()> 
     for folder in ["dev", "proc", "sys", "tmp"] {
         archive.folder(folder);
     }
-    // The kernel opens it for init's standard output before anything is mounted.
-    archive.entry("dev/console", 0o020_600, (5, 1), &[]);
-    archive.entry("TRAILER!!!", 0, (0, 0), &[]);
-    fs::write(to, archive.bytes).map_err(|error| broken(to, error))
+    fs::write(to, archive.end()).map_err(|error| broken(to, error))
+}
+
+/// The medium's archive, unpacked.
+///
+/// # Errors
+/// Where it can't be read.
+pub(crate) fn unpacked(medium: &Path) -> Result<Vec<u8>> {
+    let initrd = medium.join("initrd.img");
+    let packed = fs::read(&initrd).map_err(|error| broken(&initrd, error))?;
+    let unpacked = zstd::bulk::decompress(&packed, UNPACKED).or_else(|_| zstd::decode_all(packed.as_slice()));
+    unpacked.map_err(|error| broken(&initrd, error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -72,15 +77,16 @@ fn libraries_of(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(said.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }
 
+/// An archive that is being made.
 #[derive(Default)]
-struct Archive {
+pub(crate) struct Archive {
     bytes: Vec<u8>,
     folders: BTreeSet<String>,
     inode: u32,
 }
 
 impl Archive {
-    fn file(&mut self, name: &str, content: &[u8], mode: u32) {
+    pub(crate) fn file(&mut self, name: &str, content: &[u8], mode: u32) {
         let name = name.trim_start_matches('/');
         if let Some((parent, _)) = name.rsplit_once('/') {
             self.folder(parent);
@@ -113,6 +119,14 @@ impl Archive {
         self.pad();
     }
 
+    /// The whole of it.
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        // The kernel opens it for init's standard output before anything is mounted.
+        self.entry("dev/console", 0o020_600, (5, 1), &[]);
+        self.entry("TRAILER!!!", 0, (0, 0), &[]);
+        self.bytes
+    }
+
     fn pad(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
@@ -120,8 +134,13 @@ impl Archive {
 
 /// The content of the entry whose name ends so.
 fn find<'a>(archive: &'a [u8], end: &str) -> Option<&'a [u8]> {
+    entries(archive).find(|(name, _)| name.ends_with(end)).map(|(_, content)| content)
+}
+
+/// Name and content of each entry.
+pub(crate) fn entries(archive: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let mut at = 0;
-    loop {
+    std::iter::from_fn(move || {
         let header = archive.get(at..at + HEADER)?;
         let field = |index: usize| -> Option<usize> {
             let text = std::str::from_utf8(header.get(6 + index * 8..14 + index * 8)?).ok()?;
@@ -136,11 +155,9 @@ fn find<'a>(archive: &'a [u8], end: &str) -> Option<&'a [u8]> {
         if name == b"TRAILER!!!" {
             return None;
         }
-        if name.ends_with(end.as_bytes()) {
-            return archive.get(content..content.checked_add(size)?);
-        }
         at = content.checked_add(size)?.next_multiple_of(4);
-    }
+        Some((std::str::from_utf8(name).ok()?, archive.get(content..content.checked_add(size)?)?))
+    })
 }
 
 #[cfg(test)]

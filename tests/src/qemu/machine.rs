@@ -22,6 +22,9 @@ pub enum Bus {
     Sata,
     /// A removable stick on xHCI.
     UsbStorage,
+    /// A card in a slot of its own (SDHCI), as eMMC is attached too; without a serial number of its choice. Its size must be
+    /// a power of two.
+    SdCard,
 }
 
 /// One disk.
@@ -32,6 +35,7 @@ pub struct Disk {
     serial: Option<String>,
     qcow2: bool,
     unchanged: bool,
+    locked: bool,
     sector: u32,
 }
 
@@ -40,7 +44,7 @@ impl Disk {
     pub fn new(path: impl Into<PathBuf>, bus: Bus) -> Self {
         let path = path.into();
         let qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
-        Self { path, bus, serial: None, qcow2, unchanged: false, sector: 512 }
+        Self { path, bus, serial: None, qcow2, unchanged: false, locked: false, sector: 512 }
     }
 
     /// With this serial number (at most 20 characters).
@@ -54,6 +58,13 @@ impl Disk {
     #[must_use]
     pub fn unchanged(mut self) -> Self {
         self.unchanged = true;
+        self
+    }
+
+    /// Write-protected.
+    #[must_use]
+    pub fn locked(mut self) -> Self {
+        self.locked = true;
         self
     }
 
@@ -232,13 +243,20 @@ impl Machine {
         }
         for (index, disk) in self.disks.iter().enumerate() {
             let snapshot = if disk.unchanged { ",snapshot=on" } else { "" };
+            let locked = if disk.locked { ",readonly=on" } else { "" };
             let format = if disk.qcow2 { "qcow2" } else { "raw" };
-            add("-drive", format!("if=none,id=disk{index},format={format},discard=unmap{snapshot},file={}", escape(&disk.path)));
+            let file = escape(&disk.path);
+            add("-drive", format!("if=none,id=disk{index},format={format},discard=unmap{snapshot}{locked},file={file}"));
             let mut device = match disk.bus {
                 Bus::Virtio => format!("virtio-blk-pci,drive=disk{index}"),
                 Bus::Nvme => format!("nvme,drive=disk{index}"),
                 Bus::Sata => format!("ide-hd,bus=ide.{},drive=disk{index}", index % 6),
                 Bus::UsbStorage => format!("usb-storage,bus=usb.0,removable=on,drive=disk{index}"),
+                Bus::SdCard => {
+                    add("-device", format!("sdhci-pci,id=slot{index}"));
+                    add("-device", format!("sd-card,drive=disk{index}"));
+                    continue;
+                }
             };
             // QEMU's NVMe controller insists on a serial number.
             let serial = disk.serial.clone().unwrap_or_else(|| format!("LIVERY{index:04}"));
@@ -297,6 +315,7 @@ mod tests {
         machine.credentials.push(Credential::new("network.hosts", "10.0.2.2 gateway.example\n"));
         machine.disks.push(Disk::new("usb.img", Bus::UsbStorage).unchanged());
         machine.disks.push(Disk::new("a,b.qcow2", Bus::Nvme).serial("NVME1").sector(4096));
+        machine.disks.push(Disk::new("card.img", Bus::SdCard).locked());
         machine.forwards.push((2222, 22));
         machine.services.push(Service { at: "10.0.2.101:443".parse().unwrap(), on: "127.0.0.1:18443".parse().unwrap() });
         machine.prepare().unwrap();
@@ -311,6 +330,8 @@ mod tests {
             "hostfwd=tcp:127.0.0.1:2222-:22",
             "guestfwd=tcp:10.0.2.101:443-cmd:/run/carry 127.0.0.1:18443",
             "removable=on",
+            "-device sd-card,drive=disk2",
+            "readonly=on,file=/",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
