@@ -123,7 +123,7 @@ fn chunk_map(image: &[u8]) -> (ChunkMap, Vec<u8>) {
         map.chunks.push(Chunk { blocks: u32::try_from(bytes.len() as u64 / BLOCK).unwrap(), content });
     }
     map.packs.push(Blob { digest: Digest::of(&pack), length: pack.len() as u64 });
-    map.sections = sections(image, &map);
+    map.sections = sections(&manifest(), image, &map);
     (map, pack)
 }
 
@@ -148,16 +148,16 @@ fn cut_by_content(image: &[u8]) -> (ChunkMap, Vec<u8>) {
         }
     }
     map.packs.push(Blob { digest: Digest::of(&pack), length: pack.len() as u64 });
-    map.sections = sections(image, &map);
+    map.sections = sections(&manifest(), image, &map);
     (map, pack)
 }
 
 /// As the builder does: the digest of each section of a record.
-fn sections(image: &[u8], map: &ChunkMap) -> Vec<SectionDigest> {
-    let composed = Composed::new(&manifest(), std::slice::from_ref(map)).unwrap();
+fn sections(manifest: &Manifest, image: &[u8], map: &ChunkMap) -> Vec<SectionDigest> {
+    let composed = Composed::new(manifest, std::slice::from_ref(map)).unwrap();
     let bytes = |offset: u64, length: u64| &image[usize::try_from(offset).unwrap()..usize::try_from(offset + length).unwrap()];
     let digest = |(offset, length)| SectionDigest { offset, length, digest: Digest::of(bytes(offset, length)) };
-    composed.sections(&manifest()).iter().map(|section| digest((section.offset, section.length))).collect()
+    composed.sections(manifest).iter().map(|section| digest((section.offset, section.length))).collect()
 }
 
 fn manifest() -> Manifest {

@@ -82,7 +82,7 @@ fn cut_so(image: &[u8], cuts: &[Cut], skips: bool) -> (ChunkMap, Vec<u8>) {
 }
 
 /// What is trusted, for a disk of this sector size: an image made for it, or with a table for 512 that is converted.
-fn trusted_for(sector: u32, image: &[u8], table: bool, (map, pack): (ChunkMap, Vec<u8>)) -> Trusted<Memory> {
+fn trusted_for(sector: u32, image: &[u8], table: bool, (mut map, pack): (ChunkMap, Vec<u8>)) -> Trusted<Memory> {
     let guid = Uuid::from_u128(2);
     let root = json!({"number": 2, "role": "root", "offset": 3 << 20, "length": 4 << 20,
         "type_guid": guid, "guid": guid, "label": "root"});
@@ -90,6 +90,7 @@ fn trusted_for(sector: u32, image: &[u8], table: bool, (map, pack): (ChunkMap, V
     let mut manifest = crate::plan::tests::manifest(image.len() as u64, &partitions);
     manifest.sector_size = if table { 512 } else { sector };
     manifest.converts_to_4096 = table;
+    map.sections = sections(&manifest, image, &map);
     let composed = Composed::new(&manifest, &[map]).unwrap();
     let source = Memory { pack: Arc::new(pack), requests: Arc::default(), spoil: Arc::new(|_, _| None) };
     Trusted::for_test(source, manifest, composed)
