@@ -5,9 +5,9 @@
 //!
 //! | module | reads from |
 //! |---|---|
-//! | [`folder`] | a folder |
-//! | [`web`] | an HTTP(S) server |
-//! | [`objects`] | an object store that speaks S3 |
+//! | `folder` | a folder |
+//! | `web` | an HTTP(S) server |
+//! | `objects` | an object store that speaks S3 |
 
 mod folder;
 mod objects;
