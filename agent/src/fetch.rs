@@ -6,15 +6,17 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use livery_contract::{Exit, Fault, Result, digest::Blob};
 use livery_store::{Location, Store};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{plan::Run, stop::Stop};
 
-/// Fetched runs that wait for a writer. With the most in flight: 36 runs of 256 KiB in memory.
-const WAITING: usize = 4;
+/// Fetched runs that wait for a writer. With the most in flight: 30 runs of 512 KiB in memory.
+const WAITING: usize = 2;
+/// Requests in flight where the writers are what is waited for: more would only be more to fetch again after a kill.
+const FEWEST: usize = 4;
 /// How long to wait before each retry: half a minute in all, a switch's reboot.
 const RETRIES: [Duration; 6] = [
     Duration::from_millis(500),
@@ -54,7 +56,7 @@ impl Source for Store {
     fn in_flight(&self) -> usize {
         // Each connection loses its speed after a lost packet, and stands still from the end of one answer to the start of
         // the next; many of them fill the line all the same (`scripts/bench link`).
-        if matches!(self.location(), Location::Folder(_)) { 4 } else { 32 }
+        if matches!(self.location(), Location::Folder(_)) { 4 } else { 28 }
     }
 }
 
@@ -67,22 +69,28 @@ pub fn start<S: Source>(
     stop: &Stop,
 ) -> mpsc::Receiver<Result<(Run, Bytes)>> {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let in_flight = source.in_flight();
+    let most = source.in_flight();
     let (source, packs, stop): (S, Arc<[Blob]>, Stop) = (source.clone(), packs.into(), stop.clone());
     handle.spawn(async move {
-        let requests = futures::stream::iter(runs).map(|run| {
-            let (source, packs, stop) = (source.clone(), packs.clone(), stop.clone());
-            // A task of its own, so that a body is read on while an earlier run waits for the disk: a connection that
-            // nobody reads would run into its timeout.
-            tokio::spawn(async move {
-                let bytes = range(&source, &packs, run.pack, run.offset, run.length, &stop).await?;
-                Ok((run, bytes))
-            })
-        });
-        let mut fetched = requests.buffer_unordered(in_flight);
-        while let Some(result) = fetched.next().await {
+        let (mut runs, mut requests, mut window) = (runs.into_iter(), FuturesUnordered::new(), most);
+        loop {
+            while requests.len() < window
+                && let Some(run) = runs.next()
+            {
+                let (source, packs, stop) = (source.clone(), packs.clone(), stop.clone());
+                // A task of its own, so that a body is read on while an earlier run waits for the disk: a connection that
+                // nobody reads would run into its timeout.
+                requests.push(tokio::spawn(async move {
+                    let bytes = range(&source, &packs, run.pack, run.offset, run.length, &stop).await?;
+                    Ok((run, bytes))
+                }));
+            }
+            let Some(result) = requests.next().await else { return };
             let result = result.unwrap_or_else(|error| Err(Fault::internal("fetching broke off").cause(error)));
             let failed = result.is_err();
+            // Whoever is waited for decides: an empty place in the queue says the line, a full queue the disk. Slowly, since
+            // requests that began together end together.
+            window = if sender.capacity() == 0 { (window - 1).max(FEWEST) } else { window + 4 }.min(most);
             if sender.send(result).await.is_err() || failed {
                 return;
             }

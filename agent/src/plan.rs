@@ -21,7 +21,7 @@ use crate::{
 
 /// The most bytes that one range request asks for. What is in flight at a kill is fetched again, and the last request of
 /// all is waited for alone: both ask for short ones. That many of them are in flight makes up for it.
-pub const MAX_RUN: u64 = 256 << 10;
+pub const MAX_RUN: u64 = 512 << 10;
 /// Frames at most this far apart share a request: the bytes between cost less than a round trip.
 pub const MAX_GAP: u64 = 64 << 10;
 /// Data below this offset (and below the first partition) is held: boot sector, primary GPT, a boot loader's core.
