@@ -8,9 +8,11 @@
 
 mod buffer;
 mod ioctl;
+mod queue;
 
 use std::{
     fs::{File, OpenOptions},
+    io,
     os::{
         fd::AsRawFd as _,
         unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
@@ -26,6 +28,7 @@ use nix::{
     fcntl::{FallocateFlags, Flock, FlockArg, PosixFadviseAdvice, fallocate, posix_fadvise},
     libc,
 };
+pub use queue::Queue;
 
 /// The most bytes that are zeroed in one step: so that progress moves and Ctrl-C is heard on a disk that must write them.
 pub const ZERO_STEP: u64 = 64 << 20;
@@ -115,11 +118,7 @@ impl Device {
     /// Exit 6 with the offset.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.inside(offset, buffer.len() as u64)?;
-        self.file.read_exact_at(buffer, offset).map_err(|error| {
-            self.fault("reading the disk failed", offset, buffer.len() as u64)
-                .cause(error)
-                .fix("the disk is faulty, or its cable: replace it, then start again")
-        })
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.read_failed(offset, buffer.len() as u64, error))
     }
 
     /// A few bytes, from the medium: both numbers are multiples of the sector size.
@@ -138,11 +137,7 @@ impl Device {
     /// Exit 6 with the offset.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.inside(offset, bytes.len() as u64)?;
-        self.file.write_all_at(bytes, offset).map_err(|error| {
-            self.fault("writing the disk failed", offset, bytes.len() as u64)
-                .cause(error)
-                .fix("the disk is faulty or full: replace it, then start again")
-        })
+        self.file.write_all_at(bytes, offset).map_err(|error| self.write_failed(offset, bytes.len() as u64, error))
     }
 
     /// Makes at most [`ZERO_STEP`] bytes read as zero.
@@ -227,6 +222,18 @@ impl Device {
     /// A device fault at a place on this disk.
     pub fn fault(&self, what: &str, offset: u64, length: u64) -> Fault {
         Fault::device(what.to_owned()).at(format!("{}, bytes {offset}..{}", self.path.display(), offset.saturating_add(length)))
+    }
+
+    fn read_failed(&self, offset: u64, length: u64, error: io::Error) -> Fault {
+        self.fault("reading the disk failed", offset, length)
+            .cause(error)
+            .fix("the disk is faulty, or its cable: replace it, then start again")
+    }
+
+    fn write_failed(&self, offset: u64, length: u64, error: io::Error) -> Fault {
+        self.fault("writing the disk failed", offset, length)
+            .cause(error)
+            .fix("the disk is faulty or full: replace it, then start again")
     }
 
     fn inside(&self, offset: u64, length: u64) -> Result<()> {

@@ -12,7 +12,7 @@
 //! | the right disk, or none | [`target`] (opened by [`device`]) | [`target::Target`] |
 //! | what the disk holds of it already | [`survey`] | [`survey::Found`] |
 //! | all but the partition table | [`write`](mod@write), by [`plan`], [`moves`], [`fetch`], [`decode`] | [`write::Written`] |
-//! | read back from the medium | [`verify`], by [`readback`] | [`verify::Verified`] |
+//! | read back from the medium | [`verify`], by [`readback`], `readahead` | [`verify::Verified`] |
 //! | backup GPT, boot entry | [`finish`] | [`finish::Finished`] |
 //! | the evidence | [`record`](mod@record) | `Record` |
 //! | the station has it | [`report`] | `Receipt` |
@@ -37,6 +37,7 @@ pub mod moves;
 pub mod plan;
 pub mod power;
 pub mod progress;
+mod readahead;
 pub mod readback;
 pub mod record;
 pub mod report;

@@ -1,7 +1,7 @@
 //! One pass over the disk: read from the medium, compare each chunk, hash each section.
 //!
-//! Several threads, each with a section at a time and one buffer of its own: while one waits for the disk, another
-//! compares. Nothing is shared but the list of sections, so there is no order to keep and no queue to run full.
+//! Several threads, each with a section at a time and buffers of its own: while it compares, its next read is under way.
+//! Nothing is shared but the list of sections, so there is no order to keep and no queue to run full.
 //!
 //! Where the image says what a section's digest is, that one digest is the comparison of all of its chunks; only where it
 //! does not fit are they compared one by one, to say which.
@@ -15,12 +15,7 @@ use livery_contract::{
     record::Section,
 };
 
-use crate::{
-    device::{AlignedBuffer, Device},
-    threads,
-    write::Work,
-    zeros,
-};
+use crate::{device::Device, readahead::ReadAhead, threads, write::Work, zeros};
 
 /// Bytes of one read.
 pub(crate) const READ: usize = 4 << 20;
@@ -64,21 +59,6 @@ pub(crate) struct Read {
     pub parts: Vec<Part>,
 }
 
-impl Read {
-    /// Reads it, and puts the patches over.
-    ///
-    /// # Errors
-    /// Exit 6 for an I/O error.
-    pub(crate) fn bytes<'a>(&self, device: &Device, patches: &[(u64, Vec<u8>)], buffer: &'a mut [u8]) -> Result<&'a [u8]> {
-        let buffer = &mut buffer[..self.length];
-        device.read(self.offset, buffer)?;
-        for (offset, bytes) in patches {
-            patch(self.offset, buffer, *offset, bytes);
-        }
-        Ok(buffer)
-    }
-}
-
 impl Pass<'_> {
     /// Reads, compares, and gives the digest of each section that was read in whole.
     ///
@@ -86,11 +66,11 @@ impl Pass<'_> {
     /// Exit 6 for the first I/O error or mismatch.
     pub fn run(&self, work: &Work) -> Result<Vec<Section>> {
         let sections =
-            threads::each(self.sections, || AlignedBuffer::new(READ), |buffer, section| self.section(section, buffer, work))?;
+            threads::each(self.sections, || ReadAhead::new(self.device), |ahead, section| self.section(section, ahead, work))?;
         Ok(sections.into_iter().flatten().collect())
     }
 
-    fn section(&self, section: &SectionRange, buffer: &mut [u8], work: &Work) -> Result<Option<Section>> {
+    fn section(&self, section: &SectionRange, ahead: &mut ReadAhead, work: &Work) -> Result<Option<Section>> {
         let reads = plan(&self.all.extents, section, self.without);
         let whole = reads.iter().flat_map(|read| &read.parts).map(|part| part.inside as u64).sum::<u64>() == section.length;
         let all_zero = reads.iter().flat_map(|read| &read.parts).all(|part| part.content == Content::Zero);
@@ -98,7 +78,7 @@ impl Pass<'_> {
         let zeros = zeros::digest(section.length).filter(|_| whole && all_zero);
         let signed = self.all.section_digest(section).filter(|_| whole && zeros.is_none());
         let sha256 = if let Some(zeros) = zeros {
-            self.each(&reads, buffer, Compare::Each, &mut |bytes| work.progress.add(bytes.len() as u64), work)?;
+            self.each(&reads, ahead, Compare::Each, &mut |bytes| work.progress.add(bytes.len() as u64), work)?;
             Some(zeros)
         } else {
             let mut hasher = Hasher::default();
@@ -107,26 +87,32 @@ impl Pass<'_> {
                 hasher.update(bytes);
                 work.progress.add(bytes.len() as u64);
             };
-            self.each(&reads, buffer, compare, &mut take, work)?;
+            self.each(&reads, ahead, compare, &mut take, work)?;
             Some(hasher.finish()).filter(|_| whole)
         };
         if let (Some(signed), Some(found)) = (signed, sha256)
             && signed != found
         {
-            return Err(self.which_differs(section, &reads, &found, &signed, buffer, work));
+            return Err(self.which_differs(section, &reads, &found, &signed, ahead, work));
         }
         let (name, offset, length) = (section.name.clone(), section.offset, section.length);
         Ok(sha256.map(|sha256| Section { name, offset, length, sha256 }))
     }
 
     /// Reads, compares as `compare` says, and hands the section's bytes to `take`, in order.
-    fn each(&self, reads: &[Read], buffer: &mut [u8], compare: Compare, take: &mut dyn FnMut(&[u8]), work: &Work) -> Result<()> {
-        for read in reads {
-            work.stop.check()?;
-            let inside = self.read(read, buffer, compare)?;
-            take(&buffer[..inside]);
-        }
-        Ok(())
+    fn each(
+        &self,
+        reads: &[Read],
+        ahead: &mut ReadAhead,
+        compare: Compare,
+        take: &mut dyn FnMut(&[u8]),
+        work: &Work,
+    ) -> Result<()> {
+        ahead.each(reads, self.patches, &work.stop, |read, bytes| {
+            let inside = self.compare(read, bytes, compare)?;
+            take(&bytes[..inside]);
+            Ok(())
+        })
     }
 
     /// The fault of a section whose digest is not the signed one: the chunk that differs, read once more.
@@ -136,11 +122,11 @@ impl Pass<'_> {
         reads: &[Read],
         found: &Digest,
         signed: &Digest,
-        buffer: &mut [u8],
+        ahead: &mut ReadAhead,
         work: &Work,
     ) -> Fault {
         let mut hasher = Hasher::default();
-        if let Err(fault) = self.each(reads, buffer, Compare::Each, &mut |bytes| hasher.update(bytes), work) {
+        if let Err(fault) = self.each(reads, ahead, Compare::Each, &mut |bytes| hasher.update(bytes), work) {
             return fault;
         }
         if hasher.finish() == *found {
@@ -154,15 +140,14 @@ impl Pass<'_> {
             .fix("the disk is faulty, or its cable: replace it, then start again")
     }
 
-    /// Reads and compares; gives how many of the bytes belong to the section.
-    fn read(&self, read: &Read, buffer: &mut [u8], compare: Compare) -> Result<usize> {
-        let buffer = read.bytes(self.device, self.patches, buffer)?;
+    /// Compares what was read; gives how many of the bytes belong to the section.
+    fn compare(&self, read: &Read, bytes: &[u8], compare: Compare) -> Result<usize> {
         let (mut at, mut inside) = (0, 0);
         for part in &read.parts {
             let place = read.offset + at as u64;
             // Of a chunk that reaches over the section's end, its digest says a part only.
             if (compare == Compare::Each || part.inside < part.length)
-                && let Some((skip, what)) = differs(&buffer[at..at + part.length], &part.content)
+                && let Some((skip, what)) = differs(&bytes[at..at + part.length], &part.content)
             {
                 return Err(self.mismatch(place + skip as u64, part.length - skip, &what));
             }
@@ -230,15 +215,6 @@ pub(crate) fn plan(extents: &[Extent], section: &SectionRange, without: &dyn Fn(
         }
     }
     reads
-}
-
-/// Puts `bytes`, which belong at `at` on the disk, over a buffer that was read at `offset`.
-fn patch(offset: u64, buffer: &mut [u8], at: u64, bytes: &[u8]) {
-    let (from, to) = (at.max(offset), (at + bytes.len() as u64).min(offset + buffer.len() as u64));
-    if from < to {
-        let index = |place: u64, base: u64| usize::try_from(place - base).unwrap_or(usize::MAX);
-        buffer[index(from, offset)..index(to, offset)].copy_from_slice(&bytes[index(from, at)..index(to, at)]);
-    }
 }
 
 fn first_not_zero(bytes: &[u8]) -> Option<usize> {
@@ -329,18 +305,6 @@ mod tests {
             let wanted: Vec<_> = extents.iter().filter(|extent| matches!(extent.content, Content::Data { .. }))
                 .map(|extent| (extent.offset, extent.length)).collect();
             prop_assert_eq!(compared, wanted);
-        }
-
-        #[test]
-        fn a_patch_changes_just_its_range(offset in 0_u64..100, at in 0_u64..100, bytes in prop::collection::vec(1_u8.., 0..50)) {
-            let mut buffer = vec![0; 40];
-            patch(offset, &mut buffer, at, &bytes);
-            for (index, byte) in buffer.iter().enumerate() {
-                let place = offset + index as u64;
-                let inside = place.checked_sub(at).and_then(|inside| usize::try_from(inside).ok());
-                let expected = inside.and_then(|inside| bytes.get(inside)).copied().unwrap_or(0);
-                prop_assert_eq!(*byte, expected);
-            }
         }
     }
 }

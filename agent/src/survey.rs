@@ -25,7 +25,8 @@ use livery_contract::{
 use crate::{
     device::{AlignedBuffer, Device},
     fetch::Source,
-    readback::{self, READ},
+    readahead::ReadAhead,
+    readback::{self, Read},
     target::Target,
     threads,
     trust::Trusted,
@@ -76,9 +77,9 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
     work.progress.enter(Phase::Survey, trusted.manifest().size);
     let originals = verify::original_head(device, trusted)?.into_iter().map(|head| (0, head)).collect::<Vec<_>>();
     let in_place: Vec<AtomicBool> = composed.extents.iter().map(|_| AtomicBool::new(true)).collect();
-    let look = Look { composed, device, wanted: &wanted, originals: &originals, in_place: &in_place, work };
+    let look = Look { composed, wanted: &wanted, originals: &originals, in_place: &in_place, work };
     let sections = trusted.manifest().sections();
-    let seen = threads::each(&sections, || AlignedBuffer::new(READ), |buffer, section| look.section(section, buffer))?;
+    let seen = threads::each(&sections, || ReadAhead::new(device), |ahead, section| look.section(section, ahead))?;
     let mut chunks =
         Chunks { in_place: in_place.into_iter().map(AtomicBool::into_inner).collect(), seen: seen.into_iter().flatten().collect() };
     // A disk that lost only what finishing put there is finished anew: it must not be refused for ever as faulty.
@@ -168,7 +169,6 @@ fn recognise(offset: u64, bytes: &[u8], wanted: &HashSet<Digest>, last: bool, kn
 /// The full look.
 struct Look<'a> {
     composed: &'a Composed,
-    device: &'a Device,
     wanted: &'a HashSet<Digest>,
     originals: &'a [(u64, Vec<u8>)],
     in_place: &'a [AtomicBool],
@@ -176,31 +176,35 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn section(&self, section: &SectionRange, buffer: &mut [u8]) -> Result<Vec<(Digest, u64)>> {
+    fn section(&self, section: &SectionRange, ahead: &mut ReadAhead) -> Result<Vec<(Digest, u64)>> {
         let mut known = Vec::new();
         let mut strange = Strange { start: section.offset, bytes: Vec::new() };
-        for read in readback::plan(&self.composed.extents, section, &|_| false) {
-            self.work.stop.check()?;
-            let buffer = read.bytes(self.device, self.originals, buffer)?;
-            let mut at = 0;
-            for part in &read.parts {
-                let (place, bytes) = (read.offset + at as u64, &buffer[at..at + part.length]);
-                let ours = !matches!(part.content, Content::Skip) && readback::differs(bytes, &part.content).is_none();
-                if ours {
-                    strange.end(self.wanted, &mut known);
-                } else {
-                    if !matches!(part.content, Content::Skip) {
-                        let extent = self.composed.extents.partition_point(|extent| extent.offset + extent.length <= place);
-                        self.in_place[extent].store(false, Ordering::SeqCst);
-                    }
-                    strange.take(place, bytes, self.wanted, &mut known);
-                }
-                at += part.length;
-            }
+        let reads = readback::plan(&self.composed.extents, section, &|_| false);
+        ahead.each(&reads, self.originals, &self.work.stop, |read, bytes| {
+            self.look(read, bytes, &mut strange, &mut known);
             self.work.progress.add(read.length as u64);
-        }
+            Ok(())
+        })?;
         strange.end(self.wanted, &mut known);
         Ok(known)
+    }
+
+    fn look(&self, read: &Read, bytes: &[u8], strange: &mut Strange, known: &mut Vec<(Digest, u64)>) {
+        let mut at = 0;
+        for part in &read.parts {
+            let (place, bytes) = (read.offset + at as u64, &bytes[at..at + part.length]);
+            let ours = !matches!(part.content, Content::Skip) && readback::differs(bytes, &part.content).is_none();
+            if ours {
+                strange.end(self.wanted, known);
+            } else {
+                if !matches!(part.content, Content::Skip) {
+                    let extent = self.composed.extents.partition_point(|extent| extent.offset + extent.length <= place);
+                    self.in_place[extent].store(false, Ordering::SeqCst);
+                }
+                strange.take(place, bytes, self.wanted, known);
+            }
+            at += part.length;
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use crate::{
     content,
     decode::Decoder,
-    device::{AlignedBuffer, Device, ZERO_STEP},
+    device::{AlignedBuffer, Device, Queue, ZERO_STEP},
     fetch::{self, Source},
     finish,
     moves::Copy,
@@ -173,7 +173,14 @@ type Fetched = mpsc::Receiver<Result<(Run, Bytes)>>;
 
 fn write_runs<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: &Mutex<Fetched>, work: &Work) -> Result<()> {
     let mut decoder = Decoder::new()?;
-    let mut batch = Batch { device, progress: &work.progress, buffer: AlignedBuffer::new(BATCH), start: 0, length: 0 };
+    let mut batch = Batch {
+        device,
+        progress: &work.progress,
+        queue: Queue::new(device),
+        buffer: AlignedBuffer::new(BATCH),
+        start: 0,
+        length: 0,
+    };
     loop {
         // A statement of its own: the lock is free again before the run is worked on.
         let next = lock(fetched).blocking_recv();
@@ -193,13 +200,15 @@ fn write_runs<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: &Mutex<
             batch.take(piece)?;
         }
     }
-    batch.write()
+    batch.write()?;
+    batch.wait().map(|_| ())
 }
 
-/// Checked chunks that lie side by side on the disk, to be written with one call.
+/// Checked chunks that lie side by side on the disk, to be written with one call, while the next are decoded.
 struct Batch<'a> {
     device: &'a Device,
     progress: &'a Progress,
+    queue: Queue<'a>,
     buffer: AlignedBuffer,
     /// Where on the disk the buffer's bytes begin.
     start: u64,
@@ -232,12 +241,21 @@ impl Batch<'_> {
 
     fn write(&mut self) -> Result<()> {
         if self.length > 0 {
-            self.device.write(self.start, &self.buffer[..self.length])?;
-            self.progress.add(self.length as u64);
+            let free = self.wait()?.unwrap_or_else(|| AlignedBuffer::new(BATCH));
+            let full = std::mem::replace(&mut self.buffer, free);
+            self.queue.write(full, self.start, self.length)?;
             self.start += self.length as u64;
             self.length = 0;
         }
         Ok(())
+    }
+
+    /// Waits for the write that is under way; its buffer is free then.
+    fn wait(&mut self) -> Result<Option<AlignedBuffer>> {
+        Ok(self.queue.end()?.map(|(buffer, length)| {
+            self.progress.add(length as u64);
+            buffer
+        }))
     }
 }
 

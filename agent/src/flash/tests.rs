@@ -460,7 +460,10 @@ fn a_broken_run_is_resumed_and_not_begun_anew() {
     let (_, whole) = trusted(|_, _| None);
     let all = write_to(old_disk(DISK).path(), &whole, &work(&runtime)).unwrap().traffic;
     let path = disk.path().to_owned();
-    let (_, broken) = trusted(move |_, _| is_touched(&path).then(|| Fault::source("cut")));
+    // Some requests more than may be in memory at once, so that some are on the disk.
+    let since = AtomicUsize::new(0);
+    let (_, broken) =
+        trusted(move |_, _| (is_touched(&path) && since.fetch_add(1, Ordering::SeqCst) >= 4).then(|| Fault::source("cut")));
     write_to(disk.path(), &broken, &work(&runtime)).unwrap_err();
     let (image, good) = trusted(|_, _| None);
     let rest = write_to(disk.path(), &good, &work(&runtime)).unwrap().traffic;
