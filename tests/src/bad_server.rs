@@ -18,11 +18,10 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
-use livery_contract::{Fault, Result};
+use livery_contract::Result;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::gateway::pki;
+use crate::serving::Serving;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +100,7 @@ impl Rule {
 
 /// A running one; it stops when dropped.
 pub struct BadServer {
-    address: SocketAddr,
-    tls: bool,
-    handle: Handle<SocketAddr>,
+    serving: Serving,
     state: Arc<Shared>,
 }
 
@@ -125,10 +122,6 @@ impl BadServer {
     /// # Errors
     /// Where no port can be had.
     pub async fn start(folder: &Path, rule: Rule, ca: Option<&Path>) -> Result<Self> {
-        let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let state = Arc::new(Shared {
             folder: folder.to_owned(),
             rule,
@@ -138,26 +131,14 @@ impl BadServer {
             reached: Notify::new(),
             released: watch::Sender::new(false),
         });
-        let service = Router::new().fallback(answer).with_state(state.clone()).into_make_service();
-        let handle = Handle::new();
-        match ca {
-            Some(ca) => {
-                let identity = pki::identity(ca, "Some store", &["127.0.0.1".into(), "localhost".into()])?;
-                let tls = RustlsConfig::from_pem(identity.certificate_pem.into(), identity.key_pem.into()).await.map_err(failed)?;
-                let server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?.handle(handle.clone());
-                tokio::spawn(server.serve(service));
-            }
-            None => {
-                let server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
-                tokio::spawn(server.serve(service));
-            }
-        }
-        Ok(Self { address, tls: ca.is_some(), handle, state })
+        let service = Router::new().fallback(answer).with_state(state.clone());
+        let serving = Serving::start(service, 0, ca, "Some store", &["127.0.0.1".into(), "localhost".into()]).await?;
+        Ok(Self { serving, state })
     }
 
     /// The store's URL.
     pub fn url(&self) -> String {
-        format!("{}://{}/", if self.tls { "https" } else { "http" }, self.address)
+        format!("{}/", self.serving.origin())
     }
 
     /// Bytes of packs sent so far.
@@ -172,12 +153,12 @@ impl BadServer {
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.serving.address().port()
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// Returns when somebody stands before the [`Trouble::Gate`].
@@ -188,12 +169,6 @@ impl BadServer {
     /// Opens the [`Trouble::Gate`], for good.
     pub fn release(&self) {
         self.state.released.send_replace(true);
-    }
-}
-
-impl Drop for BadServer {
-    fn drop(&mut self) {
-        self.handle.shutdown();
     }
 }
 
@@ -220,7 +195,6 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         None if within("targets") => Part::Manifest,
         None => Part::Map,
     };
-    let before = state.sent.load(Ordering::Relaxed);
     let trouble = match state.rule {
         Rule { what, part: which, after, times } if which == part => {
             let number = state.matching.fetch_add(1, Ordering::Relaxed);
@@ -239,15 +213,17 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         bytes = bytes.iter().rev().copied().collect();
     }
     let answer = Answer { range, whole: length, length: bytes.len() };
-    if part == Part::Pack {
-        state.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    }
+    // One step: of many requests at once, one must be the first over the limit of `Cut`.
+    let sent = match part {
+        Part::Pack => state.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64,
+        _ => state.sent.load(Ordering::Relaxed) + bytes.len() as u64,
+    };
     match trouble {
         Trouble::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
         Trouble::Page => Html("<!doctype html><title>Sign in</title><p>Please sign in to the guest network.").into_response(),
         Trouble::NoRanges => tokio::fs::read(&file).await.unwrap_or_default().into_response(),
         Trouble::WrongRange => Answer { range: range.map(|(from, to)| (from + 1, to + 1)), ..answer }.with(bytes.into()),
-        Trouble::Cut(after) if before + bytes.len() as u64 > after => answer.with(half(bytes, true)),
+        Trouble::Cut(after) if sent > after => answer.with(half(bytes, true)),
         Trouble::Break => answer.with(half(bytes, true)),
         Trouble::Short => {
             Answer { length: bytes.len().saturating_sub(1), ..answer }.with(bytes.slice(..bytes.len().saturating_sub(1)).into())

@@ -10,6 +10,7 @@
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
 //! | [`object_server`] | a store in an object store: S3 with signatures checked |
+//! | [`serving`] | how both of these listen, with TLS or without |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
 //! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
 //! | [`false_station`] | a station that hands out wrong jobs |
@@ -34,5 +35,6 @@ pub mod programs;
 pub mod qemu;
 pub mod raw_disk;
 pub mod right_disk;
+pub mod serving;
 pub mod site;
 pub mod whole_way;

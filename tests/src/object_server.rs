@@ -2,7 +2,6 @@
 //! folders are its buckets.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,7 +17,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
 use livery_contract::{Fault, Result};
 use s3s::{
     auth::SimpleAuth,
@@ -27,7 +25,7 @@ use s3s::{
 use s3s_fs::FileSystem;
 use tokio::sync::Mutex;
 
-use crate::gateway::pki;
+use crate::serving::Serving;
 
 /// The access key that it knows.
 pub const ACCESS_KEY: &str = "LIVERYTESTACCESSKEY1";
@@ -47,9 +45,7 @@ pub struct Manner {
 
 /// A running one; it stops when dropped.
 pub struct ObjectServer {
-    address: SocketAddr,
-    tls: bool,
-    handle: Handle<SocketAddr>,
+    serving: Serving,
     state: Arc<Shared>,
 }
 
@@ -69,10 +65,6 @@ impl ObjectServer {
     /// # Errors
     /// Where the folder can't be read or the port can't be had.
     pub async fn start(folder: &Path, port: u16, manner: Manner, ca: Option<&Path>) -> Result<Self> {
-        let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
-        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let files = FileSystem::new(folder).map_err(|error| {
             Fault::internal(format!("no object store can be made of the folder: {error:?}")).at(folder.display())
         })?;
@@ -87,42 +79,24 @@ impl ObjectServer {
             ranges: AtomicU64::new(0),
             turn: Mutex::new(()),
         });
-        let service = Router::new().fallback(answer).with_state(state.clone()).into_make_service();
-        let handle = Handle::new();
-        match ca {
-            Some(ca) => {
-                let identity = pki::identity(ca, "Some object store", &["127.0.0.1".into()])?;
-                let tls = RustlsConfig::from_pem(identity.certificate_pem.into(), identity.key_pem.into()).await.map_err(failed)?;
-                let server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?.handle(handle.clone());
-                tokio::spawn(server.serve(service));
-            }
-            None => {
-                let server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
-                tokio::spawn(server.serve(service));
-            }
-        }
-        Ok(Self { address, tls: ca.is_some(), handle, state })
+        let service = Router::new().fallback(answer).with_state(state.clone());
+        let serving = Serving::start(service, port, ca, "Some object store", &["127.0.0.1".into()]).await?;
+        Ok(Self { serving, state })
     }
 
     /// For `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+        self.serving.origin()
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.serving.address().port()
     }
 
     /// Ranges answered so far.
     pub fn ranges(&self) -> u64 {
         self.state.ranges.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for ObjectServer {
-    fn drop(&mut self) {
-        self.handle.shutdown();
     }
 }
 

@@ -28,7 +28,7 @@ use crate::location::Location;
 /// How long a server may say nothing before it counts as gone.
 const SILENCE: Duration = Duration::from_secs(20);
 /// One that trickles says something all the time: less than so many bytes within [`SILENCE`] counts as nothing (3 KiB/s; a
-/// slow line that 32 requests share still gives each more).
+/// slow line that 28 requests share still gives each more).
 const LEAST: u64 = 64 << 10;
 
 /// What is needed to reach a store behind HTTPS. An object store's credentials come from the environment.
