@@ -7,7 +7,7 @@ use std::{
 };
 
 use livery_contract::{
-    Fault, Result, Version,
+    Digest, Fault, Result, Version,
     manifest::{Accepts, BootEntry, Role},
 };
 use uuid::Uuid;
@@ -19,6 +19,7 @@ use crate::{
     },
     profile::{self, Profile, Role as ProfileRole},
     publish::keys::Keys,
+    secure_boot::signer::Signer,
     stages::{
         disk::{self, Content, Piece, derive},
         esp, initrd,
@@ -45,7 +46,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 }
 
 /// The version that a profile names, or the first digits of what its image is made from.
-fn version(profile: &Profile, inputs: &livery_contract::Digest) -> Result<Version> {
+fn version(profile: &Profile, inputs: &Digest) -> Result<Version> {
     match &profile.version {
         Some(version) => Ok(version.clone()),
         None => inputs.short().parse(),
@@ -55,16 +56,18 @@ fn version(profile: &Profile, inputs: &livery_contract::Digest) -> Result<Versio
 /// Builds a terminal's master into the store.
 ///
 /// # Errors
-/// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
+/// Exit 2 where keys are missing, 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where
+/// packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, workshop: Workshop, json: bool) -> Result<Published> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
-    Keys::open(keys)?; // before minutes of work
+    Keys::open(keys)?; // both before minutes of work
+    let signer = Signer::open(keys)?;
     let progress = workshop.progress.clone();
     let folder = store.to_owned();
     let (disk, master, level) = tokio::task::spawn_blocking(move || {
         fs::create_dir_all(&folder)
             .map_err(|error| Fault::source("the store's folder can't be made").at(folder.display()).cause(error))?;
-        assemble(&workshop, &profile)
+        assemble(&workshop, &profile, &signer)
     })
     .await
     .map_err(|error| Fault::internal("a stage stopped").cause(error))??;
@@ -72,7 +75,7 @@ pub async fn build(path: &Path, store: &Path, keys: &Path, workshop: Workshop, j
 }
 
 /// Everything up to the disk image.
-fn assemble(workshop: &Workshop, profile: &Profile) -> Result<(fs::File, Master, i32)> {
+fn assemble(workshop: &Workshop, profile: &Profile, signer: &Signer) -> Result<(fs::File, Master, i32)> {
     let ProfileRole::Terminal { desk, kiosk } = &profile.role else {
         return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
             .at(profile.path.display())
@@ -105,7 +108,8 @@ fn assemble(workshop: &Workshop, profile: &Profile) -> Result<(fs::File, Master,
         os_release: &system.os_release,
     };
     let uki = uki::make(workshop, profile, &parts, &(initrd.digest, system.digest))?;
-    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"))?;
+    let uki = uki::sign(workshop, &uki, signer)?;
+    let esp = esp::make(workshop, profile, &uki.path, derive(seed, "esp"))?;
     let pieces = [
         Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) },
         Piece {
@@ -121,7 +125,7 @@ fn assemble(workshop: &Workshop, profile: &Profile) -> Result<(fs::File, Master,
     let scratch = workshop.cache.scratch()?;
     let disk = disk::assemble(scratch.path(), derive(seed, "disk"), &pieces)?;
     step.done();
-    let version = version(profile, &system.digest)?;
+    let version = version(profile, &Digest::of(&[system.digest, uki.digest].map(|digest| *digest.as_bytes()).concat()))?;
     let master = Master {
         boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
         name: profile.name.clone(),
@@ -178,14 +182,20 @@ pub struct Medium {
 /// Exit 3 where the profile or the site's facts are incomplete, 5 where packages can't be had.
 pub async fn medium(path: &Path, keys: &Path, out: &Path, options: SiteOptions, workshop: Workshop, json: bool) -> Result<Medium> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
-    let keys = Keys::open(keys)?;
+    let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
     let out = out.to_owned();
-    tokio::task::spawn_blocking(move || make_medium(&workshop, &profile, &keys, &out, &options))
+    tokio::task::spawn_blocking(move || make_medium(&workshop, &profile, (&keys, &signer), &out, &options))
         .await
         .map_err(|error| Fault::internal("a stage stopped").cause(error))?
 }
 
-fn make_medium(workshop: &Workshop, profile: &Profile, keys: &Keys, out: &Path, options: &SiteOptions) -> Result<Medium> {
+fn make_medium(
+    workshop: &Workshop,
+    profile: &Profile,
+    (keys, signer): (&Keys, &Signer),
+    out: &Path,
+    options: &SiteOptions,
+) -> Result<Medium> {
     let ProfileRole::Agent(agent) = &profile.role else {
         return Err(Fault::refused(format!("a {}'s profile makes no boot medium", profile.kind().as_str()))
             .at(profile.path.display())
@@ -239,6 +249,7 @@ fn make_medium(workshop: &Workshop, profile: &Profile, keys: &Keys, out: &Path, 
         os_release: &system.os_release,
     };
     let uki = uki::make(workshop, profile, &parts, &(boot.digest, system.digest))?;
+    let uki = uki::sign(workshop, &uki, signer)?.path;
     let seed = Uuid::new_v5(&SEEDS, profile.name.as_str().as_bytes());
     let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"))?;
     let scratch = workshop.cache.scratch()?;

@@ -17,6 +17,7 @@ use crate::{
     profile,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher},
+    secure_boot::keygen,
     stages::workshop::Workshop,
 };
 
@@ -67,7 +68,9 @@ struct CacheArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the private keys that sign a store, and root.json, the public root that others trust.
+    /// Make the private keys that sign a store, and root.json, the public root that others trust; and the keys of Secure Boot.
+    ///
+    /// Nothing is overwritten. A folder from before there were keys of Secure Boot gets them beside those that it has.
     Keygen {
         /// The folder to make them in.
         #[arg(long)]
@@ -248,14 +251,19 @@ async fn run(cli: Cli) -> Result<()> {
     let progress = Progress::new(json);
     match cli.command {
         Command::Keygen { out } => {
-            keys::generate(&out).await?;
-            let root = out.join("root.json");
-            say(json, &serde_json::json!({"root": root}), || {
-                format!(
-                    "keys in {}; give {} to all who shall trust what they sign, keep root.pem in a safe",
+            let made = keys::generate(&out).await?;
+            let (root, firmware) = (out.join("root.json"), out.join(keygen::PUBLIC));
+            say(json, &serde_json::json!({"root": root, "secure_boot": firmware}), || {
+                let store = format!(
+                    "keys in {}; give {} to all who shall trust what they sign, keep root.pem in a safe\n",
                     out.display(),
                     root.display()
-                )
+                );
+                let secure_boot = format!(
+                    "Secure Boot: give devices' firmware what is in {}, keep secure-boot-PK.key and secure-boot-KEK.key in a safe",
+                    firmware.display()
+                );
+                format!("{}{}", if made.store { &store } else { "" }, if made.secure_boot { &secure_boot } else { "" })
             })
         }
         Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),

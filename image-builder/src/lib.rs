@@ -11,6 +11,7 @@
 //! | [`build`] | the stages in their order: `livery build`, `livery medium` |
 //! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
+//! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
 //! | [`progress`] | what a person sees of long work |
 //! | [`cli`] | the commands and their flags |
 
@@ -20,4 +21,5 @@ pub mod image;
 pub mod profile;
 pub mod progress;
 pub mod publish;
+pub mod secure_boot;
 pub mod stages;

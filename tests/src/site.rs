@@ -52,7 +52,8 @@ impl Site {
         fs::create_dir_all(&folder).map_err(|error| broken(&folder, error))?;
         let site = Self { root, folder };
         let _lock = site.lock().await?;
-        if !site.keys().join("root.json").exists() {
+        // A folder of keys from before there were keys of Secure Boot is given them.
+        if !site.keys().join("root.json").exists() || !site.keys().join("secure-boot.pem").exists() {
             site.livery(["keygen", "--out", &text(&site.keys())], Duration::from_secs(60)).await?;
         }
         if !site.station_keys().join("job.pub").exists() {
@@ -179,9 +180,17 @@ impl Site {
     /// # Errors
     /// Where it fails.
     pub async fn medium(&self) -> Result<()> {
+        self.medium_by(&self.keys(), &self.folder.join("medium")).await
+    }
+
+    /// The same with other keys, into another folder.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn medium_by(&self, keys: &Path, out: &Path) -> Result<()> {
         let _lock = self.lock().await?;
         let profile = text(&self.root.join("profiles/agent.toml"));
-        let (keys, out, cache) = (text(&self.keys()), text(&self.folder.join("medium")), text(&self.cache()));
+        let (keys, out, cache) = (text(keys), text(out), text(&self.cache()));
         let station = format!("https://{STATION}:8443");
         let (ca, key) = (text(&self.station_keys().join("ca.pem")), text(&self.station_keys().join("job.pub")));
         let arguments = [

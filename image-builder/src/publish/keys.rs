@@ -1,4 +1,5 @@
-//! The private keys of the store's TUF roles, and the public `root.json` that everyone else trusts.
+//! The private keys of the store's TUF roles, and the public `root.json` that everyone else trusts. Beside them lie the keys
+//! of Secure Boot ([`secure_boot::keygen`](crate::secure_boot::keygen)).
 //!
 //! One Ed25519 key a role, as PKCS#8 PEM, readable by its owner only. Whoever makes personal images needs `personal`,
 //! `snapshot` and `timestamp`; masters need `targets` as well; `root` belongs in a safe.
@@ -29,6 +30,8 @@ use tough::{
     },
     sign::{Sign, parse_keypair},
 };
+
+use crate::secure_boot::keygen;
 
 /// A role that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,21 +107,45 @@ impl Keys {
     }
 }
 
-/// Makes the keys of all roles and the signed root.
+/// The first of the store's files that is there already.
+fn there(folder: &Path) -> Option<PathBuf> {
+    let names = Role::ALL.map(|role| format!("{}.pem", role.as_str())).into_iter().chain(["root.json".into()]);
+    names.map(|name| folder.join(name)).find(|path| path.exists())
+}
+
+/// What [`generate`] has made; the other half was there already.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// The keys that sign a store.
+    pub store: bool,
+    /// The keys of Secure Boot.
+    pub secure_boot: bool,
+}
+
+/// Makes the keys of all roles and the signed root, and the keys of Secure Boot. A folder that has one half and nothing of
+/// the other gets that one.
 ///
 /// # Errors
-/// Exit 3 where the folder holds a `root.json` or a key already: keys are never overwritten.
-pub async fn generate(folder: &Path) -> Result<()> {
-    let failed = |what: &str, error: std::io::Error| Fault::refused(format!("{what} failed")).at(folder.display()).cause(error);
-    fs::create_dir_all(folder).map_err(|error| failed("making the folder", error))?;
-    for name in Role::ALL.map(|role| format!("{}.pem", role.as_str())).into_iter().chain(["root.json".into()]) {
-        let path = folder.join(name);
-        if path.exists() {
-            return Err(Fault::refused("there are keys already; what they signed would be trusted no more")
-                .at(path.display())
-                .fix("give an empty folder with --out, or keep using these"));
-        }
+/// Exit 3 where both are there already: keys are never overwritten.
+pub async fn generate(folder: &Path) -> Result<Made> {
+    let make = Made { store: there(folder).is_none(), secure_boot: keygen::there(folder).is_none() };
+    if let (Some(path), false) = (there(folder), make.secure_boot) {
+        return Err(Fault::refused("there are keys already; what they signed would be trusted no more")
+            .at(path.display())
+            .fix("give an empty folder with --out, or keep using these"));
     }
+    fs::create_dir_all(folder).map_err(|error| Fault::refused("making the folder failed").at(folder.display()).cause(error))?;
+    if make.store {
+        generate_store(folder).await?;
+    }
+    if make.secure_boot {
+        keygen::generate(folder)?;
+    }
+    Ok(make)
+}
+
+async fn generate_store(folder: &Path) -> Result<()> {
+    let failed = |what: &str, error: std::io::Error| Fault::refused(format!("{what} failed")).at(folder.display()).cause(error);
     let mut publics = HashMap::new();
     for role in Role::ALL {
         let mut seed = [0; 32];

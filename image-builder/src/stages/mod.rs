@@ -20,7 +20,7 @@
 //! | [`system`] | root, modules, settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`medium`] | the agent's system, whole in an initrd |
-//! | [`uki`] | kernel, initrd and command line as one EFI program |
+//! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
 //! | [`disk`] | partitions to a disk image |
 //! | [`workshop`] | where all of them work: cache, tools, progress |

@@ -1,17 +1,22 @@
-//! Kernel, initrd and command line as one EFI program (a UKI, UAPI Group Specification), by ukify with systemd's stub.
+//! Kernel, initrd and command line as one EFI program (a UKI, UAPI Group Specification), by ukify with systemd's stub; and
+//! signed, so that none of them can be another one where Secure Boot is on.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use livery_contract::{Fault, Result};
+use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
 use super::{cache::Key, workshop::Workshop};
-use crate::profile::Profile;
+use crate::{
+    profile::Profile,
+    secure_boot::{authenticode, signer::Signer},
+};
 
 const VERSION: u32 = 1;
+const SIGNED_VERSION: u32 = 1;
 
 /// What goes into a UKI.
 #[derive(Debug)]
@@ -62,6 +67,31 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, inputs: &impl
         Ok(())
     })?;
     Ok(path.join("uki.efi"))
+}
+
+/// A UKI that firmware with Secure Boot starts.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The UKI.
+    pub path: PathBuf,
+    /// Digest of all that it was made from.
+    pub digest: Digest,
+}
+
+/// Signs a UKI. The result is public, and in the cache; the private key is used here and goes nowhere.
+///
+/// # Errors
+/// Exit 1 where what ukify made is no EFI program, or a file can't be read or written.
+pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer) -> Result<Signed> {
+    let failed = |path: &Path, error| Fault::internal("signing the UKI failed").at(path.display()).cause(error);
+    let image = fs::read(uki).map_err(|error| failed(uki, error))?;
+    let key = Key::new("uki-signed", SIGNED_VERSION, &(Digest::of(&image), signer.digest()))?;
+    let path = workshop.stage(&key, |result| {
+        let signed = authenticode::sign(&image, signer).map_err(|fault| fault.at(uki.display()))?;
+        let path = result.join("uki.efi");
+        fs::write(&path, signed).map_err(|error| failed(&path, error))
+    })?;
+    Ok(Signed { path: path.join("uki.efi"), digest: key.digest() })
 }
 
 /// The command line of a system whose consoles and further arguments the profile names.

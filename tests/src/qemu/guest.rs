@@ -17,7 +17,13 @@ use tokio::{
 
 use crate::programs::built;
 
-use super::{PROGRAM, accel::Accel, machine::Machine, monitor::Monitor};
+use super::{
+    PROGRAM,
+    accel::Accel,
+    machine::{Machine, tpm_socket},
+    monitor::Monitor,
+    tpm::Tpm,
+};
 
 /// How often the serial log is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -40,6 +46,7 @@ pub struct Guest {
     seen: usize,
     started: Instant,
     accel: Accel,
+    _tpm: Option<Tpm>,
     // Holds the monitor's socket: a path in the device's own folder may be longer than a socket's name can be (108 bytes).
     _sockets: tempfile::TempDir,
 }
@@ -55,6 +62,10 @@ impl Guest {
         let broken = |what: &str, error: std::io::Error| Fault::refused(what).cause(error).at(machine.folder.display());
         let sockets = tempfile::tempdir().map_err(|error| broken("no temporary folder", error))?;
         let socket = sockets.path().join("qmp");
+        let tpm = match machine.tpm {
+            true => Some(Tpm::start(&machine.folder.join("tpm"), &tpm_socket(&socket)).await?),
+            false => None,
+        };
         let log = machine.serial_log();
         File::create(&log).map_err(|error| broken("the serial log can't be made", error))?;
         let errors = machine.folder.join(format!("{}.qemu.log", machine.name));
@@ -76,6 +87,7 @@ impl Guest {
             seen: 0,
             started: Instant::now(),
             accel,
+            _tpm: tpm,
             _sockets: sockets,
         };
         // QEMU makes the socket before it opens the disks, and answers after: so it is asked, not only looked for.

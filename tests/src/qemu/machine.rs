@@ -37,6 +37,7 @@ pub struct Disk {
     unchanged: bool,
     locked: bool,
     sector: u32,
+    place: Option<u32>,
 }
 
 impl Disk {
@@ -44,7 +45,7 @@ impl Disk {
     pub fn new(path: impl Into<PathBuf>, bus: Bus) -> Self {
         let path = path.into();
         let qcow2 = path.extension().is_some_and(|extension| extension == "qcow2");
-        Self { path, bus, serial: None, qcow2, unchanged: false, locked: false, sector: 512 }
+        Self { path, bus, serial: None, qcow2, unchanged: false, locked: false, sector: 512, place: None }
     }
 
     /// With this serial number (at most 20 characters).
@@ -65,6 +66,13 @@ impl Disk {
     #[must_use]
     pub fn locked(mut self) -> Self {
         self.locked = true;
+        self
+    }
+
+    /// The firmware tries it in this place (from 1), whatever it would try first by itself.
+    #[must_use]
+    pub fn tried(mut self, place: u32) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -129,6 +137,8 @@ pub struct Machine {
     pub system: System,
     /// SMBIOS type 11.
     pub credentials: Vec<Credential>,
+    /// Whether there is a TPM (2.0); its state is in the folder and outlives a run.
+    pub tpm: bool,
     /// In the order of their slots.
     pub disks: Vec<Disk>,
     /// What is started instead of what the disks hold.
@@ -167,6 +177,7 @@ impl Machine {
                 uuid: Uuid::new_v4().to_string(),
             },
             credentials: Vec::new(),
+            tpm: false,
             disks: Vec::new(),
             direct: None,
             processors: 2,
@@ -177,6 +188,15 @@ impl Machine {
             screen: (1280, 800),
             firmware: firmware::find()?,
         })
+    }
+
+    /// The same with firmware that can enforce Secure Boot. Its variables hold no keys yet: it is in setup mode.
+    ///
+    /// # Errors
+    /// Where there is no such firmware.
+    pub fn with_secure_boot(mut self) -> Result<Self> {
+        self.firmware = firmware::find_secure()?;
+        Ok(self)
     }
 
     /// The log of the serial console.
@@ -219,7 +239,18 @@ impl Machine {
     pub(super) fn arguments(&self, accel: Accel, monitor: &Path, carrier: &Path) -> Vec<String> {
         let mut list: Vec<String> = Vec::new();
         let mut add = |flag: &str, value: String| list.extend([flag.to_owned(), value]);
-        add("-M", "q35".into());
+        if self.firmware.secure {
+            // Only system management mode may write the variables, so that no kernel can change the keys.
+            add("-M", "q35,smm=on".into());
+            add("-global", "driver=cfi.pflash01,property=secure,value=on".into());
+        } else {
+            add("-M", "q35".into());
+        }
+        if self.tpm {
+            add("-chardev", format!("socket,id=tpm,path={}", escape(&tpm_socket(monitor))));
+            add("-tpmdev", "emulator,id=tpm0,chardev=tpm".into());
+            add("-device", "tpm-crb,tpmdev=tpm0".into());
+        }
         for pair in accel.flags().chunks(2) {
             add(pair[0], pair[1].into());
         }
@@ -264,6 +295,9 @@ impl Machine {
             if disk.sector != 512 {
                 device.push_str(&format!(",logical_block_size={0},physical_block_size={0}", disk.sector));
             }
+            if let Some(place) = disk.place {
+                device.push_str(&format!(",bootindex={place}"));
+            }
             add("-device", device);
         }
         if self.network {
@@ -295,6 +329,11 @@ impl Machine {
         }
         list
     }
+}
+
+/// Where the TPM listens: beside the monitor.
+pub(super) fn tpm_socket(monitor: &Path) -> PathBuf {
+    monitor.with_file_name("tpm")
 }
 
 /// A path in one of QEMU's comma-separated options.
@@ -333,6 +372,14 @@ mod tests {
             "-device sd-card,drive=disk2",
             "readonly=on,file=/",
         ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert!(!line.contains("smm=on") && !line.contains("tpm") && !line.contains("bootindex"), "{line}");
+        let mut machine = machine.with_secure_boot().unwrap();
+        machine.tpm = true;
+        machine.disks = vec![Disk::new("usb.img", Bus::UsbStorage).tried(3)];
+        let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
+        for part in ["-M q35,smm=on", "secboot", "path=/run/tpm", "tpm-crb", "bootindex=3"] {
             assert!(line.contains(part), "{part} in {line}");
         }
         let credential = fs::read_to_string(machine.credential_path(0)).unwrap();

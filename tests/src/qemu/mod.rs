@@ -24,6 +24,7 @@
 //! | [`firmware`] | finds OVMF |
 //! | [`machine`] | what the device is; gives QEMU's command line |
 //! | [`guest`] | the running device; killed when dropped |
+//! | [`tpm`] | its TPM |
 //! | [`monitor`] | QMP: screen, keys, power |
 
 pub mod accel;
@@ -31,6 +32,7 @@ pub mod firmware;
 pub mod guest;
 pub mod machine;
 pub mod monitor;
+pub mod tpm;
 
 pub use accel::Accel;
 pub use guest::Guest;
