@@ -55,6 +55,23 @@ struct RawRow {
     timezone: Option<String>,
 }
 
+impl RawRow {
+    /// Spaces around a field are a slip of the hand; a roster says the same person in TOML as in CSV.
+    fn trimmed(self) -> Self {
+        let trim = |field: String| field.trim().to_owned();
+        Self {
+            order: trim(self.order),
+            serial: self.serial.map(trim),
+            user: trim(self.user),
+            name: trim(self.name),
+            hostname: trim(self.hostname),
+            locale: trim(self.locale),
+            keyboard: trim(self.keyboard),
+            timezone: self.timezone.map(trim),
+        }
+    }
+}
+
 impl TryFrom<RawRow> for Employee {
     type Error = String;
 
@@ -283,6 +300,7 @@ fn keep(row: usize, line: Option<u64>, raw: RawRow, rows: &mut Rows, errors: &mu
 
 /// Checks every field, so that a person hears of all of a row's faults at once.
 fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
+    let raw = raw.trimmed();
     let mut problems = Vec::new();
     let order = raw.order.parse::<OrderId>().map_err(|fault| problems.push(("order", fault.to_string()))).ok();
     let serial = raw.serial.filter(|serial| !serial.is_empty());
@@ -384,6 +402,7 @@ mod tests {
         let toml = "[[employee]]\norder='ORD-1'\nserial='WT-0001'\nuser='marie.durand'\nname='Marie Durand'\n\
                     hostname='wt-0001'\nlocale='fr_FR.UTF-8'\nkeyboard='fr'\n";
         assert_eq!(parse(toml, Format::Toml).unwrap(), employees);
+        assert_eq!(parse(&toml.replace("='", "=' ").replace("'\n", " '\n"), Format::Toml).unwrap(), employees);
     }
 
     #[test]

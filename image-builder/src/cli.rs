@@ -24,7 +24,10 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   livery keygen --out keys
+  livery new terminal our-terminal.toml --extends profiles/base.toml
   livery check profiles/*.toml
+  livery explain profiles/terminal.toml citrix.store-url
+  livery schema > profiles/livery.schema.json
   livery build profiles/terminal.toml --store store --keys keys
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
@@ -82,6 +85,25 @@ enum Command {
         #[arg(required = true)]
         profiles: Vec<PathBuf>,
     },
+    /// Show what a setting is in a profile, and each place that had a say; without KEY, all settings in a line each.
+    Explain {
+        /// The profile (TOML); it may be abstract, and may have errors elsewhere.
+        profile: PathBuf,
+        /// A setting such as citrix.store-url, or a section such as citrix.
+        key: Option<String>,
+    },
+    /// Write a commented starter for a profile, with every setting of its kind; it never overwrites a file.
+    New {
+        /// What for: terminal, laptop, agent, or base, which the others extend.
+        kind: profile::Starter,
+        /// The file to make.
+        file: PathBuf,
+        /// A profile to build on; its path starts from here.
+        #[arg(long)]
+        extends: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of profiles, for editors: keep it as livery.schema.json beside them.
+    Schema,
     /// Build a master image from a profile; the last line printed is its reference.
     Build {
         /// The profile (TOML).
@@ -267,6 +289,18 @@ async fn run(cli: Cli) -> Result<()> {
             })
         }
         Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
+        Command::Explain { profile, key } => {
+            let explained = profile::explain(&profile, key.as_deref())?;
+            if let Some(note) = explained.note(&profile) {
+                eprintln!("{note}");
+            }
+            say(json, &explained.to_json(), || explained.to_string())
+        }
+        Command::New { kind, file, extends } => {
+            let started = profile::start(kind, &file, extends.as_deref())?;
+            say(json, &started, || started.to_string())
+        }
+        Command::Schema => say(json, &profile::schema(), || format!("{:#}", profile::schema())),
         Command::Build { profile, store, keys, cache } => {
             let workshop = Workshop::open(cache.cache.as_deref(), progress.clone())?;
             let published = build::build(&profile, &store, &keys, workshop, json).await?;

@@ -1,4 +1,5 @@
-//! `livery check`: silent on good profiles, like a compiler on bad ones.
+//! The commands about profiles: `livery check`, silent on good ones and like a compiler on bad ones; `explain`, `new`,
+//! `schema`.
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
@@ -80,4 +81,71 @@ async fn machines_get_the_same_as_json() {
     let first = lines[0].as_array().unwrap().iter().find(|one| one["message"].as_str().unwrap().contains("naem")).unwrap();
     assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(2), Some(1)), "{first}");
     assert!(first["help"].as_str().unwrap().contains("name"), "{first}");
+}
+
+async fn livery(arguments: &[&str]) -> Done {
+    Program::Livery.run(arguments.iter().copied()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_an_organisation_locks_stays_and_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, ours) = (folder.path().join("base.toml"), folder.path().join("ours.toml"));
+    let terminal = root().join("profiles/terminal.toml").canonicalize().unwrap();
+    fs::write(&base, format!("schema = 1\nextends = \"{}\"\nabstract = true\nlocked = [\"citrix\"]\n", terminal.display()))
+        .unwrap();
+    let ours_text = "schema = 1\nextends = \"base.toml\"\n[citrix]\nmfa-hosts = [\"x.example\"]\n[debian]\nsuite = \"trixie\"\n";
+    fs::write(&ours, ours_text).unwrap();
+    let done = check(&[&ours]).await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(
+        done.stderr.contains("ours.toml:4:1") && done.stderr.contains("base.toml:4 locks it, with all of [citrix]"),
+        "{done:?}"
+    );
+    assert!(done.stderr.contains("ours.toml:6:1") && done.stderr.contains("`debian.suite` is locked"), "{done:?}");
+
+    let ours = ours.display().to_string();
+    let done = livery(&["explain", &ours, "citrix.mfa-hosts"]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stdout.starts_with("citrix.mfa-hosts = [\"mfa.assurance.example\"]\n"), "{done:?}");
+    assert!(done.stdout.contains("ours.toml:4:1") && done.stdout.contains("would change it, but"), "{done:?}");
+    assert!(done.stderr.contains("this profile has errors"), "{done:?}");
+    let done = livery(&["explain", &ours, "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((json["kind"].as_str(), json["errors"].as_u64()), (Some("terminal"), Some(2)), "{json}");
+    let done = livery(&["explain", &ours, "citrix.mfa-host"]).await;
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.stderr.contains("did you mean citrix.mfa-hosts?"), "{done:?}");
+    assert_eq!(livery(&["explain", "no-such.toml"]).await.code, Some(3));
+}
+
+#[tokio::test]
+async fn a_starter_is_accepted_and_never_written_over_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for kind in ["base", "terminal", "laptop", "agent"] {
+        let file = at(&format!("{kind}.toml"));
+        let done = livery(&["new", kind, &file]).await;
+        assert_eq!((done.code, done.stdout.lines().last()), (Some(0), Some(file.as_str())), "{done:?}");
+        let done = livery(&["check", &file]).await;
+        assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "", ""), "{kind}");
+        let text = fs::read_to_string(&file).unwrap();
+        let done = livery(&["new", kind, &file]).await;
+        assert!(done.code == Some(3) && done.stderr.contains("already"), "{done:?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+    let done = livery(&["new", "laptop", &at("branch.toml"), "--extends", &at("base.toml"), "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(json["file"].as_str(), Some(at("branch.toml").as_str()), "{done:?}");
+    assert!(fs::read_to_string(at("branch.toml")).unwrap().contains("extends = \"base.toml\"\n"));
+    assert_eq!(check(&[&folder.path().join("branch.toml")]).await.code, Some(0));
+    let done = livery(&["new", "desktop", &at("desktop.toml")]).await;
+    assert!(done.code == Some(2) && done.stderr.contains("there is no starter for \"desktop\""), "{done:?}");
+}
+
+#[tokio::test]
+async fn the_schema_beside_the_profiles_is_what_the_program_prints() {
+    let done = livery(&["schema"]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.stdout, fs::read_to_string(root().join("profiles/livery.schema.json")).unwrap());
 }

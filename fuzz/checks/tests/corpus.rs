@@ -102,6 +102,16 @@ fn seeds_of_jobs() {
 }
 
 #[test]
+fn seeds_of_profiles() {
+    seeds("profile", checks::profile::check);
+}
+
+#[test]
+fn seeds_of_rosters() {
+    seeds("roster", checks::roster::check);
+}
+
+#[test]
 fn seeds_of_messages() {
     seeds("wire", checks::wire::check);
 }

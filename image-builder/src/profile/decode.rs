@@ -13,7 +13,7 @@ use super::{
     host::Host,
     network,
     source::{Source, read_text},
-    table::{Form, Word},
+    table::{self, Form, Word},
 };
 
 /// A decoded value.
@@ -120,6 +120,7 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
             Err(_) => job_key_file(&context.source.beside(text)).map(Value::Key),
         },
         Word::Profile => Ok(Value::Text(text.to_owned())),
+        Word::Key => key(text),
     }
 }
 
@@ -136,19 +137,36 @@ fn choice(text: &str, known: &[&str]) -> Result<Value, Problem> {
     })
 }
 
+/// What a file locks.
+fn key(text: &str) -> Result<Value, Problem> {
+    if table::lockable().any(|known| known == text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    if table::OWN.contains(&text) {
+        return Err(Problem::new(format!("{} is each file's own", quoted(text))).help("take it out: no file hands it on"));
+    }
+    let problem = Problem::new(format!("{} is neither a setting nor a section", quoted(text)));
+    Err(match nearest(text, table::lockable()) {
+        Some(near) => problem.help(format!("did you mean {near:?}?")),
+        None => problem.help(format!("write {}", Word::Key.wanted())),
+    })
+}
+
+/// The units of sizes, in bytes.
+pub const SIZE_UNITS: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
 /// A number and a unit: binary (`KiB`, `MiB`, `GiB`, `TiB`) or decimal as disks are sold (`kB`, `MB`, `GB`, `TB`).
 fn size(text: &str, least: u64, most: u64, multiple: u64) -> Result<u64, Problem> {
-    const UNITS: [(&str, u64); 9] = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-        ("kB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-        ("B", 1),
-    ];
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
@@ -156,7 +174,7 @@ fn size(text: &str, least: u64, most: u64, multiple: u64) -> Result<u64, Problem
     if number.is_empty() {
         return Err(bad(format!("{} is not a size", quoted(text))));
     }
-    let factor = match UNITS.iter().find(|(name, _)| *name == unit) {
+    let factor = match SIZE_UNITS.iter().find(|(name, _)| *name == unit) {
         Some((_, factor)) => *factor,
         None if unit.is_empty() => return Err(bad(format!("{} has no unit", quoted(text)))),
         None => return Err(bad(format!("{} has an unknown unit", quoted(text)))),

@@ -158,12 +158,16 @@ impl Diagnostics {
         &self.list
     }
 
+    /// How many errors there are, those included that are only counted.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.more
+    }
+
     /// `3 errors in 2 files`.
     pub fn summary(&self) -> String {
         let files: HashSet<&Path> = self.list.iter().map(|diagnostic| diagnostic.file.as_path()).collect();
-        let count = self.list.len() + self.more;
         let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-        format!("{} in {}", plural(count, "error"), plural(files.len(), "file"))
+        format!("{} in {}", plural(self.count(), "error"), plural(files.len(), "file"))
     }
 
     /// The text for a terminal or a log.
@@ -354,7 +358,7 @@ fn draw(diagnostic: &Diagnostic, style: Style, text: &mut String) {
 }
 
 /// The text with control characters replaced, byte for byte: a profile must not be able to drive the reader's terminal.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,

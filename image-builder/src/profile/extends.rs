@@ -29,6 +29,15 @@ pub struct Chain {
 
 /// Reads a profile and all that it extends. Reading stops at a parent that is missing or comes round again.
 pub fn chain(path: &Path, now: Timestamp, sink: &mut Sink) -> Chain {
+    follow(path, None, now, sink)
+}
+
+/// As [`chain`], for a text that is not in its file yet.
+pub fn chain_of(source: Source, now: Timestamp, sink: &mut Sink) -> Chain {
+    follow(&source.path, Some(source.text), now, sink)
+}
+
+fn follow(path: &Path, mut given: Option<String>, now: Timestamp, sink: &mut Sink) -> Chain {
     let mut chain = Chain { layers: Vec::new(), complete: true };
     let mut met: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut next = Some((path.to_owned(), None::<Place>));
@@ -49,7 +58,7 @@ pub fn chain(path: &Path, now: Timestamp, sink: &mut Sink) -> Chain {
             chain.complete = false;
             break;
         }
-        let text = match read_text(&path) {
+        let text = match given.take().map_or_else(|| read_text(&path), Ok) {
             Ok(text) => text,
             Err(why) => {
                 chain.complete = false;

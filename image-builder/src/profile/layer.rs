@@ -238,6 +238,11 @@ impl Reader<'_> {
     fn entry(&mut self, setting: &'static Setting, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let change = match (setting.form, value.get_ref()) {
             (Form::List(word), DeValue::Array(items)) => self.list(setting, word, items).map(Change::List),
+            (Form::List(_), DeValue::Table(_)) if table::OWN.contains(&setting.key) => {
+                let problem = Problem::new(format!("nothing of `{}` is inherited that could be changed", setting.key));
+                self.report(value.span(), format!("wrong type for `{}`", setting.key), problem.help("write a list: [ … ]"));
+                None
+            }
             (Form::List(word), DeValue::Table(edit)) => self.edit(setting, word, edit, value.span()),
             (Form::List(word), other) => {
                 let mut problem = decode::wrong_type(&setting.form.wanted(), other);

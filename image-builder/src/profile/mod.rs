@@ -7,29 +7,37 @@
 //! source   one file: read, bounded, offsets to line and column
 //!   | layer     its TOML tree against the table of settings: unknown keys, wrong types, values out of range
 //!   | extends   the chain of files, nearest first: missing ones, cycles
-//!   v merge     nearest wins; lists may add to and remove from what they inherit; who decided is kept
+//!   v merge     nearest wins, unless locked; lists may add to and remove from what they inherit; who decided is kept
 //!   resolve     required settings, contradictions between settings -> Profile
 //! ```
 //!
-//! [`table`] is the one list of settings: the parser, the resolver and [`reference`](fn@reference) (the guide's key
-//! reference) all read it, so that none can know a key that another does not.
+//! [`table`] is the one list of settings. The parser, the resolver, [`reference`](fn@reference) (the guide's key reference),
+//! [`schema`](fn@schema) (for editors) and [`start`] (starters) all read it, so that none can know a key that another does
+//! not. [`explain`](fn@explain) tells what came of merging, and by which lines.
 
 mod certificate;
 mod decode;
 mod diagnose;
+mod draft;
+mod explain;
 mod extends;
 mod host;
 mod layer;
+mod locks;
 mod merge;
 mod model;
 mod network;
 mod reference;
 mod resolve;
 mod rules;
+mod schema;
 mod source;
+mod starter;
 pub mod table;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -39,12 +47,15 @@ use url::Url;
 
 pub use certificate::Authority;
 pub use diagnose::{Diagnostic, Diagnostics, Style};
+pub use explain::{Brought, Explained, Explanation, explain, explain_at};
 pub use host::Host;
 pub use merge::{Action, Origin, Origins};
 pub use model::{
     After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
 };
 pub use reference::reference;
+pub use schema::schema;
+pub use starter::{Started, Starter, start};
 
 use diagnose::Sink;
 
@@ -57,7 +68,10 @@ pub fn load(path: &Path) -> Result<Profile, Diagnostics> {
 }
 
 /// [`load`] at a given time, which decides whether certificates have expired.
-fn load_at(path: &Path, now: Timestamp) -> Result<Profile, Diagnostics> {
+///
+/// # Errors
+/// As [`load`].
+pub fn load_at(path: &Path, now: Timestamp) -> Result<Profile, Diagnostics> {
     let mut sink = Sink::default();
     let profile = resolve::resolve(path, now, resolve::Purpose::Build, &mut sink);
     match (profile, sink.finish()) {
@@ -78,7 +92,11 @@ pub fn check(paths: &[PathBuf]) -> Result<(), Diagnostics> {
     check_at(paths, Timestamp::now())
 }
 
-fn check_at(paths: &[PathBuf], now: Timestamp) -> Result<(), Diagnostics> {
+/// [`check`] at a given time.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_at(paths: &[PathBuf], now: Timestamp) -> Result<(), Diagnostics> {
     let mut sink = Sink::default();
     for path in paths {
         resolve::resolve(path, now, resolve::Purpose::Check, &mut sink);

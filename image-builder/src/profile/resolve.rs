@@ -13,6 +13,7 @@ use super::{
     extends::{Chain, chain},
     host::Host,
     layer::Layer,
+    locks,
     merge::{Held, Merged, merge},
     model::{
         After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
@@ -30,38 +31,67 @@ pub enum Purpose {
     Build,
 }
 
-/// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
-pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Profile> {
-    let Chain { layers, complete } = chain(path, now, sink);
-    let leaf = layers.first()?;
+/// A profile's files, merged.
+pub struct Read {
+    /// The files, nearest first; at least one.
+    pub layers: Vec<Layer>,
+    /// Whether all that can be missing is missing, and not only unread.
+    pub whole: bool,
+    /// What they say together.
+    pub merged: Merged,
+    /// What is built, where that is said.
+    pub kind: Option<Kind>,
+}
+
+/// Merges the files of a profile; `None` where it could not be read at all.
+pub fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
+    let Chain { layers, complete } = chain;
+    layers.first()?;
     for layer in &layers {
         has_schema(layer, sink);
     }
+    let whole = complete && !layers.iter().any(|layer| layer.broken);
     let merged = merge(&layers, &Layer::built_in(now, sink), sink);
     let kind = Values::new(&merged).text("kind").and_then(|word| Kind::of(&word));
+    Some(Read { layers, whole, merged, kind })
+}
+
+/// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
+pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Profile> {
+    let read = read(chain(path, now, sink), now, sink)?;
+    judge(&read, purpose, sink);
+    let Read { layers, merged, kind, .. } = read;
+    if layers.first()?.is_abstract() { None } else { assemble(path, &layers, kind?, merged) }
+}
+
+/// What the files say together: what is missing, what has no effect, what contradicts.
+pub fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
+    let Read { layers, whole, merged, kind } = read;
+    let (Some(leaf), kind) = (layers.first(), *kind) else { return };
+    if *whole {
+        locks::can_be_met(layers, sink);
+    }
     if leaf.is_abstract() {
         if let (Purpose::Build, Some(place)) = (purpose, merged.places.get("abstract")) {
             let problem = Problem::new("others extend this file, it is not built itself");
             sink.at(place, "an abstract profile", problem.help("build a profile that extends it"));
         }
-        rules::apply(&merged, None, sink);
-        return None;
+        return rules::apply(merged, None, sink);
     }
     if let Some(kind) = kind {
         for layer in layers.iter().filter(|layer| !layer.is_abstract()) {
-            rules::fits_kind(layer, kind, &merged, sink);
+            rules::fits_kind(layer, kind, merged, sink);
         }
     }
-    if complete && !layers.iter().any(|layer| layer.broken) {
+    if *whole {
         for setting in TABLE.iter().filter(|setting| setting.need == Need::Required && setting.key != "schema") {
             // Without a kind only what all kinds need can be missed.
             if kind.map_or(setting.kinds.len() == 3, |kind| setting.kinds.contains(&kind)) {
-                is_there(setting, leaf, &merged, sink);
+                is_there(setting, leaf, merged, sink);
             }
         }
     }
-    rules::apply(&merged, kind, sink);
-    assemble(path, &layers, kind?, merged)
+    rules::apply(merged, kind, sink);
 }
 
 /// Each file says which version of the format it is written in.

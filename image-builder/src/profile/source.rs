@@ -35,6 +35,22 @@ impl Place {
         self.source.line_column(self.span.start)
     }
 
+    /// The text that stands there.
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.span.clone()).unwrap_or_default()
+    }
+
+    /// The file's name, for a text that outlives the lines of the file.
+    pub fn file_name(&self) -> String {
+        self.source.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// `file:line:column`, as compilers write it.
+    pub fn long(&self) -> String {
+        let (line, column) = self.line_column();
+        format!("{}:{line}:{column}", self.source.path.display())
+    }
+
     /// `file:line`, for a text that refers to another place.
     pub fn short(&self) -> String {
         format!("{}:{}", self.source.path.display(), self.line_column().0)

@@ -77,6 +77,8 @@ pub enum Word {
     JobKey,
     /// Another profile's path.
     Profile,
+    /// A setting's name, or a section's for all of its settings.
+    Key,
 }
 
 /// Whether a setting must be there once everything is resolved.
@@ -122,31 +124,61 @@ impl Form {
 impl Word {
     /// What is expected, in words, with an example.
     pub fn wanted(self) -> String {
+        let example = self.example();
         match self {
             Self::Line { most } => format!("a line of text (at most {most} characters)"),
-            Self::Name => "an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -)".into(),
-            Self::Version => "a version such as \"2026.11\" (1 to 60 of A-Z a-z 0-9 . _ -)".into(),
+            Self::Name => format!("an image name such as {example} (1 to 60 of A-Z a-z 0-9 . _ -)"),
+            Self::Version => format!("a version such as {example} (1 to 60 of A-Z a-z 0-9 . _ -)"),
             Self::Choice(known) => match known {
                 [only] => format!("{only:?}"),
                 _ => format!("one of {}", known.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")),
             },
-            Self::Https => "an https URL such as \"https://gateway.assurance.example/\"".into(),
-            Self::Origin => "an https URL without a path such as \"https://station.factory.example:8443\"".into(),
-            Self::Mirror => "an https or http URL such as \"https://mirror.assurance.example/debian\"".into(),
-            Self::Host => "a host such as \"gateway.assurance.example\" or \"*.assurance.example\"".into(),
-            Self::Server => "a host name or address such as \"time.assurance.example\"".into(),
+            Self::Https => format!("an https URL such as {example}"),
+            Self::Origin => format!("an https URL without a path such as {example}"),
+            Self::Mirror => format!("an https or http URL such as {example}"),
+            Self::Host => format!("a host such as {example} or \"*.assurance.example\""),
+            Self::Server => format!("a host name or address such as {example}"),
             Self::Size { least, most, .. } => format!("a size from \"{}\" to \"{}\"", human(least), human(most)),
-            Self::Locale => "a locale such as \"fr_FR.UTF-8\"".into(),
-            Self::Keyboard => "an XKB layout such as \"fr\" or \"fr(oss)\"".into(),
-            Self::Timezone => "a time zone such as \"Europe/Paris\"".into(),
-            Self::Package => "a package name such as \"firefox-esr\"".into(),
-            Self::PathPattern => "an absolute path such as \"/usr/share/doc/*\"".into(),
-            Self::KernelArgument => "one kernel argument such as \"loglevel=3\"".into(),
-            Self::Console => "a console such as \"tty0\" or \"ttyS0,115200\"".into(),
-            Self::Authorities => "the path of a PEM file such as \"ca/assurance-root.pem\"".into(),
-            Self::JobKey => "a public key (64 hexadecimal digits) or the path of its file such as \"station/job.pub\"".into(),
-            Self::Profile => "the path of another profile such as \"base.toml\"".into(),
+            Self::Locale => format!("a locale such as {example}"),
+            Self::Keyboard => format!("an XKB layout such as {example} or \"fr(oss)\""),
+            Self::Timezone => format!("a time zone such as {example}"),
+            Self::Package => format!("a package name such as {example}"),
+            Self::PathPattern => format!("an absolute path such as {example}"),
+            Self::KernelArgument => format!("one kernel argument such as {example}"),
+            Self::Console => format!("a console such as {example} or \"ttyS0,115200\""),
+            Self::Authorities => format!("the path of a PEM file such as {example}"),
+            Self::JobKey => format!("a public key (64 hexadecimal digits) or the path of its file such as {example}"),
+            Self::Profile => format!("the path of another profile such as {example}"),
+            Self::Key => format!("a setting such as {example}, or a section such as \"trust\" for all of its settings"),
         }
+    }
+
+    /// One that is good, as TOML.
+    pub fn example(self) -> String {
+        let text = match self {
+            Self::Line { .. } => "For the branch in Lille",
+            Self::Name => "terminal",
+            Self::Version => "2026.11",
+            Self::Choice(known) => known.first().copied().unwrap_or_default(),
+            Self::Https => "https://gateway.assurance.example/",
+            Self::Origin => "https://station.factory.example:8443",
+            Self::Mirror => "https://mirror.assurance.example/debian",
+            Self::Host => "gateway.assurance.example",
+            Self::Server => "time.assurance.example",
+            Self::Size { least, .. } => return format!("{:?}", human(least)),
+            Self::Locale => "fr_FR.UTF-8",
+            Self::Keyboard => "fr",
+            Self::Timezone => "Europe/Paris",
+            Self::Package => "firefox-esr",
+            Self::PathPattern => "/usr/share/doc/*",
+            Self::KernelArgument => "loglevel=3",
+            Self::Console => "tty0",
+            Self::Authorities => "ca/assurance-root.pem",
+            Self::JobKey => "station/job.pub",
+            Self::Profile => "base.toml",
+            Self::Key => "debian.mirror",
+        };
+        format!("{text:?}")
     }
 }
 
@@ -156,7 +188,7 @@ const TERMINAL: &[Kind] = &[Kind::Terminal];
 const AGENT: &[Kind] = &[Kind::Agent];
 
 /// The settings that a file has for itself, and never hands on to one that extends it.
-pub const OWN: &[&str] = &["schema", "extends", "abstract"];
+pub const OWN: &[&str] = &["schema", "extends", "abstract", "locked"];
 
 const fn optional(key: &'static str, form: Form, kinds: &'static [Kind], doc: &'static str) -> Setting {
     Setting { key, form, default: None, need: Need::Optional, kinds, doc }
@@ -201,6 +233,13 @@ pub const TABLE: &[Setting] = &[
         "false",
         ALL,
         "A file that others extend and that is not built itself. It need not be complete, and may hold settings of several kinds.",
+    ),
+    default(
+        "locked",
+        List(Word::Key),
+        "[]",
+        ALL,
+        "What files that extend this one may not change: settings, or sections for all of their settings. Locks of several files add up; none can be undone.",
     ),
     default("debian.suite", Text(Word::Choice(&["trixie"])), "\"trixie\"", ALL, "The Debian release."),
     default("debian.architecture", Text(Word::Choice(&["amd64"])), "\"amd64\"", ALL, "The device's architecture."),
@@ -368,6 +407,16 @@ pub const TABLE: &[Setting] = &[
 /// The setting of this name.
 pub fn setting(key: &str) -> Option<&'static Setting> {
     TABLE.iter().find(|setting| setting.key == key)
+}
+
+/// Whether a lock on `word`, a setting or a section, covers the setting `key`.
+pub fn covers(word: &str, key: &str) -> bool {
+    key.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// What a file may lock: every section and every setting but those that are each file's own.
+pub fn lockable() -> impl Iterator<Item = &'static str> {
+    sections().into_iter().chain(TABLE.iter().map(|setting| setting.key).filter(|key| !OWN.contains(key)))
 }
 
 /// The names of the sections, in order.

@@ -12,7 +12,11 @@ use super::{
     *,
 };
 
+mod explaining;
+mod locking;
 mod merging;
+mod schemas;
+mod starters;
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -110,7 +114,7 @@ fn the_profiles_of_this_project_are_accepted_silently() {
     assert!(agent.agent().unwrap().station.is_none());
     let fault = Fault::from(load(&paths[0]).unwrap_err());
     assert_eq!(fault.exit().code(), 3);
-    assert!(fault.render().contains("base.toml:4:12: an abstract profile"), "{}", fault.render());
+    assert!(fault.render().contains("base.toml:5:12: an abstract profile"), "{}", fault.render());
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         [
             "p.toml:3:1: unknown setting `kidn`: no setting has this name | did you mean `kind`?",
             "p.toml:4:1: unknown setting `timezone`: no setting has this name | did you mean `timezone` in [locale]?",
-            "p.toml:5:1: unknown setting `zzz`: no setting has this name | known here: schema, kind, name, version, description, extends, abstract",
+            "p.toml:5:1: unknown setting `zzz`: no setting has this name | known here: schema, kind, name, version, description, extends, abstract, locked",
             "p.toml:7:1: unknown setting `urll` in [kiosk]: no setting has this name | did you mean `url`?",
             "p.toml:8:1: unknown setting `allowed-host` in [kiosk]: no setting has this name | did you mean `allowed-hosts`?",
             "p.toml:9:1: unknown setting `epoch` in [kiosk]: no setting has this name | did you mean `epoch` in [image]?",

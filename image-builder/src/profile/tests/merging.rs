@@ -31,13 +31,23 @@ fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
     );
     assert_eq!((leaf.image.minimum_disk, leaf.name.as_str()), (16_000_000_000, "good"));
     assert_eq!(leaf.files, ["leaf.toml", "middle.toml", "good.toml"].map(|name| folder.path(name)));
-    let told = |key: &str| -> Vec<(String, usize, Action)> {
+    let told = |key: &str| -> Vec<(String, usize, Action, bool)> {
         let name = |origin: &Origin| origin.file.file_name().unwrap().to_string_lossy().into_owned();
-        leaf.origins.of(key).iter().map(|origin| (name(origin), origin.line, origin.action)).collect()
+        leaf.origins.of(key).iter().map(|origin| (name(origin), origin.line, origin.action.clone(), origin.holds)).collect()
     };
-    assert_eq!(told("time.servers"), [("leaf.toml".into(), 9, Action::Set), ("middle.toml".into(), 5, Action::Set)]);
-    assert_eq!(told("packages.install"), [("leaf.toml".into(), 5, Action::Changed), ("good.toml".into(), 5, Action::Set)]);
-    assert_eq!(told("extends"), [("leaf.toml".into(), 2, Action::Set)]);
+    let set = |value: &str| Action::Set { value: value.into() };
+    assert_eq!(
+        told("time.servers"),
+        [("leaf.toml".into(), 9, set("[\"b.example\"]"), true), ("middle.toml".into(), 5, set("[\"a.example\"]"), false)]
+    );
+    assert_eq!(
+        told("packages.install"),
+        [
+            ("leaf.toml".into(), 5, Action::Changed { add: vec!["vlc".into()], remove: vec![] }, true),
+            ("good.toml".into(), 5, set("[\"cage\", \"seatd\", \"firefox-esr\"]"), true)
+        ]
+    );
+    assert_eq!(told("extends"), [("leaf.toml".into(), 2, set("\"middle.toml\""), true)]);
     assert_eq!(told("boot.consoles"), []);
     assert_eq!(
         folder.errors("bad.toml"),
