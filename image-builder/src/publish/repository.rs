@@ -37,6 +37,8 @@ pub struct Publisher {
     keys: Keys,
     /// `None` for a store that has nothing signed yet.
     current: Option<Store>,
+    /// Digest of each manifest that it holds.
+    known: HashMap<Reference, Digest>,
     masters: Vec<(TargetName, Target)>,
     personal: Vec<(TargetName, Target)>,
 }
@@ -57,7 +59,8 @@ impl Publisher {
         } else {
             None
         };
-        Ok(Self { blobs, keys, current, masters: Vec::new(), personal: Vec::new() })
+        let known = current.iter().flat_map(Store::references).collect();
+        Ok(Self { blobs, keys, current, known, masters: Vec::new(), personal: Vec::new() })
     }
 
     /// Where blobs go.
@@ -79,8 +82,8 @@ impl Publisher {
         let reference = manifest.reference();
         let bytes = manifest.to_bytes();
         let digest = Digest::of(&bytes);
-        if let Some((_, old)) = self.current.iter().flat_map(Store::references).find(|(known, _)| *known == reference) {
-            if old == digest {
+        if let Some(old) = self.known.get(&reference) {
+            if *old == digest {
                 return Ok(Added { digest, fresh: false });
             }
             // A person's settings may change before the device is made; a master's name is on labels and in records.
@@ -115,6 +118,8 @@ impl Publisher {
     /// # Errors
     /// Exit 2 where a private key is missing, 5 where writing fails; the store is then as it was.
     pub async fn commit(mut self) -> Result<()> {
+        // What the metadata will name is on the disk before the metadata is.
+        self.blobs.settle()?;
         let root: Signed<Root> =
             serde_json::from_slice(self.keys.root_json()).map_err(|error| Fault::usage("root.json does not parse").cause(error))?;
         let holder = KeyHolder::Root(root.signed.clone());
