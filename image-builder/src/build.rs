@@ -3,149 +3,214 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
 use livery_contract::{
-    Digest, Fault, Result, Version,
+    Digest, Fault, Result,
     manifest::{Accepts, BootEntry, Role},
 };
-use uuid::Uuid;
 
 use crate::{
     image::{
         erofs, gpt,
         master::{self, Master, Published},
     },
-    profile::{self, Profile, Role as ProfileRole},
-    publish::keys::Keys,
+    lock::RootName,
+    plan::{self, Plan, Planned},
+    profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
+    publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher},
     secure_boot::signer::Signer,
     stages::{
         disk::{self, Content, Piece, derive},
         esp, initrd,
         medium::{self, Site},
         roots::{self, Root},
-        system::{self, Uuids},
+        system,
         uki::{self, Parts},
-        workshop::Workshop,
+        workshop::{Setup, Workshop},
     },
 };
 
-/// The namespace of image seeds (RFC 9562, version 5).
-const SEEDS: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f69_6d61_6765_5f73_6565);
+/// In a finished image's place in the cache: its reference and its manifest's digest.
+const MANIFEST: &str = "manifest";
 
-/// What the roots need, in parallel: they share nothing but the network.
+/// The device's root and the boot root, made in parallel: they share nothing but the .debs.
 fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
+    roots::supply(workshop, profile)?;
     thread::scope(|scope| {
-        let device = scope.spawn(|| roots::device(workshop, profile));
-        let boot = roots::boot(workshop, profile)?;
-        roots::tools(workshop, profile)?;
+        let device = scope.spawn(|| roots::make(workshop, profile, RootName::Device));
+        let boot = roots::make(workshop, profile, RootName::Boot)?;
+        roots::make(workshop, profile, RootName::Tools)?;
         let device = device.join().map_err(|_| Fault::internal("a stage stopped"))??;
         Ok((device, boot))
     })
 }
 
-/// The version that a profile names, or the first digits of what its image is made from.
-fn version(profile: &Profile, inputs: &Digest) -> Result<Version> {
-    match &profile.version {
-        Some(version) => Ok(version.clone()),
-        None => inputs.short().parse(),
-    }
-}
-
-/// Builds a terminal's master into the store.
+/// Builds a terminal's master into the store. Where the store has the very image already, nothing is done.
 ///
 /// # Errors
-/// Exit 2 where keys are missing, 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where
-/// packages can't be had.
-pub async fn build(path: &Path, store: &Path, keys: &Path, workshop: Workshop, json: bool) -> Result<Published> {
+/// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
+pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     Keys::open(keys)?; // both before minutes of work
     let signer = Signer::open(keys)?;
-    let progress = workshop.progress.clone();
-    let folder = store.to_owned();
-    let (disk, master, level) = tokio::task::spawn_blocking(move || {
-        fs::create_dir_all(&folder)
-            .map_err(|error| Fault::source("the store's folder can't be made").at(folder.display()).cause(error))?;
-        assemble(&workshop, &profile, &signer)
-    })
-    .await
-    .map_err(|error| Fault::internal("a stage stopped").cause(error))??;
-    master::publish(&disk, master, store, keys, level, &progress).await
+    fs::create_dir_all(store)
+        .map_err(|error| Fault::source("the store's folder can't be made").at(store.display()).cause(error))?;
+    let (folder, inside) = (store.to_owned(), setup.clone());
+    let open = tokio::task::spawn_blocking(move || {
+        Terminal::open(profile, Some(&folder), Some(signer.digest()), &inside).map(|terminal| (terminal, signer))
+    });
+    let (terminal, signer) = open.await.map_err(stopped)??;
+    let terminal = Arc::new(terminal);
+    if let Some(published) = terminal.in_store(store, keys).await? {
+        return Ok(published);
+    }
+    let inside = Arc::clone(&terminal);
+    let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&signer)).await.map_err(stopped)??;
+    let published = master::publish(&disk, master, store, keys, terminal.profile.image.compression_level, &setup.progress).await?;
+    terminal.remember(&published)?;
+    Ok(published)
 }
 
-/// Everything up to the disk image.
-fn assemble(workshop: &Workshop, profile: &Profile, signer: &Signer) -> Result<(fs::File, Master, i32)> {
-    let ProfileRole::Terminal { desk, kiosk } = &profile.role else {
-        return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
-            .at(profile.path.display())
-            .fix(match profile.role {
-                ProfileRole::Agent(_) => "make the agent's medium with `livery medium --profile`",
-                _ => "a laptop's profile can be checked so far; building one comes with its desktop and its data partition",
-            }));
-    };
-    let seed = Uuid::new_v5(&SEEDS, profile.name.as_str().as_bytes());
-    let uuids = Uuids { root: derive(seed, "root"), verity: derive(seed, "root-verity"), identity: derive(seed, "identity") };
-    let (root, boot) = roots_for(workshop, profile)?;
-    let (system, initrd) = thread::scope(|scope| {
-        let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
-        let system = system::terminal(workshop, profile, desk, kiosk, &boot, &root, uuids)?;
-        Ok::<_, Fault>((system, initrd.join().map_err(|_| Fault::internal("a stage stopped"))??))
-    })?;
-    let own = [
-        "root=/dev/mapper/root ro rootfstype=erofs".to_owned(),
-        format!("roothash={}", system.root_hash),
-        format!("systemd.verity_root_data=PARTUUID={}", uuids.root),
-        format!("systemd.verity_root_hash=PARTUUID={}", uuids.verity),
-        "systemd.volatile=overlay systemd.getty_auto=no systemd.firstboot=no".to_owned(),
-    ];
-    let command_line = uki::command_line(profile, &own);
-    let parts = Parts {
-        kernel: &initrd.kernel,
-        version: &initrd.version,
-        initrd: &initrd.initrd,
-        command_line: &command_line,
-        os_release: &system.os_release,
-    };
-    let uki = uki::make(workshop, profile, &parts, &(initrd.digest, system.digest))?;
-    let uki = uki::sign(workshop, &uki, signer)?;
-    let esp = esp::make(workshop, profile, &uki.path, derive(seed, "esp"))?;
-    let pieces = [
-        Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) },
-        Piece {
-            role: Role::Identity,
-            type_guid: gpt::LINUX,
-            guid: uuids.identity,
-            content: Content::Bytes(nobody(profile, desk, derive(seed, "identity-fs"))?, profile.image.identity_size),
-        },
-        Piece { role: Role::Root, type_guid: gpt::ROOT, guid: uuids.root, content: Content::File(system.root) },
-        Piece { role: Role::RootVerity, type_guid: gpt::ROOT_VERITY, guid: uuids.verity, content: Content::File(system.verity) },
-    ];
-    let step = workshop.progress.stage("disk");
-    let scratch = workshop.cache.scratch()?;
-    let disk = disk::assemble(scratch.path(), derive(seed, "disk"), &pieces)?;
-    step.done();
-    let version = version(profile, &Digest::of(&[system.digest, uki.digest].map(|digest| *digest.as_bytes()).concat()))?;
-    let master = Master {
-        boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
-        name: profile.name.clone(),
-        version,
-        created: profile.image.epoch,
-        size: disk.size,
-        sector_size: 512,
-        converts_to_4096: profile.image.any_sectors,
-        grow: profile.image.grow.then(|| disk.partitions.last().map(|last| last.number)).flatten(),
-        partitions: disk.partitions,
-        minimum_disk: profile.image.minimum_disk,
-        accepts: Some(Accepts { locales: desk.locale.available.clone() }),
-    };
-    Ok((disk.file, master, profile.image.compression_level))
+fn stopped(error: tokio::task::JoinError) -> Fault {
+    Fault::internal("a stage stopped").cause(error)
 }
 
-/// The personal layer of a master that is nobody's yet: the profile's keyboard, so that it can be tried.
-fn nobody(profile: &Profile, desk: &profile::Desk, uuid: Uuid) -> Result<Vec<u8>> {
-    let files = crate::image::identity::keyboard(&desk.locale.keyboard);
-    erofs::make(&files, uuid, profile.image.epoch.as_second())
+/// What a build of a profile would do, and why.
+///
+/// # Errors
+/// Exit 3 where the profile can't be built, 5 where packages can't be asked for.
+pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
+    let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let certificate = keys.map(Signer::open).transpose()?.map(|signer| signer.digest());
+    let terminal = Terminal::open(profile, None, certificate, setup)?;
+    let mut steps = terminal.plan.steps(&terminal.workshop.cache, &terminal.profile)?;
+    if certificate.is_none() {
+        // What comes after the signature depends on whose it is.
+        steps.retain(|step| terminal.plan.unsigned().contains(&step.stage));
+    }
+    Ok(steps)
+}
+
+/// A terminal being built.
+#[derive(Debug)]
+struct Terminal {
+    workshop: Workshop,
+    profile: Profile,
+    desk: Desk,
+    kiosk: Kiosk,
+    /// The personal layer of a master that is nobody's yet: the profile's keyboard, so that it can be tried.
+    nobody: Vec<u8>,
+    plan: Plan,
+}
+
+impl Terminal {
+    fn open(profile: Profile, store: Option<&Path>, certificate: Option<Digest>, setup: &Setup) -> Result<Self> {
+        let ProfileRole::Terminal { desk, kiosk } = profile.role.clone() else {
+            return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
+                .at(profile.path.display())
+                .fix(match profile.role {
+                    ProfileRole::Agent(_) => "make the agent's medium with `livery medium --profile`",
+                    _ => "a laptop's profile can be checked so far; building one comes with its desktop and its data partition",
+                }));
+        };
+        let files = crate::image::identity::keyboard(&desk.locale.keyboard);
+        let uuid = derive(plan::seed(&profile), "identity-fs");
+        let nobody = erofs::make(&files, uuid, profile.image.epoch.as_second())?;
+        let workshop = setup.open(&profile, store)?;
+        let plan = Plan::of(&workshop, &profile, &desk, &kiosk, &nobody, certificate)?;
+        Ok(Self { workshop, profile, desk, kiosk, nobody, plan })
+    }
+
+    /// The image, where the store has what these keys once came to.
+    async fn in_store(&self, store: &Path, keys: &Path) -> Result<Option<Published>> {
+        let cache = &self.workshop.cache;
+        if !cache.has(&self.plan.image) {
+            return Ok(None);
+        }
+        let path = cache.path(&self.plan.image).join(MANIFEST);
+        let text =
+            fs::read_to_string(&path).map_err(|error| Fault::refused("the cache can't be read").at(path.display()).cause(error))?;
+        let (reference, digest) = text.trim().split_once(' ').unwrap_or_default();
+        let publisher = Publisher::open(store, keys).await?;
+        let (Some(current), Ok(reference)) = (publisher.current(), reference.parse()) else { return Ok(None) };
+        if !current.references().iter().any(|(one, held)| *one == reference && held.to_string() == digest) {
+            return Ok(None);
+        }
+        let (manifest, _) = current.manifest(&reference).await?;
+        Ok(Some(Published { reference, manifest, packed: Packed::default(), fresh: false }))
+    }
+
+    /// Notes what the keys came to.
+    fn remember(&self, published: &Published) -> Result<()> {
+        let cache = &self.workshop.cache;
+        let text = format!("{} {}\n", published.reference, Digest::of(&published.manifest.to_bytes()));
+        // The same image in another store may have another manifest: its chunks lie elsewhere there.
+        let path = cache.get(&self.plan.image, |_| Ok(()))?.join(MANIFEST);
+        write_atomically(&path, text.as_bytes())?;
+        self.plan.remember(cache, &self.profile)
+    }
+
+    /// Everything up to the disk image.
+    fn assemble(&self, signer: &Signer) -> Result<(fs::File, Master)> {
+        let Self { workshop, profile, desk, kiosk, plan, .. } = self;
+        let (root, boot) = roots_for(workshop, profile)?;
+        let (system, initrd) = thread::scope(|scope| {
+            let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
+            let tree = system::tree(workshop, profile, desk, &boot, &root, &plan.tree)?;
+            let system = system::terminal(workshop, profile, (desk, kiosk), &boot, &tree, plan.uuids, &plan.system)?;
+            Ok::<_, Fault>((system, initrd.join().map_err(|_| Fault::internal("a stage stopped"))??))
+        })?;
+        let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
+        let command_line = uki::command_line(profile, &own);
+        let parts = Parts {
+            kernel: &initrd.kernel,
+            version: &initrd.version,
+            initrd: &initrd.initrd,
+            command_line: &command_line,
+            os_release: &system.os_release,
+        };
+        let uki = uki::make(workshop, profile, &parts, &plan.uki)?;
+        let esp_guid = derive(plan.seed, "esp");
+        let uki = uki::sign(workshop, &uki, signer, &plan.signed)?;
+        let esp = esp::make(workshop, profile, &uki, esp_guid, &plan.esp)?;
+        let nobody = Content::Bytes(self.nobody.clone(), profile.image.identity_size);
+        let pieces = [
+            Piece { role: Role::Esp, type_guid: gpt::ESP, guid: esp_guid, content: Content::File(esp) },
+            Piece { role: Role::Identity, type_guid: gpt::LINUX, guid: plan.uuids.identity, content: nobody },
+            Piece { role: Role::Root, type_guid: gpt::ROOT, guid: plan.uuids.root, content: Content::File(system.root) },
+            Piece {
+                role: Role::RootVerity,
+                type_guid: gpt::ROOT_VERITY,
+                guid: plan.uuids.verity,
+                content: Content::File(system.verity),
+            },
+        ];
+        let step = workshop.progress.stage("disk");
+        let scratch = workshop.cache.scratch()?;
+        let disk = disk::assemble(scratch.path(), derive(plan.seed, "disk"), &pieces)?;
+        step.done();
+        let version = match &profile.version {
+            Some(version) => version.clone(),
+            None => plan.image.digest().short().parse()?,
+        };
+        let master = Master {
+            boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
+            name: profile.name.clone(),
+            version,
+            created: profile.image.epoch,
+            size: disk.size,
+            sector_size: 512,
+            converts_to_4096: profile.image.any_sectors,
+            grow: profile.image.grow.then(|| disk.partitions.last().map(|last| last.number)).flatten(),
+            partitions: disk.partitions,
+            minimum_disk: profile.image.minimum_disk,
+            accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+        };
+        Ok((disk.file, master))
+    }
 }
 
 /// What the agent's medium shall know that its profile does not say.
@@ -180,13 +245,20 @@ pub struct Medium {
 ///
 /// # Errors
 /// Exit 3 where the profile or the site's facts are incomplete, 5 where packages can't be had.
-pub async fn medium(path: &Path, keys: &Path, out: &Path, options: SiteOptions, workshop: Workshop, json: bool) -> Result<Medium> {
+pub async fn medium(
+    path: &Path,
+    store: Option<&Path>,
+    keys: &Path,
+    out: &Path,
+    options: SiteOptions,
+    setup: Setup,
+    json: bool,
+) -> Result<Medium> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
-    let out = out.to_owned();
-    tokio::task::spawn_blocking(move || make_medium(&workshop, &profile, (&keys, &signer), &out, &options))
-        .await
-        .map_err(|error| Fault::internal("a stage stopped").cause(error))?
+    let (store, out) = (store.map(Path::to_owned), out.to_owned());
+    let make = move || make_medium(&setup.open(&profile, store.as_deref())?, &profile, (&keys, &signer), &out, &options);
+    tokio::task::spawn_blocking(make).await.map_err(stopped)?
 }
 
 fn make_medium(
@@ -248,10 +320,14 @@ fn make_medium(
         command_line: &command_line,
         os_release: &system.os_release,
     };
-    let uki = uki::make(workshop, profile, &parts, &(boot.digest, system.digest))?;
-    let uki = uki::sign(workshop, &uki, signer)?.path;
-    let seed = Uuid::new_v5(&SEEDS, profile.name.as_str().as_bytes());
-    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"))?;
+    let tools = roots::key(workshop, profile, RootName::Tools)?.digest();
+    let key = uki::key(profile, [boot.digest, system.digest, tools], &command_line)?;
+    let uki = uki::make(workshop, profile, &parts, &key)?;
+    let key = uki::signed_key(key.digest(), Some(signer.digest()))?;
+    let uki = uki::sign(workshop, &uki, signer, &key)?;
+    let seed = plan::seed(profile);
+    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"))?;
+    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), &key)?;
     let scratch = workshop.cache.scratch()?;
     let piece = Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) };
     let mut disk = disk::assemble(scratch.path(), derive(seed, "disk"), &[piece])?;

@@ -7,18 +7,21 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use livery_contract::{Exit, Fault, Name, Reference, Result, Version};
+use livery_contract::{Digest, Exit, Fault, Name, Reference, Result, Version};
 use livery_store::{Access, Location, Store};
 use serde::Serialize;
 
 use crate::{
     build::{self, SiteOptions},
     image::{export, import, master::Published, personalise, show},
+    lock::{command as lock, supply::Terms},
+    plan::Planned,
     profile,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher},
+    rootless,
     secure_boot::keygen,
-    stages::workshop::Workshop,
+    stages::workshop::Setup,
 };
 
 const EXAMPLES: &str = "\
@@ -28,6 +31,8 @@ Examples:
   livery check profiles/*.toml
   livery explain profiles/terminal.toml citrix.store-url
   livery schema > profiles/livery.schema.json
+  livery lock profiles/terminal.toml --store store
+  livery lock --update profiles/terminal.toml
   livery build profiles/terminal.toml --store store --keys keys
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
@@ -69,11 +74,24 @@ struct CacheArgs {
     cache: Option<PathBuf>,
 }
 
+/// What stages work with.
+#[derive(Debug, clap::Args)]
+struct BuildArgs {
+    #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+impl BuildArgs {
+    fn setup(self, progress: &Progress) -> Setup {
+        Setup { cache: self.cache.cache, terms: self.terms, progress: progress.clone() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the private keys that sign a store, and root.json, the public root that others trust; and the keys of Secure Boot.
-    ///
-    /// Nothing is overwritten. A folder from before there were keys of Secure Boot gets them beside those that it has.
+    /// Make the private keys that sign a store, and root.json, the public root that others trust.
     Keygen {
         /// The folder to make them in.
         #[arg(long)]
@@ -104,6 +122,13 @@ enum Command {
     },
     /// Print the JSON Schema of profiles, for editors: keep it as livery.schema.json beside them.
     Schema,
+    /// Write down exactly which packages builds take, in PROFILE's name with .lock; versions that are locked stay where they are.
+    Lock {
+        #[command(flatten)]
+        options: lock::Options,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
     /// Build a master image from a profile; the last line printed is its reference.
     Build {
         /// The profile (TOML).
@@ -115,7 +140,17 @@ enum Command {
         #[arg(long)]
         keys: PathBuf,
         #[command(flatten)]
-        cache: CacheArgs,
+        with: BuildArgs,
+    },
+    /// List the stages of a build: which would run now, and why.
+    Plan {
+        /// The profile (TOML).
+        profile: PathBuf,
+        /// The folder that `livery keygen` made. Without it the stages up to the signature are listed.
+        #[arg(long)]
+        keys: Option<PathBuf>,
+        #[command(flatten)]
+        with: BuildArgs,
     },
     /// Make the agent's boot medium: UKI, USB image, kernel and initrd for network boot.
     Medium {
@@ -144,7 +179,7 @@ enum Command {
         #[arg(long)]
         agent: Option<PathBuf>,
         #[command(flatten)]
-        cache: CacheArgs,
+        with: BuildArgs,
     },
     /// Take an existing raw disk image as a master; the last line printed is its reference.
     Import {
@@ -229,6 +264,11 @@ pub fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
         )
         .init();
+    if matches!(cli.command, Command::Build { .. } | Command::Medium { .. })
+        && let Err(fault) = rootless::enter()
+    {
+        return report(&fault, cli.json);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Fault::internal("no runtime can be started").cause(error), cli.json),
@@ -254,6 +294,11 @@ fn report(fault: &Fault, json: bool) -> ExitCode {
     }
     eprintln!("{}", fault.render());
     fault.exit().into()
+}
+
+/// Work that waits for other programs, off the thread that listens for an interrupt.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Fault::internal("a command stopped").cause(error))?
 }
 
 /// Prints for a person or for a machine.
@@ -301,20 +346,30 @@ async fn run(cli: Cli) -> Result<()> {
             say(json, &started, || started.to_string())
         }
         Command::Schema => say(json, &profile::schema(), || format!("{:#}", profile::schema())),
-        Command::Build { profile, store, keys, cache } => {
-            let workshop = Workshop::open(cache.cache.as_deref(), progress.clone())?;
-            let published = build::build(&profile, &store, &keys, workshop, json).await?;
+        Command::Lock { options, cache } => {
+            let asked = move || lock::lock(&options, &Setup::cache_at(cache.cache)?, &progress, json);
+            let locked = aside(asked).await?;
+            say(json, &serde_json::json!({"locked": locked}), || {
+                locked.iter().map(lock::Locked::text).collect::<Vec<_>>().join("\n")
+            })
+        }
+        Command::Build { profile, store, keys, with } => {
+            let published = build::build(&profile, &store, &keys, &with.setup(&progress), json).await?;
             progress.summary();
             published_line(&published, json)
         }
-        Command::Medium { profile, store, keys, out, station, station_ca, job_key, agent, cache } => {
-            if let Some(store) = store {
+        Command::Plan { profile, keys, with } => {
+            let setup = with.setup(&progress);
+            let steps = aside(move || build::plan(&profile, keys.as_deref(), &setup, json)).await?;
+            say(json, &serde_json::json!({"stages": steps}), || steps.iter().map(Planned::to_string).collect::<Vec<_>>().join("\n"))
+        }
+        Command::Medium { profile, store, keys, out, station, station_ca, job_key, agent, with } => {
+            if let Some(store) = &store {
                 // A medium that does not trust the store it is meant for would fail at the line, not here.
-                Publisher::open(&store, &keys).await?;
+                Publisher::open(store, &keys).await?;
             }
-            let workshop = Workshop::open(cache.cache.as_deref(), progress.clone())?;
             let options = SiteOptions { station, station_ca, job_key, agent };
-            let medium = build::medium(&profile, &keys, &out, options, workshop, json).await?;
+            let medium = build::medium(&profile, store.as_deref(), &keys, &out, options, with.setup(&progress), json).await?;
             progress.summary();
             say(json, &medium, || {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
@@ -369,7 +424,9 @@ fn published_line(published: &Published, json: bool) -> Result<()> {
         let packed = &published.packed;
         eprintln!("{} data, {} new, {} stored", bytes(packed.data), bytes(packed.fresh), bytes(packed.stored));
     }
-    say(json, &serde_json::json!({"image": published.reference, "fresh": published.fresh}), || published.reference.to_string())
+    let digest = Digest::of(&published.manifest.to_bytes());
+    let answer = serde_json::json!({"image": published.reference, "manifest": digest, "fresh": published.fresh});
+    say(json, &answer, || published.reference.to_string())
 }
 
 /// Opens a store to read. Without --trust, a folder's own root is believed: good for looking at what one has made.

@@ -7,19 +7,25 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`profile`] | what IT writes, checked and resolved |
+//! | [`lock`] | exactly which packages a build takes |
 //! | [`stages`] | from packages to a disk image, stage by stage |
+//! | [`plan`] | a build as keys: what would run, and why |
 //! | [`build`] | the stages in their order: `livery build`, `livery medium` |
 //! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
+//! | [`rootless`] | building as an ordinary user |
 //! | [`progress`] | what a person sees of long work |
 //! | [`cli`] | the commands and their flags |
 
 pub mod build;
 pub mod cli;
 pub mod image;
+pub mod lock;
+pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod publish;
+pub mod rootless;
 pub mod secure_boot;
 pub mod stages;

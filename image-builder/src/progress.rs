@@ -47,6 +47,17 @@ impl Progress {
         self.step(what, None, "{msg:14} {spinner} {elapsed}")
     }
 
+    /// Something to know that is no work.
+    pub fn note(&self, text: &str) {
+        if self.json {
+            println!("{}", serde_json::json!({"event": "note", "text": text}));
+        } else if let Some(bars) = &self.bars {
+            let _ = bars.println(text); // a terminal that is gone needs no notes
+        } else {
+            eprintln!("{text}");
+        }
+    }
+
     /// How long each piece of work took, and all of it: the end of a long command.
     pub fn summary(&self) {
         let all = self.began.elapsed().as_secs_f64();

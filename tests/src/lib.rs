@@ -7,6 +7,7 @@
 //! | [`raw_disk`] | disk images to import and disks to write, and how to judge one afterwards |
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
+//! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
 //! | [`object_server`] | a store in an object store: S3 with signatures checked |
@@ -23,6 +24,7 @@ pub mod bad_server;
 pub mod bench;
 pub mod browser;
 pub mod device;
+pub mod elsewhere;
 pub mod evidence;
 pub mod false_station;
 pub mod faults;

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use livery_contract::{Fault, Reference, Result, roster, roster::Employee};
@@ -66,7 +66,7 @@ impl Site {
              schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n",
             text(&site.root.join("profiles/terminal.toml"))
         );
-        fs::write(site.profile(), profile).map_err(|error| broken(&site.profile(), error))?;
+        write_if_other(&site.profile(), &profile)?;
         Ok(site)
     }
 
@@ -148,7 +148,7 @@ impl Site {
         let path = self.folder.join("terminal-any-disk.toml");
         let profile = "# The organisation's terminal, for any disk.\n\
             schema = 1\nextends = \"terminal.toml\"\n\n[image]\nsectors = \"any\"\ngrow = true\n";
-        fs::write(&path, profile).map_err(|error| broken(&path, error))?;
+        write_if_other(&path, profile)?;
         self.build_from(&path).await
     }
 
@@ -159,8 +159,27 @@ impl Site {
             // Its signatures may have run out since the last time.
             self.livery(["refresh", "--store", &store, "--keys", &keys], Duration::from_secs(60)).await?;
         }
-        let done = self.livery(["build", &text(profile), "--store", &store, "--keys", &keys, "--cache", &cache], BUILD).await?;
+        self.lock_packages(profile).await?;
+        let arguments = ["build", &text(profile), "--locked", "--store", &store, "--keys", &keys, "--cache", &cache];
+        let done = self.livery(arguments, BUILD).await?;
         done.stdout.lines().last().unwrap_or_default().parse()
+    }
+
+    /// `livery lock`, with the .debs into the store, where that was not done since the profiles or the program changed.
+    async fn lock_packages(&self, profile: &Path) -> Result<()> {
+        let lockfile = profile.with_extension("lock");
+        let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+        let sources = ["base", "terminal"].map(|name| self.root.join(format!("profiles/{name}.toml")));
+        let sources = sources.into_iter().chain([self.profile(), profile.to_owned(), Program::Livery.path()?]);
+        let newest = sources.map(|path| modified(&path).map_err(|error| broken(&path, error))).collect::<Result<Vec<_>>>()?;
+        if modified(&lockfile).is_ok_and(|locked| newest.iter().all(|source| *source < locked)) {
+            return Ok(());
+        }
+        let (store, cache) = (text(&self.store()), text(&self.cache()));
+        self.livery(["lock", &text(profile), "--store", &store, "--cache", &cache], BUILD).await?;
+        // Where nothing differed it was not written.
+        let touch = File::options().append(true).open(&lockfile).and_then(|file| file.set_modified(SystemTime::now()));
+        touch.map_err(|error| broken(&lockfile, error))
     }
 
     /// `livery personalise`: one reference for each employee of `roster`.
@@ -234,6 +253,14 @@ impl Site {
         });
         taken.await.map_err(|error| Fault::internal("waiting for a lock broke off").cause(error))?
     }
+}
+
+/// A file that stays as it was keeps its time too.
+fn write_if_other(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|now| now == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(|error| broken(path, error))
 }
 
 fn text(path: &Path) -> String {

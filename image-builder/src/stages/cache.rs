@@ -12,6 +12,7 @@ use std::{
 use livery_contract::{Digest, Fault, Result};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
+use serde_json::Value;
 
 /// The folder of results.
 #[derive(Clone, Debug)]
@@ -22,10 +23,11 @@ pub struct Cache {
 }
 
 /// What a result depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     stage: &'static str,
     digest: Digest,
+    inputs: Value,
 }
 
 impl Key {
@@ -34,9 +36,15 @@ impl Key {
     /// # Errors
     /// Exit 1 where the inputs do not encode.
     pub fn new(stage: &'static str, version: u32, inputs: &impl Serialize) -> Result<Self> {
-        let bytes = serde_json::to_vec(&(stage, version, inputs))
-            .map_err(|error| Fault::internal("a stage's inputs do not encode").cause(error))?;
-        Ok(Self { stage, digest: Digest::of(&bytes) })
+        let encode = |error| Fault::internal("a stage's inputs do not encode").cause(error);
+        let inputs = serde_json::to_value(inputs).map_err(encode)?;
+        let bytes = serde_json::to_vec(&(stage, version, &inputs)).map_err(encode)?;
+        Ok(Self { stage, digest: Digest::of(&bytes), inputs })
+    }
+
+    /// What it was made from, to say what is new in it.
+    pub fn inputs(&self) -> &Value {
+        &self.inputs
     }
 
     /// The digest alone, as an input of a later stage.
@@ -83,6 +91,16 @@ impl Cache {
     /// Whether the result is there.
     pub fn has(&self, key: &Key) -> bool {
         self.path(key).is_dir()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the .debs of builds without a lockfile lie.
+    pub fn debs(&self) -> PathBuf {
+        self.folder.join("debs")
     }
 
     /// An empty folder on the same file system, removed when dropped.

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use livery_contract::{Digest, Fault, Result};
+use serde::Serialize;
 
 use super::{
     cache::Key,
@@ -33,6 +34,24 @@ pub struct Initrd {
     pub digest: Digest,
 }
 
+#[derive(Serialize)]
+struct Inputs<'a> {
+    boot_root: Digest,
+    modules: &'a [&'a str],
+    dracut: &'a str,
+    files: Vec<(String, Digest)>,
+    epoch: i64,
+}
+
+/// The key, from the boot root's.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
+    let (modules, epoch) = (modules::for_initrd(profile), profile.image.epoch.as_second());
+    Key::new("initrd", VERSION, &Inputs { boot_root, modules: &modules, dracut: DRACUT, files: embedded(&INITRD), epoch })
+}
+
 /// Makes the initrd.
 ///
 /// # Errors
@@ -40,7 +59,7 @@ pub struct Initrd {
 pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initrd> {
     let requests = modules::for_initrd(profile);
     let epoch = profile.image.epoch.as_second();
-    let key = Key::new("initrd", VERSION, &(boot.digest, &requests, DRACUT, embedded(&INITRD), epoch))?;
+    let key = key(profile, boot.digest)?;
     let version = modules::kernel_version(&boot.path)?;
     let path = workshop.stage(&key, |result| {
         let scratch = workshop.cache.scratch()?;

@@ -11,14 +11,14 @@ use livery_contract::{Digest, Fault, Result};
 use super::{
     cache::Key,
     modules,
-    roots::Root,
+    roots::{self, Root},
     sandbox::Sandbox,
     settings::{self, AGENT, COMMON, Furnish},
     system::{copy, embedded},
     trim,
     workshop::Workshop,
 };
-use crate::profile::Profile;
+use crate::{lock::RootName, profile::Profile};
 
 const VERSION: u32 = 1;
 /// zstd's level: the medium is fetched by every device, made once.
@@ -61,11 +61,13 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
     })?;
     let requests = modules::for_agent(profile);
     let files: Vec<(String, Digest)> = [&COMMON, &AGENT].into_iter().flat_map(embedded).collect();
+    let tools = roots::key(workshop, profile, RootName::Tools)?.digest();
     let key = Key::new(
         "agent-initrd",
         VERSION,
         &(
             profile,
+            tools,
             boot.digest,
             root.digest,
             &requests,

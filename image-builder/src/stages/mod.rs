@@ -5,7 +5,7 @@
 //! tools ----------------------------------------------+------+-----+----.
 //! boot root --- modules --- initrd --------------------------- UKI  |    |
 //!         `---- modules --.                                   /    ESP  |
-//! root -------- trim --- settings --- erofs --- verity ------'       `- disk -> store
+//! root ------- tree ----- settings --- erofs --- verity -----'       `- disk -> store
 //! ```
 //!
 //! | module | stage |
@@ -17,7 +17,7 @@
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
 //! | [`kiosk`] | a terminal's browser and screen |
-//! | [`system`] | root, modules, settings: the root file system and its verity tree |
+//! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`medium`] | the agent's system, whole in an initrd |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |

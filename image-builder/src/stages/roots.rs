@@ -1,9 +1,10 @@
-//! Debian roots by mmdebstrap: the tools root, the boot root, the device's root.
+//! Debian roots by mmdebstrap: the tools root, the boot root, the device's root. Of exactly the packages that the lock names.
 //!
-//! apt runs outside, so that no image holds it. With `SOURCE_DATE_EPOCH` the same packages give the same bytes. What the
-//! host leaves in (`/etc/hostname`, `/etc/resolv.conf`) is taken out again by [`super::settings`].
+//! mmdebstrap sees a repository of just these, and no network. With `SOURCE_DATE_EPOCH` the same packages give the same bytes.
+//! What the host leaves in (`/etc/hostname`, `/etc/resolv.conf`) is taken out again by [`super::trim`].
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -13,24 +14,13 @@ use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
 use super::{cache::Key, sandbox, workshop::Workshop};
-use crate::profile::{Debian, Profile};
+use crate::{
+    lock::{Package, RootName},
+    profile::Profile,
+};
 
 /// Raised when the same packages are put together otherwise.
-const VERSION: u32 = 1;
-
-/// What the image tools come from: the profile's own release, whatever the host runs.
-const TOOLS: [&str; 10] = [
-    "cpio",
-    "cryptsetup-bin",
-    "dosfstools",
-    "erofs-utils",
-    "kmod",
-    "mtools",
-    "python3-pefile",
-    "systemd-boot-efi",
-    "systemd-ukify",
-    "zstd",
-];
+const VERSION: u32 = 2;
 
 /// Never unpacked: the tools need none of it, nor do the roots that nobody looks into.
 const NEVER: [&str; 6] = [
@@ -51,127 +41,138 @@ pub struct Root {
     pub digest: Digest,
 }
 
+/// What a root is made from.
 #[derive(Serialize)]
 struct Inputs<'a> {
-    debian: &'a Debian,
-    packages: &'a [String],
-    recommends: bool,
-    exclude: &'a [String],
-    include: &'a [String],
+    suite: &'a str,
+    architecture: &'a str,
+    /// Name and digest of each .deb.
+    packages: BTreeMap<&'a str, Digest>,
+    exclude: Vec<&'a str>,
+    include: Vec<&'a str>,
     epoch: i64,
 }
 
-/// The tools root.
+impl<'a> Inputs<'a> {
+    fn of(root: RootName, workshop: &'a Workshop, profile: &'a Profile) -> Self {
+        let patterns = |patterns: &'a [String]| patterns.iter().map(String::as_str).collect();
+        let (exclude, include) = match root {
+            RootName::Device => (patterns(&profile.packages.exclude_paths), patterns(&profile.packages.include_paths)),
+            RootName::Tools | RootName::Boot => (NEVER.to_vec(), Vec::new()),
+        };
+        Self {
+            suite: &profile.debian.suite,
+            architecture: &profile.debian.architecture,
+            packages: workshop.supply.packages(root).into_iter().map(|package| (package.name.as_str(), package.sha256)).collect(),
+            exclude,
+            include,
+            epoch: profile.image.epoch.as_second(),
+        }
+    }
+}
+
+/// The key of a root.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn key(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Key> {
+    let stage = match root {
+        RootName::Tools => "tools",
+        RootName::Boot => "boot-root",
+        RootName::Device => "root",
+    };
+    Key::new(stage, VERSION, &Inputs::of(root, workshop, profile))
+}
+
+/// Brings the .debs of the roots that are not in the cache: all that building needs the network for.
 ///
 /// # Errors
 /// Exit 5 where packages can't be had.
-pub fn tools(workshop: &Workshop, profile: &Profile) -> Result<Root> {
-    let packages = TOOLS.map(str::to_owned);
-    let exclude = NEVER.map(str::to_owned);
-    let inputs = Inputs {
-        debian: &profile.debian,
-        packages: &packages,
-        recommends: false,
-        exclude: &exclude,
-        include: &[],
-        epoch: epoch(profile),
-    };
-    make(workshop, "tools", &inputs)
+pub fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
+    let mut lacking = Vec::new();
+    for root in RootName::ALL {
+        if !workshop.cache.has(&key(workshop, profile, root)?) {
+            lacking.push(root);
+        }
+    }
+    workshop.supply.bring(&lacking, profile, &workshop.cache, &workshop.progress)
 }
 
-/// The boot root: the kernel, its modules and firmware, and dracut. Nothing of it runs on the device but what is copied.
+/// A root: the tools', the one that kernel and initrd are made from, or the device's as its packages make it.
 ///
 /// # Errors
-/// Exit 5 where packages can't be had.
-pub fn boot(workshop: &Workshop, profile: &Profile) -> Result<Root> {
-    let exclude = NEVER.map(str::to_owned);
-    let inputs = Inputs {
-        debian: &profile.debian,
-        packages: &profile.packages.boot,
-        recommends: false,
-        exclude: &exclude,
-        include: &[],
-        epoch: epoch(profile),
-    };
-    make(workshop, "boot-root", &inputs)
-}
-
-/// The device's (or the agent's) root, as its packages make it.
-///
-/// # Errors
-/// Exit 5 where packages can't be had.
-pub fn device(workshop: &Workshop, profile: &Profile) -> Result<Root> {
-    let inputs = Inputs {
-        debian: &profile.debian,
-        packages: &profile.packages.install,
-        recommends: profile.packages.recommends,
-        exclude: &profile.packages.exclude_paths,
-        include: &profile.packages.include_paths,
-        epoch: epoch(profile),
-    };
-    make(workshop, "root", &inputs)
-}
-
-fn epoch(profile: &Profile) -> i64 {
-    profile.image.epoch.as_second()
-}
-
-fn make(workshop: &Workshop, stage: &'static str, inputs: &Inputs) -> Result<Root> {
-    let key = Key::new(stage, VERSION, inputs)?;
+/// Exit 4 where a .deb is not what was locked, 5 where one is not here, 1 where mmdebstrap fails.
+pub fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Root> {
+    let key = key(workshop, profile, root)?;
     let path = workshop.stage(&key, |folder| {
-        let tar = folder.with_extension("tar");
-        debootstrap(stage, inputs, &tar)?;
+        let scratch = workshop.cache.scratch()?;
+        let archive = scratch.path().join("archive");
+        workshop.supply.archive(&archive, root)?;
+        let tar = scratch.path().join("root.tar");
+        debootstrap(&Inputs::of(root, workshop, profile), &archive, &tar)?;
         let mut unpack = Command::new("tar");
+        sandbox::clean_environment(&mut unpack);
         unpack
-            .args(["--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"])
+            .args(["--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*", "--file"])
             .arg(&tar)
             .arg("--directory")
             .arg(folder);
         sandbox::run(unpack, "unpacking the root", Fault::internal)?;
-        fs::remove_file(&tar).map_err(|error| Fault::internal("a temporary file can't be removed").at(tar.display()).cause(error))
+        just_these(folder, &workshop.supply.packages(root))
     })?;
     Ok(Root { path, digest: key.digest() })
 }
 
-fn debootstrap(stage: &str, inputs: &Inputs, tar: &Path) -> Result<()> {
-    // It ends when we do, also where only we were asked to.
+fn debootstrap(inputs: &Inputs, archive: &Path, tar: &Path) -> Result<()> {
+    // It ends when we do, also where only we were asked to; what it mounts goes with its namespace, however it ends. In a network
+    // namespace of its own no package's script reaches out; in a UTS namespace none learns the host's name.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM"]);
-    if nix::unistd::geteuid().is_root() {
-        // As root mmdebstrap mounts /proc, /sys and devices; in a mount namespace of its own these go with it, however it ends.
-        command.args(["unshare", "--mount", "--propagation", "private"]);
-    }
-    command.arg("mmdebstrap");
+    sandbox::clean_environment(&mut command);
+    command.args(["--pdeathsig", "TERM", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts", "--ipc"]);
+    command.args(["--propagation", "private", "--", "sh", "-c", r#"hostname livery && exec "$@""#, "sh", "mmdebstrap"]);
     // INITRD=No keeps the kernel's package from making an initrd that nobody uses; dracut is run by a stage of its own.
     command
         .env("SOURCE_DATE_EPOCH", inputs.epoch.to_string())
         .env("INITRD", "No")
         .env("TMPDIR", tar.parent().unwrap_or(Path::new("/tmp")));
-    command.args(["--variant=essential", "--format=tar"]);
-    command.arg(format!("--architectures={}", inputs.debian.architecture));
-    command.arg(format!("--components={}", inputs.debian.components.join(",")));
-    command.arg(format!("--include={}", inputs.packages.join(",")));
-    for path in inputs.exclude {
+    // Device nodes are devtmpfs's to make, and a user namespace may not.
+    command.args(["--mode=root", "--variant=essential", "--format=tar", "--skip=output/dev"]);
+    command.arg(format!("--architectures={}", inputs.architecture));
+    let names: Vec<&str> = inputs.packages.keys().copied().collect();
+    command.arg(format!("--include={}", names.join(",")));
+    for path in &inputs.exclude {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
     }
-    for path in inputs.include {
+    for path in &inputs.include {
         command.arg(format!("--dpkgopt=path-include={path}"));
     }
-    for option in [
-        format!("APT::Install-Recommends \"{}\"", inputs.recommends),
-        "Acquire::Languages \"none\"".into(),
-        "Acquire::Retries \"5\"".into(),
-    ] {
-        command.arg(format!("--aptopt={option}"));
+    // Whoever pulls the plug builds again: the root becomes one only when it is whole.
+    command.arg("--dpkgopt=force-unsafe-io");
+    // As another user apt would own folders, where we are root and where we only look like root alike.
+    command.args([r#"--aptopt=APT::Sandbox::User """#, r#"--aptopt=Acquire::Languages "none""#]);
+    command.arg(inputs.suite).arg(tar).arg(format!("deb [trusted=yes] copy:{} ./", archive.display()));
+    sandbox::run(command, "mmdebstrap", Fault::internal).map(drop)
+}
+
+/// Whether the packages in a root are those that were locked, no more and no less, in their versions.
+fn just_these(root: &Path, locked: &[&Package]) -> Result<()> {
+    let path = root.join("var/lib/dpkg/status");
+    let status = fs::read_to_string(&path)
+        .map_err(|error| Fault::internal("the root's packages can't be read").at(path.display()).cause(error))?;
+    let installed: BTreeSet<(String, String)> = status
+        .split("\n\n")
+        .filter_map(|stanza| {
+            let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+            let name = field("Package:");
+            (!name.is_empty()).then(|| (name, field("Version:")))
+        })
+        .collect();
+    let locked: BTreeSet<(String, String)> = locked.iter().map(|package| (package.name.clone(), package.version.clone())).collect();
+    match installed.symmetric_difference(&locked).next() {
+        None => Ok(()),
+        Some((name, version)) => {
+            Err(Fault::internal(format!("the root does not have just the packages that were locked: {name} {version} differs"))
+                .at(path.display()))
+        }
     }
-    command.arg(&inputs.debian.suite).arg(tar);
-    if let Some(mirrors) = &inputs.debian.mirrors {
-        let (suite, components) = (&inputs.debian.suite, inputs.debian.components.join(" "));
-        command.arg(format!("deb {} {suite} {components}", mirrors.main));
-        command.arg(format!("deb {} {suite}-updates {components}", mirrors.main));
-        command.arg(format!("deb {} {suite}-security {components}", mirrors.security));
-    }
-    sandbox::run(command, &format!("mmdebstrap ({stage})"), Fault::source)
-        .map(drop)
-        .map_err(|fault| fault.fix("check the network and the mirror; a package's name that apt does not know stands in `packages.install` or `packages.boot`"))
 }

@@ -11,6 +11,9 @@ use livery_contract::{Fault, Result};
 /// The most of a tool's output that an error shows.
 const SHOWN: usize = 2000;
 
+/// What tools see of the environment: nothing of the user's language, time zone or search path.
+const ENVIRONMENT: [(&str, &str); 3] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
+
 /// A root to run tools in, and the folders that they may see.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
@@ -44,16 +47,22 @@ impl Sandbox {
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]);
         command.args(["--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--chdir", "/", "--clearenv"]);
-        for (name, value) in [
-            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-            ("LC_ALL", "C.UTF-8".to_owned()),
-            ("TZ", "UTC".to_owned()),
-            ("SOURCE_DATE_EPOCH", self.epoch.to_string()),
-        ] {
-            command.args(["--setenv", name, &value]);
+        for (name, value) in ENVIRONMENT {
+            command.args(["--setenv", name, value]);
         }
+        command.args(["--setenv", "SOURCE_DATE_EPOCH", &self.epoch.to_string()]);
         command.arg(program).args(arguments);
         run(command, program, Fault::internal)
+    }
+}
+
+/// The same environment for a tool of the host's; only how to reach the network is the user's.
+pub fn clean_environment(command: &mut Command) {
+    command.env_clear().envs(ENVIRONMENT);
+    for name in ["http_proxy", "https_proxy", "no_proxy"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
 }
 

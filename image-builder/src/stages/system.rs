@@ -22,10 +22,14 @@ use super::{
     trim,
     workshop::Workshop,
 };
-use crate::profile::{Desk, Kiosk, Profile};
+use crate::profile::{Desk, Kiosk, Profile, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The same, of the tree.
+const TREE_VERSION: u32 = 1;
+/// The tree in its place in the cache.
+const TREE: &str = "root";
 
 /// The UUIDs that lie in the root file system or name its partitions.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -53,39 +57,98 @@ pub struct System {
     pub digest: Digest,
 }
 
-/// Makes a terminal's root file system.
+/// What the tree follows from: the packages' root as a device has it, before any setting of the profile is in it.
+#[derive(Serialize)]
+struct TreeInputs<'a> {
+    modules: &'a [&'a str],
+    locales: &'a [String],
+    epoch: i64,
+    boot_root: Digest,
+    root: Digest,
+}
+
+/// The tree's key, from those of boot root and root.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn tree_key(profile: &Profile, desk: &Desk, [boot_root, root]: [Digest; 2]) -> Result<Key> {
+    let (modules, epoch) = (modules::for_device(profile), profile.image.epoch.as_second());
+    Key::new("tree", TREE_VERSION, &TreeInputs { modules: &modules, locales: &desk.locale.available, epoch, boot_root, root })
+}
+
+/// What a terminal's root file system follows from. What is embedded in this program counts like the profile.
+#[derive(Serialize)]
+struct Inputs<'a> {
+    desk: &'a Desk,
+    kiosk: &'a Kiosk,
+    time: &'a Time,
+    epoch: i64,
+    uuids: Uuids,
+    files: Vec<(String, Digest)>,
+    tools: Digest,
+    tree: Digest,
+}
+
+/// The root file system's key, from those of tools root and tree.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
+    let inputs = Inputs {
+        desk,
+        kiosk,
+        time: &profile.time,
+        epoch: profile.image.epoch.as_second(),
+        uuids,
+        files: [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL].into_iter().flat_map(embedded).collect(),
+        tools,
+        tree,
+    };
+    Key::new("root-fs", VERSION, &inputs)
+}
+
+/// Makes the tree: what no device uses is out, drivers and locales are in.
+///
+/// # Errors
+/// Exit 1 where a tool fails.
+pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, root: &Root, key: &Key) -> Result<PathBuf> {
+    let epoch = profile.image.epoch.as_second();
+    let path = workshop.stage(key, |result| {
+        let tree = result.join(TREE);
+        copy(&root.path, &tree)?;
+        trim::device(&tree)?;
+        let version = modules::kernel_version(&boot.path)?;
+        modules::install(&boot.path, &version, &modules::for_device(profile), &tree, epoch)?;
+        settings::generate_locales(&Furnish::new(&tree), &desk.locale.available, &Sandbox::new(&boot.path, epoch))?;
+        settings::clamp_times(&tree, epoch)
+    })?;
+    Ok(path.join(TREE))
+}
+
+/// Makes a terminal's root file system: the tree, and the profile's settings in it.
 ///
 /// # Errors
 /// Exit 1 where a tool fails, 3 where the packages lack something that a terminal needs.
 pub fn terminal(
     workshop: &Workshop,
     profile: &Profile,
-    desk: &Desk,
-    browser: &Kiosk,
+    (desk, browser): (&Desk, &Kiosk),
     boot: &Root,
-    root: &Root,
+    base: &Path,
     uuids: Uuids,
+    key: &Key,
 ) -> Result<System> {
-    // What is embedded in this program counts as an input like the profile.
-    let files: Vec<(String, Digest)> =
-        [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL].into_iter().flat_map(embedded).collect();
-    let requests = modules::for_device(profile);
-    let key = Key::new("root-fs", VERSION, &(profile, boot.digest, root.digest, uuids, &requests, &files))?;
     let epoch = profile.image.epoch.as_second();
-    let path = workshop.stage(&key, |result| {
+    let path = workshop.stage(key, |result| {
         let scratch = workshop.cache.scratch()?;
         let tree = scratch.path().join("root");
-        copy(&root.path, &tree)?;
-        trim::device(&tree)?;
-        let version = modules::kernel_version(&boot.path)?;
-        modules::install(&boot.path, &version, &requests, &tree, epoch)?;
+        link(base, &tree)?;
         let furnish = Furnish::new(&tree);
-        let boot_root = Sandbox::new(&boot.path, epoch);
         settings::common(&furnish, profile)?;
         settings::desk(&furnish, desk, uuids.identity)?;
-        settings::generate_locales(&furnish, &desk.locale.available, &boot_root)?;
         kiosk::furnish(&furnish, desk, browser)?;
-        settings::units(&tree, &boot_root, &kiosk::UNITS, "multi-user.target")?;
+        settings::units(&tree, &Sandbox::new(&boot.path, epoch), &kiosk::UNITS, "multi-user.target")?;
+        links_are_untouched(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release")).map_err(|error| failed(&os_release, error))?;
@@ -133,6 +196,29 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut copy = Command::new("cp");
     copy.args(["--archive", "--reflink=auto"]).arg(from).arg(to);
     sandbox::run(copy, "copying the root", Fault::internal).map(drop)
+}
+
+/// Lays a tree from the cache out again, its files as hard links: in a moment, and without their content. Whoever changes a file
+/// there replaces it ([`Furnish`] does, and systemd's tools do).
+///
+/// # Errors
+/// Exit 1 where it can't be laid out.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    copy.args(["--archive", "--link"]).arg(from).arg(to);
+    sandbox::run(copy, "laying out the tree", Fault::internal).map(drop)
+}
+
+/// No file was changed in place: it would have changed in the cache as well. All that lies there has the image's time at most.
+fn links_are_untouched(tree: &Path, epoch: i64) -> Result<()> {
+    let mut find = Command::new("find");
+    find.arg(tree).args(["-type", "f", "-links", "+1", "-newermt", &format!("@{epoch}"), "-print", "-quit"]);
+    match sandbox::run(find, "find", Fault::internal)?.as_slice() {
+        [] => Ok(()),
+        path => Err(Fault::internal("a file of the cache was changed in place")
+            .at(String::from_utf8_lossy(path).trim())
+            .fix("this is a fault of Livery: please report it; remove the cache, then build again")),
+    }
 }
 
 /// Path and digest of each embedded file.

@@ -15,7 +15,7 @@ use crate::{
     secure_boot::{authenticode, signer::Signer},
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SIGNED_VERSION: u32 = 1;
 
 /// What goes into a UKI.
@@ -33,13 +33,30 @@ pub struct Parts<'a> {
     pub os_release: &'a Path,
 }
 
-/// Makes the UKI; `inputs` is what the parts were made from.
+#[derive(Serialize)]
+struct Inputs<'a> {
+    initrd: Digest,
+    system: Digest,
+    tools: Digest,
+    command_line: &'a str,
+    epoch: i64,
+}
+
+/// The key, from those of initrd, system and tools root. The command line is the one without the root's hash: that follows from
+/// the system.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str) -> Result<Key> {
+    Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, epoch: profile.image.epoch.as_second() })
+}
+
+/// Makes the UKI.
 ///
 /// # Errors
 /// Exit 1 where ukify fails.
-pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, inputs: &impl Serialize) -> Result<PathBuf> {
-    let key = Key::new("uki", VERSION, &(inputs, parts.command_line, parts.version))?;
-    let path = workshop.stage(&key, |result| {
+pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) -> Result<PathBuf> {
+    let path = workshop.stage(key, |result| {
         // The sandbox sees one folder.
         let scratch = workshop.cache.scratch()?;
         for (from, name) in [(parts.kernel, "vmlinuz"), (parts.initrd, "initrd"), (parts.os_release, "os-release")] {
@@ -69,29 +86,34 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, inputs: &impl
     Ok(path.join("uki.efi"))
 }
 
-/// A UKI that firmware with Secure Boot starts.
-#[derive(Clone, Debug)]
-pub struct Signed {
-    /// The UKI.
-    pub path: PathBuf,
-    /// Digest of all that it was made from.
-    pub digest: Digest,
+#[derive(Serialize)]
+struct SignedInputs {
+    uki: Digest,
+    certificate: Option<Digest>,
 }
 
-/// Signs a UKI. The result is public, and in the cache; the private key is used here and goes nowhere.
+/// The key of the signed UKI, from the UKI's; the certificate's digest is `None` where only a plan is made.
+///
+/// # Errors
+/// Exit 1 where the inputs do not encode.
+pub fn signed_key(uki: Digest, certificate: Option<Digest>) -> Result<Key> {
+    Key::new("uki-signed", SIGNED_VERSION, &SignedInputs { uki, certificate })
+}
+
+/// Signs a UKI, so that firmware with Secure Boot starts it. The result is public, and in the cache; the private key is used here
+/// and goes nowhere.
 ///
 /// # Errors
 /// Exit 1 where what ukify made is no EFI program, or a file can't be read or written.
-pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer) -> Result<Signed> {
+pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer, key: &Key) -> Result<PathBuf> {
     let failed = |path: &Path, error| Fault::internal("signing the UKI failed").at(path.display()).cause(error);
-    let image = fs::read(uki).map_err(|error| failed(uki, error))?;
-    let key = Key::new("uki-signed", SIGNED_VERSION, &(Digest::of(&image), signer.digest()))?;
-    let path = workshop.stage(&key, |result| {
+    let path = workshop.stage(key, |result| {
+        let image = fs::read(uki).map_err(|error| failed(uki, error))?;
         let signed = authenticode::sign(&image, signer).map_err(|fault| fault.at(uki.display()))?;
         let path = result.join("uki.efi");
         fs::write(&path, signed).map_err(|error| failed(&path, error))
     })?;
-    Ok(Signed { path: path.join("uki.efi"), digest: key.digest() })
+    Ok(path.join("uki.efi"))
 }
 
 /// The command line of a system whose consoles and further arguments the profile names.

@@ -1,4 +1,4 @@
-//! Where the stages work: the cache, the tools, and what is said while they do.
+//! Where the stages work: the cache, the packages, the tools, and what is said while they do.
 
 use std::path::{Path, PathBuf};
 
@@ -9,27 +9,58 @@ use super::{
     roots,
     sandbox::Sandbox,
 };
-use crate::{profile::Profile, progress::Progress};
+use crate::{
+    lock::{RootName, Supply, supply::Terms},
+    profile::Profile,
+    progress::Progress,
+};
 
-/// The cache, and what is said of progress.
+/// See the module.
 #[derive(Clone, Debug)]
 pub struct Workshop {
     /// Results of stages.
     pub cache: Cache,
+    /// The packages that roots are made from.
+    pub supply: Supply,
     /// What a person sees.
     pub progress: Progress,
 }
 
-impl Workshop {
+/// How a workshop is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Folder for the results of stages; by default `livery` in the user's cache folder.
+    pub cache: Option<PathBuf>,
+    /// How to come to packages.
+    pub terms: Terms,
+    /// What a person sees.
+    pub progress: Progress,
+}
+
+impl Setup {
     /// Opens the cache: `folder`, or `livery` in the user's cache folder (XDG Base Directory Specification).
     ///
     /// # Errors
     /// Exit 3 where it can't be made.
-    pub fn open(folder: Option<&Path>, progress: Progress) -> Result<Self> {
-        let folder = folder.map_or_else(default_folder, Path::to_owned);
-        Ok(Self { cache: Cache::open(&folder)?, progress })
+    pub fn cache_at(folder: Option<PathBuf>) -> Result<Cache> {
+        Cache::open(&folder.unwrap_or_else(default_folder))
     }
 
+    /// Sets the workshop up for one profile; `store` is where a locked build's .debs lie.
+    ///
+    /// # Errors
+    /// As [`cache_at`](Self::cache_at) and [`Supply::open`].
+    pub fn open(&self, profile: &Profile, store: Option<&Path>) -> Result<Workshop> {
+        let cache = Self::cache_at(self.cache.clone())?;
+        let supply = Supply::open(profile, store, self.terms, &cache, &self.progress)?;
+        if !supply.is_locked() {
+            self.progress.note("no lockfile: with the packages that the mirrors have today (livery lock PROFILE)");
+        }
+        Ok(Workshop { cache, supply, progress: self.progress.clone() })
+    }
+}
+
+impl Workshop {
     /// A stage's result, from the cache or made now, with a line about it.
     ///
     /// # Errors
@@ -48,9 +79,9 @@ impl Workshop {
     /// A sandbox over the tools root.
     ///
     /// # Errors
-    /// As [`roots::tools`].
+    /// As [`roots::make`].
     pub fn tools(&self, profile: &Profile) -> Result<Sandbox> {
-        Ok(Sandbox::new(&roots::tools(self, profile)?.path, profile.image.epoch.as_second()))
+        Ok(Sandbox::new(&roots::make(self, profile, RootName::Tools)?.path, profile.image.epoch.as_second()))
     }
 }
 

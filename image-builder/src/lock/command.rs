@@ -1,0 +1,121 @@
+//! `livery lock`.
+
+use std::path::{Path, PathBuf};
+
+use livery_contract::Result;
+use serde::Serialize;
+
+use super::{
+    apt::Apt,
+    beside,
+    change::{Change, changes},
+    debs::Debs,
+    request,
+    resolve::resolve,
+    supply::in_store,
+};
+use crate::{
+    profile::{self, Profile},
+    progress::{Progress, bytes},
+    stages::cache::Cache,
+};
+
+/// What shall be done.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Profiles (TOML): each gets a lockfile beside it.
+    #[arg(required = true)]
+    pub profiles: Vec<PathBuf>,
+    /// Show what is newer, package by package, and change nothing.
+    #[arg(long)]
+    pub update: bool,
+    /// With --update: write it into the lockfile.
+    #[arg(long, requires = "update")]
+    pub accept: bool,
+    /// The store's folder that the .debs are put into, so that a build needs no network.
+    #[arg(long)]
+    pub store: Option<PathBuf>,
+}
+
+/// What came of one profile.
+#[derive(Clone, Debug, Serialize)]
+pub struct Locked {
+    /// The lockfile.
+    pub lockfile: PathBuf,
+    /// How many packages it names.
+    pub packages: usize,
+    /// Bytes of their .debs.
+    pub bytes: u64,
+    /// What differs from the lockfile that was there; for a first one nothing.
+    pub changes: Vec<Change>,
+    /// Whether the lockfile was written.
+    pub written: bool,
+    /// Whether there was one.
+    pub first: bool,
+}
+
+/// Locks profiles.
+///
+/// # Errors
+/// Exit 3 where a profile or its lockfile is faulty or its packages exclude one another, 5 where no mirror can be reached.
+pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -> Result<Vec<Locked>> {
+    // All of them before the network is asked.
+    let profiles: Vec<Profile> = options
+        .profiles
+        .iter()
+        .map(|path| profile::load(path).map_err(|diagnostics| diagnostics.print(json)))
+        .collect::<Result<_>>()?;
+    profiles.iter().map(|profile| one(profile, options, cache, progress)).collect()
+}
+
+fn one(profile: &Profile, options: &Options, cache: &Cache, progress: &Progress) -> Result<Locked> {
+    let path = beside::path_of(&profile.path);
+    let debs = debs(options.store.as_deref(), cache);
+    let before = beside::read(&path)?;
+    let keep = before.as_ref().filter(|_| !options.update).map(|lock| (lock, &debs));
+    let step = progress.stage("packages");
+    let now = resolve(&profile.debian, &request::requests(profile), keep, cache.scratch()?)?;
+    step.done();
+    let changes = before.as_ref().map(|before| changes(before, &now)).unwrap_or_default();
+    let differs = before.as_ref() != Some(&now);
+    let written = differs && (before.is_none() || !options.update || options.accept);
+    // The .debs first: a lockfile that is there can be built from.
+    if options.store.is_some() && (written || !differs) {
+        let all: Vec<_> = now.packages.iter().collect();
+        debs.bring(&all, || Apt::new(cache.scratch()?, &profile.debian), progress)?;
+    }
+    if written {
+        beside::write(&path, &now)?;
+    }
+    Ok(Locked {
+        lockfile: path,
+        packages: now.packages.len(),
+        bytes: now.packages.iter().map(|package| package.size).sum(),
+        changes,
+        written,
+        first: before.is_none(),
+    })
+}
+
+fn debs(store: Option<&Path>, cache: &Cache) -> Debs {
+    match store {
+        Some(store) => Debs::new(in_store(store), Some(cache.debs())),
+        None => Debs::new(cache.debs(), None),
+    }
+}
+
+impl Locked {
+    /// For a person.
+    pub fn text(&self) -> String {
+        let mut text: String = self.changes.iter().map(|change| format!("{change}\n")).collect();
+        let lockfile = self.lockfile.display();
+        let size = format!("{} packages, {}", self.packages, bytes(self.bytes));
+        text.push_str(&match (self.written, self.first, self.changes.is_empty()) {
+            (true, true, _) => format!("{lockfile}: {size}"),
+            (true, false, _) => format!("{lockfile}: {size}; {} changed", self.changes.len()),
+            (false, _, true) => format!("{lockfile}: {size}; nothing is newer"),
+            (false, ..) => format!("{lockfile}: {} would change; to accept it: --update --accept", self.changes.len()),
+        });
+        text
+    }
+}

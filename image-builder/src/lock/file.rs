@@ -1,0 +1,351 @@
+//! The lockfile: TOML beside the profile, `terminal.lock` for `terminal.toml`. Made by `livery lock`, read by builds, kept
+//! in version control with the profile.
+//!
+//! ```toml
+//! schema = 1
+//!
+//! [debian]
+//! suite = "trixie"
+//! architecture = "amd64"
+//! components = ["main"]
+//!
+//! [[root]]
+//! name = "device"
+//! recommends = false
+//! packages = ["cage", "firefox-esr"]
+//!
+//! [[package]]
+//! name = "cage"
+//! version = "0.2.0-2"
+//! architecture = "amd64"
+//! size = 37396
+//! sha256 = "…"
+//! origin = "trixie/main"
+//! path = "pool/main/c/cage/cage_0.2.0-2_amd64.deb"
+//! roots = ["device"]
+//! ```
+//!
+//! The origin is a suite and a component, not a host: an organisation that moves its mirror keeps its locks.
+
+use std::collections::BTreeSet;
+
+use livery_contract::{Digest, Fault, Result};
+use serde::{Deserialize, Serialize};
+
+/// The version of this format.
+pub const SCHEMA: u32 = 1;
+/// The most bytes of one package: no Debian package comes near.
+const MAX_PACKAGE: u64 = 4 << 30;
+/// What stands at a lockfile's top.
+const HEADER: &str = "# Written by `livery lock`: exactly the packages that a build takes. Do not edit it;\n\
+                      # `livery lock --update` shows what is newer.\n\n";
+
+/// Exactly which packages a build takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Which Debian they come from.
+    pub debian: Release,
+    /// What was asked for.
+    #[serde(rename = "root")]
+    pub roots: Vec<Request>,
+    /// What that comes to, in order of name.
+    #[serde(rename = "package")]
+    pub packages: Vec<Package>,
+}
+
+/// A Debian release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Such as `trixie`.
+    pub suite: String,
+    /// Such as `amd64`.
+    pub architecture: String,
+    /// Parts of the archive.
+    pub components: Vec<String>,
+}
+
+/// A root that packages are installed into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootName {
+    /// What the stages run.
+    Tools,
+    /// What kernel and initrd are made from.
+    Boot,
+    /// The device's, or the agent's.
+    Device,
+}
+
+impl RootName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tools, Self::Boot, Self::Device];
+
+    /// As the lockfile writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Boot => "boot",
+            Self::Device => "device",
+        }
+    }
+
+    /// What asks for its packages.
+    pub const fn asked_by(self) -> &'static str {
+        match self {
+            Self::Tools => "Livery itself",
+            Self::Boot => "`packages.boot`",
+            Self::Device => "`packages.install`",
+        }
+    }
+}
+
+/// What one root is asked to have, before apt adds what that needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The root.
+    pub name: RootName,
+    /// Whether recommended packages come too.
+    pub recommends: bool,
+    /// Package names, sorted.
+    pub packages: Vec<String>,
+}
+
+/// One .deb.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name (Debian Policy 5.6.7).
+    pub name: String,
+    /// Its version (Debian Policy 5.6.12).
+    pub version: String,
+    /// Its architecture, or `all`.
+    pub architecture: String,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Digest of the .deb.
+    pub sha256: Digest,
+    /// Suite and component that it was found in: `trixie-security/main`.
+    pub origin: String,
+    /// Where the .deb lies below the archive's top.
+    pub path: String,
+    /// The roots that it is installed into.
+    pub roots: Vec<RootName>,
+}
+
+impl Package {
+    /// The .deb's own file name.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// Whether it comes from the security archive, which may have a mirror of its own.
+    pub fn is_security(&self) -> bool {
+        self.origin.split('/').next().is_some_and(|suite| suite.ends_with("-security"))
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if !is_name(&self.name) {
+            return Err("this is no package's name");
+        }
+        let version = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
+        if self.version.is_empty() || self.version.len() > 200 || !self.version.bytes().all(version) {
+            return Err("this is no version");
+        }
+        if !is_word(&self.architecture) {
+            return Err("this is no architecture");
+        }
+        if self.size == 0 || self.size > MAX_PACKAGE {
+            return Err("this is no package's size");
+        }
+        if self.origin.split('/').count() < 2 || !self.origin.split('/').all(is_word) {
+            return Err("the origin is not suite/component");
+        }
+        // It becomes part of a URL and, its end, a file's name.
+        let part = |part: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~_".contains(&byte);
+            !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed)
+        };
+        if self.path.len() > 1000 || !self.path.ends_with(".deb") || !self.path.split('/').all(part) {
+            return Err("the path is not one below an archive's top");
+        }
+        let sorted = self.roots.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.roots.is_empty() || !sorted { Err("the roots are not in order") } else { Ok(()) }
+    }
+}
+
+/// A package's name (Debian Policy 5.6.7).
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    (2..=200).contains(&text.len()) && text.as_bytes()[0].is_ascii_alphanumeric() && text.bytes().all(allowed)
+}
+
+/// Suite, component, architecture.
+fn is_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (1..=100).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(allowed)
+}
+
+impl Lock {
+    /// From a lockfile's text.
+    ///
+    /// # Errors
+    /// Exit 3 where it is not a lockfile.
+    pub fn parse(text: &str) -> Result<Self> {
+        let fix = "make it again: livery lock PROFILE";
+        let lock: Self = toml::from_str(text).map_err(|error| Fault::refused("this is not a lockfile").cause(error).fix(fix))?;
+        lock.check().map_err(|problem| Fault::refused(format!("this is not a lockfile: {problem}")).fix(fix))?;
+        Ok(lock)
+    }
+
+    /// As a lockfile's text: the same lock, the same bytes.
+    ///
+    /// # Errors
+    /// Exit 1 where it does not encode.
+    pub fn encode(&self) -> Result<String> {
+        let text = toml::to_string(self).map_err(|error| Fault::internal("a lock does not encode").cause(error))?;
+        Ok(format!("{HEADER}{text}"))
+    }
+
+    /// The packages of one root.
+    pub fn of(&self, root: RootName) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(move |package| package.roots.contains(&root))
+    }
+
+    /// Whether this lock is for what is asked now.
+    ///
+    /// # Errors
+    /// Exit 3 with what is asked for and not locked, or locked and no longer asked for.
+    pub fn fits(&self, debian: &Release, requests: &[Request]) -> Result<()> {
+        let mut differences = Vec::new();
+        if self.debian != *debian {
+            differences.push("another Debian: suite, architecture or components have changed".to_owned());
+        }
+        for request in requests {
+            let locked = self.roots.iter().find(|root| root.name == request.name);
+            let names = |request: &Request| request.packages.iter().cloned().collect::<BTreeSet<_>>();
+            let (before, now) = (locked.map(names).unwrap_or_default(), names(request));
+            let by = request.name.asked_by();
+            differences.extend(now.difference(&before).map(|name| format!("{name} is asked for by {by} and not locked")));
+            differences.extend(before.difference(&now).map(|name| format!("{name} is locked and no longer asked for by {by}")));
+            if locked.is_some_and(|locked| locked.recommends != request.recommends) {
+                differences.push("`packages.recommends` has changed".to_owned());
+            }
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::refused(format!("the lockfile does not fit the profile: {}", differences.join("; ")))
+            .fix("livery lock PROFILE brings it up to date and keeps every version that it can; --update looks for newer ones"))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!("schema {} is not known here, only {SCHEMA}", self.schema));
+        }
+        let words = self.debian.components.iter().chain([&self.debian.suite, &self.debian.architecture]);
+        if let Some(bad) = words.into_iter().find(|word| !is_word(word)) {
+            return Err(format!("{bad:.80?} names no part of an archive"));
+        }
+        for root in &self.roots {
+            if let Some(bad) = root.packages.iter().find(|name| !is_name(name)) {
+                return Err(format!("{bad:.80?} is no package's name"));
+            }
+        }
+        if !self.roots.windows(2).all(|pair| pair[0].name < pair[1].name) {
+            return Err("a root stands twice, or not in order".to_owned());
+        }
+        for package in &self.packages {
+            package.check().map_err(|problem| format!("package {:.80}: {problem}", package.name))?;
+        }
+        // One name, one version: the roots are made from the same packages.
+        match self.packages.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            Some(pair) => Err(format!("package {:.80} stands twice, or not in order", pair[1].name)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    pub(in crate::lock) fn package(name: &str, version: &str, roots: &[RootName]) -> Package {
+        Package {
+            name: name.into(),
+            version: version.into(),
+            architecture: "amd64".into(),
+            size: 10,
+            sha256: Digest::of(format!("{name} {version}").as_bytes()),
+            origin: "trixie/main".into(),
+            path: format!("pool/main/{name}_{}_amd64.deb", version.replace(':', "")),
+            roots: roots.to_vec(),
+        }
+    }
+
+    pub(in crate::lock) fn lock(packages: Vec<Package>) -> Lock {
+        Lock {
+            schema: SCHEMA,
+            debian: Release { suite: "trixie".into(), architecture: "amd64".into(), components: vec!["main".into()] },
+            roots: vec![Request { name: RootName::Device, recommends: false, packages: vec!["cage".into()] }],
+            packages,
+        }
+    }
+
+    #[test]
+    fn the_text_says_it_all() {
+        let lock = lock(vec![package("cage", "1:0.2.0-2", &[RootName::Device]), package("libc6", "2.41", &RootName::ALL)]);
+        let text = lock.encode().unwrap();
+        assert_eq!(Lock::parse(&text).unwrap(), lock);
+        assert_eq!(Lock::parse(&text).unwrap().encode().unwrap(), text);
+        assert!(text.starts_with("# Written by `livery lock`"));
+    }
+
+    #[test]
+    fn what_is_odd_is_refused() {
+        let good = lock(vec![package("cage", "0.2.0-2", &[RootName::Device]), package("libc6", "2.41", &RootName::ALL)]);
+        let mut cases: Vec<(&str, Lock)> = Vec::new();
+        let mut change = |what, edit: &dyn Fn(&mut Lock)| {
+            let mut lock = good.clone();
+            edit(&mut lock);
+            cases.push((what, lock));
+        };
+        change("schema 2", &|lock| lock.schema = 2);
+        change("no package's name", &|lock| lock.packages[0].name = "Ca ge".into());
+        change("no version", &|lock| lock.packages[0].version = "1;rm".into());
+        change("below an archive's top", &|lock| lock.packages[0].path = "../../etc/x.deb".into());
+        change("below an archive's top", &|lock| lock.packages[0].path = "pool//x.deb".into());
+        change("below an archive's top", &|lock| lock.packages[0].path = "/pool/x.deb".into());
+        change("not suite/component", &|lock| lock.packages[0].origin = "trixie".into());
+        change("size", &|lock| lock.packages[0].size = 0);
+        change("roots are not in order", &|lock| lock.packages[1].roots = vec![RootName::Device, RootName::Tools]);
+        change("twice, or not in order", &|lock| lock.packages[1].name = "cage".into());
+        change("twice, or not in order", &|lock| lock.packages.reverse());
+        for (wanted, lock) in cases {
+            let fault = Lock::parse(&lock.encode().unwrap()).unwrap_err();
+            assert_eq!(fault.exit().code(), 3);
+            assert!(fault.to_string().contains(wanted), "{fault} lacks {wanted}");
+        }
+        let text = good.encode().unwrap().replace("size = 10", "size = 10\nextra = 1");
+        assert!(Lock::parse(&text).unwrap_err().to_string().contains("extra"));
+    }
+
+    #[test]
+    fn a_changed_profile_is_told_what_differs() {
+        let lock = lock(vec![package("cage", "0.2.0-2", &[RootName::Device])]);
+        let debian =
+            Debian { suite: "trixie".into(), architecture: "amd64".into(), mirrors: None, components: vec!["main".into()] };
+        let asked = |packages: &[&str]| {
+            [Request { name: RootName::Device, recommends: false, packages: packages.iter().map(|&name| name.into()).collect() }]
+        };
+        lock.fits(&debian, &asked(&["cage"])).unwrap();
+        let fault = lock.fits(&debian, &asked(&["seatd"])).unwrap_err().to_string();
+        assert!(fault.contains("seatd is asked for by `packages.install` and not locked"), "{fault}");
+        assert!(fault.contains("cage is locked and no longer asked for"), "{fault}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Exactly which packages a build takes: asked of apt once, written beside the profile, kept as .debs in the store.
+//!
+//! ```text
+//! profile -> requests --apt--> lockfile --> .debs in the store --> an archive of just these --> mmdebstrap
+//! ```
+//!
+//! A build with a lockfile needs no package index, and no network once the .debs are there: what it takes is named by
+//! SHA-256. Without a lockfile a build takes what the mirrors have that day, and says so.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`request`] | which packages a profile asks for, root by root |
+//! | [`apt`] | an apt of our own: its indexes, its answers, its downloads |
+//! | [`resolve`] | apt's answers as a lock |
+//! | [`file`](mod@file) | the lockfile's format, checked, and whether it fits what is asked |
+//! | [`beside`] | the lockfile beside its profile |
+//! | [`change`] | what an update changes, package by package |
+//! | [`debs`] | folders of .debs, found by digest |
+//! | [`archive`] | a repository of just the locked packages |
+//! | [`supply`] | lock and .debs together: what the stages take roots from |
+//! | [`command`] | `livery lock` |
+
+pub mod apt;
+pub mod archive;
+pub mod beside;
+pub mod change;
+pub mod command;
+pub mod debs;
+pub mod file;
+pub mod request;
+pub mod resolve;
+pub mod supply;
+
+pub use file::{Lock, Package, Request, RootName};
+pub use supply::Supply;

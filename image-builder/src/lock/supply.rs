@@ -1,0 +1,124 @@
+//! Lock and .debs together: what the stages take roots from.
+
+use std::path::{Path, PathBuf};
+
+use livery_contract::{Fault, Result};
+
+use super::{
+    apt::Apt,
+    archive, beside,
+    debs::Debs,
+    file::{Lock, Package, Release, RootName},
+    request,
+    resolve::resolve,
+};
+use crate::{
+    profile::Profile,
+    progress::Progress,
+    stages::cache::{Cache, Key},
+};
+
+/// Raised when apt is asked otherwise.
+const VERSION: u32 = 1;
+
+/// How a build comes to its packages.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Terms {
+    /// Refuse to build without a lockfile (PROFILE's name with .lock).
+    #[arg(long)]
+    pub locked: bool,
+    /// Fetch nothing: build from the lockfile, and from .debs that the store or the cache has.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Supply {
+    lock: Lock,
+    debs: Debs,
+    locked: bool,
+    offline: bool,
+}
+
+impl Supply {
+    /// The packages of a profile: by its lockfile, else what the mirrors have today. `store` is where a locked build's .debs lie.
+    ///
+    /// # Errors
+    /// Exit 3 where the lockfile does not fit or is asked for and not there, 5 where apt is needed and no mirror answers.
+    pub fn open(profile: &Profile, store: Option<&Path>, terms: Terms, cache: &Cache, progress: &Progress) -> Result<Self> {
+        let requests = request::requests(profile);
+        let path = beside::path_of(&profile.path);
+        let (in_cache, in_store) = (cache.debs(), store.map(in_store));
+        if let Some(lock) = beside::read(&path)? {
+            lock.fits(&Release::from(&profile.debian), &requests).map_err(|fault| fault.at(path.display()))?;
+            let debs = match in_store {
+                Some(store) => Debs::new(store, Some(in_cache)),
+                None => Debs::new(in_cache, None),
+            };
+            return Ok(Self { lock, debs, locked: true, offline: terms.offline });
+        }
+        if terms.locked || terms.offline {
+            return Err(Fault::refused("the profile has no lockfile")
+                .at(path.display())
+                .fix(format!("livery lock {} --store STORE, then build again", profile.path.display())));
+        }
+        // What a mirror has changes at most a few times a day; asking again for each build would cost the time and change little.
+        let today = jiff::Timestamp::now().strftime("%F").to_string();
+        let key = Key::new("packages", VERSION, &(&profile.debian, &requests, today))?;
+        let folder = cache.get(&key, |folder| {
+            let step = progress.stage(key.stage());
+            let lock = resolve(&profile.debian, &requests, None, cache.scratch()?)?;
+            step.done();
+            beside::write(&folder.join("lock"), &lock)
+        })?;
+        let path = folder.join("lock");
+        let lock = beside::read(&path)?.ok_or_else(|| Fault::internal("the cache lost a file").at(path.display()))?;
+        Ok(Self { lock, debs: Debs::new(in_cache, in_store), locked: false, offline: false })
+    }
+
+    /// Whether a lockfile names the packages.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// The packages of one root, in order of name.
+    pub fn packages(&self, root: RootName) -> Vec<&Package> {
+        self.lock.of(root).collect()
+    }
+
+    /// Brings the .debs of these roots, as far as they are not here.
+    ///
+    /// # Errors
+    /// Exit 5 where one can't be had.
+    pub fn bring(&self, roots: &[RootName], profile: &Profile, cache: &Cache, progress: &Progress) -> Result<()> {
+        let wanted = |package: &&Package| package.roots.iter().any(|root| roots.contains(root));
+        let wanted: Vec<&Package> = self.lock.packages.iter().filter(wanted).collect();
+        let lacking = self.debs.lacking(wanted.iter().copied());
+        if self.offline && !lacking.is_empty() {
+            let names: Vec<&str> = lacking.iter().take(10).map(|package| package.file_name()).collect();
+            return Err(Fault::source(format!(
+                "{} of {} packages are not here, and --offline fetches none",
+                lacking.len(),
+                wanted.len()
+            ))
+            .at(names.join(", "))
+            .fix("where there is a network: livery lock PROFILE --store STORE"));
+        }
+        self.debs.bring(&wanted, || Apt::new(cache.scratch()?, &profile.debian), progress)
+    }
+
+    /// A repository of one root's packages, in `folder`.
+    ///
+    /// # Errors
+    /// Exit 4 where a .deb is not what was locked, 5 where one is not here.
+    pub fn archive(&self, folder: &Path, root: RootName) -> Result<()> {
+        archive::make(folder, &self.packages(root), &self.debs, &self.lock.debian)
+    }
+}
+
+/// Where a store keeps its .debs.
+pub fn in_store(store: &Path) -> PathBuf {
+    // Links into it are followed from elsewhere.
+    std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).join("debs")
+}
