@@ -11,6 +11,7 @@
 //! | [`compose`] | a recipe of layers | the extents are what painting block by block gives |
 //! | [`pack`] | length, digest, zstd frame | only the right bytes, of the right length, and nothing beside them |
 //! | [`job`] | JSON | as for a message; and it is valid at the moment of its signing or never |
+//! | [`lockfile`] | TOML | what parses is written and read back the same; no path leads out of an archive |
 //! | [`profile`] | a profile and its base, TOML | errors have a place; explaining agrees with resolving; inheriting changes nothing |
 //! | [`roster`] | CSV or TOML | what parses is written and read back the same; nothing stands twice |
 //! | [`wire`] | JSON | every message is read back the same, and opens in an envelope of its own type, key and bytes only |
@@ -18,6 +19,7 @@
 pub mod chunk_map;
 pub mod compose;
 pub mod job;
+pub mod lockfile;
 pub mod manifest;
 pub mod pack;
 pub mod profile;
@@ -32,3 +34,9 @@ pub mod decode;
 /// The image builder's reader of profiles, likewise: its crate would bring the whole of TUF and a compiler's worth of C.
 #[path = "../../../image-builder/src/profile/mod.rs"]
 pub mod builder;
+
+/// Its lockfile's format.
+#[path = "../../../image-builder/src/lock"]
+pub mod lock {
+    pub mod file;
+}

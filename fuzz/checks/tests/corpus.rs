@@ -102,6 +102,11 @@ fn seeds_of_jobs() {
 }
 
 #[test]
+fn seeds_of_lockfiles() {
+    seeds("lockfile", checks::lockfile::check);
+}
+
+#[test]
 fn seeds_of_profiles() {
     seeds("profile", checks::profile::check);
 }
