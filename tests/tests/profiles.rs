@@ -140,7 +140,7 @@ async fn a_starter_is_accepted_and_never_written_over_anything() {
     assert!(fs::read_to_string(at("branch.toml")).unwrap().contains("extends = \"base.toml\"\n"));
     assert_eq!(check(&[&folder.path().join("branch.toml")]).await.code, Some(0));
     let done = livery(&["new", "desktop", &at("desktop.toml")]).await;
-    assert!(done.code == Some(2) && done.stderr.contains("terminal, laptop, agent, base"), "{done:?}");
+    assert!(done.code == Some(2) && done.stderr.contains("there is no starter for \"desktop\""), "{done:?}");
 }
 
 #[tokio::test]

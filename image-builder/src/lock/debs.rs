@@ -162,7 +162,7 @@ mod tests {
         let path = place(&folder.path().join("also"), &package);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "deb").unwrap();
-        assert_eq!(debs.checked(&[&package]).unwrap(), [path.clone()]);
+        assert_eq!(debs.checked(&[&package]).unwrap(), std::slice::from_ref(&path));
         fs::write(&path, "dep").unwrap();
         assert_eq!(debs.checked(&[&package]).unwrap_err().exit().code(), 4);
         fs::write(&path, "de").unwrap();

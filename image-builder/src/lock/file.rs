@@ -338,8 +338,7 @@ pub(super) mod tests {
     #[test]
     fn a_changed_profile_is_told_what_differs() {
         let lock = lock(vec![package("cage", "0.2.0-2", &[RootName::Device])]);
-        let debian =
-            Debian { suite: "trixie".into(), architecture: "amd64".into(), mirrors: None, components: vec!["main".into()] };
+        let debian = lock.debian.clone();
         let asked = |packages: &[&str]| {
             [Request { name: RootName::Device, recommends: false, packages: packages.iter().map(|&name| name.into()).collect() }]
         };

@@ -65,7 +65,8 @@ impl FromStr for Starter {
     fn from_str(text: &str) -> Result<Self, Fault> {
         Self::ALL.into_iter().find(|starter| starter.as_str() == text).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            Fault::usage(format!("there is no starter for {text:?}")).fix(format!("one of {known}"))
+            // The command line shows no more of a fault than this sentence.
+            Fault::usage(format!("there is no starter for {text:?}; there are {known}"))
         })
     }
 }
