@@ -122,9 +122,12 @@ impl Apt {
     pub fn listed(&self, wanted: &[Digest]) -> Result<HashMap<Digest, Listed>> {
         let wanted: HashMap<String, Digest> = wanted.iter().map(|digest| (digest.to_string(), *digest)).collect();
         let mut found = HashMap::new();
-        let arguments = ["indextargets", "--format", "$(RELEASE)/$(COMPONENT) $(FILENAME)", "Created-By: Packages"];
+        let arguments = ["indextargets", "--format", "$(REPO_URI) $(RELEASE)/$(COMPONENT) $(FILENAME)", "Created-By: Packages"];
         let targets = self.run("apt-get", arguments, "apt-get indextargets", Fault::internal)?;
-        for (origin, path) in String::from_utf8_lossy(&targets).lines().filter_map(|line| line.split_once(' ')) {
+        // The archive of versions to keep has no suite or component: those are in the lock that they are from.
+        let targets = String::from_utf8_lossy(&targets);
+        let mirrors = targets.lines().filter(|line| !line.starts_with("copy:")).filter_map(|line| line.split_once(' '));
+        for (origin, path) in mirrors.filter_map(|(_, target)| target.split_once(' ')) {
             let path = Path::new(path);
             let length = fs::metadata(path).map_err(|error| failed(path, error))?.len();
             if length > MAX_INDEX {

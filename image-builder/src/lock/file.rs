@@ -243,7 +243,11 @@ impl Lock {
             .fix("livery lock PROFILE brings it up to date and keeps every version that it can; --update looks for newer ones"))
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether all of it is what a lockfile may say.
+    ///
+    /// # Errors
+    /// In words: what is not.
+    pub fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
             return Err(format!("schema {} is not known here, only {SCHEMA}", self.schema));
         }

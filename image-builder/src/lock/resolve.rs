@@ -53,7 +53,10 @@ pub fn resolve(debian: &Debian, requests: &[Request], keep: Option<(&Lock, &Debs
         ))
         .fix("livery lock --update"));
     }
-    Ok(Lock { schema: SCHEMA, debian: Release::from(debian), roots: requests.to_vec(), packages })
+    let lock = Lock { schema: SCHEMA, debian: Release::from(debian), roots: requests.to_vec(), packages };
+    // What an index says is not ours: it becomes paths and names.
+    lock.check().map_err(|problem| Fault::source(format!("a mirror's index can't be locked: {problem}")))?;
+    Ok(lock)
 }
 
 fn keep_versions(apt: &Apt, lock: &Lock, debs: &Debs, folder: &Path) -> Result<()> {
