@@ -189,7 +189,8 @@ impl Reader<'_> {
                         self.report(value.span(), format!("wrong type for `{name}`"), problem);
                     }
                 }
-            } else if let Some(setting) = table::setting(name) {
+            } else if let Some(setting) = table::setting(name).filter(|_| !name.contains('.')) {
+                // Not "kiosk.url" in quotes: a name with a dot in it is no setting of a section.
                 self.entry(setting, key.span(), value);
             } else {
                 self.unknown("", name, key.span(), value.get_ref());

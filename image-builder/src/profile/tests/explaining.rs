@@ -17,7 +17,10 @@ fn folder() -> Folder {
 
 fn told(folder: &Folder, name: &str, key: Option<&str>) -> String {
     let explanation = explain_at(&folder.path(name), key, now()).unwrap();
-    explanation.to_string().replace(&format!("{}/", folder.0.path().display()), "")
+    let prefix = format!("{}/", folder.0.path().display());
+    // Places stand in a column, which the folder's name widens for those that have none, too.
+    let padding = format!("the default{}", " ".repeat(prefix.len()));
+    explanation.to_string().replace(&prefix, "").replace(&padding, "the default")
 }
 
 #[test]
