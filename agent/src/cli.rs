@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     config::{self, Config},
     console::{Console, bytes},
+    flash::Stays,
     hand::{self, Order},
     inventory, run,
     stop::Stop,
@@ -88,6 +89,9 @@ pub struct Write {
     /// Put no entry into this machine's boot menu
     #[arg(long)]
     pub no_boot_entry: bool,
+    /// The disk stays in this machine: bind it to this machine's TPM, where it has one
+    #[arg(long)]
+    pub bind: bool,
     /// Write the record to this file too
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -132,7 +136,8 @@ async fn command(cli: &Cli) -> Result<()> {
             if let Some(path) = &write.record {
                 check_folder(path)?;
             }
-            let record = hand::write(&order, write.removable, !write.no_boot_entry, &console, &stop).await?;
+            let stays = Stays { boot_entry: !write.no_boot_entry, bind: write.bind };
+            let record = hand::write(&order, write.removable, stays, &console, &stop).await?;
             console.say(format!(
                 "done: {} bytes written, {} read back and compared; {} fetched",
                 record.traffic.written, record.traffic.verified, record.traffic.fetched

@@ -48,6 +48,12 @@ pub struct Config {
     /// Whether to put an entry into the firmware's boot menu [default: true]
     #[arg(long, value_name = "BOOL")]
     pub boot_entry: Option<bool>,
+    /// Whether to bind the disk's content to this device's TPM, where there is one [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub bind: Option<bool>,
+    /// Folder with db.auth, KEK.auth and PK.auth, for a firmware in Secure Boot's setup mode [default: keys are left alone]
+    #[arg(long, value_name = "DIR")]
+    pub secure_boot: Option<PathBuf>,
     /// A further console that gets the messages, such as /dev/ttyS0; may be repeated
     #[arg(long = "console", value_name = "DEVICE")]
     #[serde(default)]
@@ -77,6 +83,10 @@ pub struct Settings {
     pub give_up_after: Option<Duration>,
     /// Whether to put one in.
     pub boot_entry: bool,
+    /// Whether to bind to the TPM.
+    pub bind: bool,
+    /// The organisation's Secure Boot variables.
+    pub secure_boot: Option<PathBuf>,
 }
 
 impl Config {
@@ -111,6 +121,8 @@ impl Config {
             done_hold: self.done_hold.or(file.done_hold),
             give_up_after: self.give_up_after.or(file.give_up_after),
             boot_entry: self.boot_entry.or(file.boot_entry),
+            bind: self.bind.or(file.bind),
+            secure_boot: self.secure_boot.or(file.secure_boot),
             consoles: if self.consoles.is_empty() { file.consoles } else { self.consoles },
         }
     }
@@ -140,6 +152,8 @@ impl Config {
             done_hold: Duration::from_secs(self.done_hold.unwrap_or(5)),
             give_up_after: self.give_up_after.map(Duration::from_secs),
             boot_entry: self.boot_entry.unwrap_or(true),
+            bind: self.bind.unwrap_or(true),
+            secure_boot: self.secure_boot.clone(),
         })
     }
 }

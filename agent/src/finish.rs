@@ -13,9 +13,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
-    inventory::Transport,
     manifest::{Manifest, Role},
-    record::{Change, Section, Times, Traffic},
+    record::{Bound, Change, Section, Times, Traffic},
     wire::Phase,
 };
 
@@ -23,7 +22,7 @@ use self::patch::Patch;
 use crate::{device::AlignedBuffer, progress::Progress, target::Target, verify::Verified};
 
 /// Where the kernel shows the firmware's variables.
-const EFIVARS: &str = "/sys/firmware/efi/efivars";
+pub(crate) const EFIVARS: &str = "/sys/firmware/efi/efivars";
 
 /// A disk that is ready to boot.
 #[derive(Debug)]
@@ -32,13 +31,39 @@ pub struct Finished {
     sections: Vec<Section>,
     changed_after: Vec<Change>,
     boot_entry: Option<String>,
+    bound: Option<Bound>,
     traffic: Traffic,
     times: Times,
 }
 
+/// All of a finished disk that goes into its record.
+pub(crate) struct Parts {
+    pub target: Target,
+    pub sections: Vec<Section>,
+    pub changed_after: Vec<Change>,
+    pub boot_entry: Option<String>,
+    pub bound: Option<Bound>,
+    pub traffic: Traffic,
+    pub times: Times,
+}
+
 impl Finished {
-    pub(crate) fn into_parts(self) -> (Target, Vec<Section>, Vec<Change>, Option<String>, Traffic, Times) {
-        (self.target, self.sections, self.changed_after, self.boot_entry, self.traffic, self.times)
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self { target, sections, changed_after, boot_entry, bound, traffic, times } = self;
+        Parts { target, sections, changed_after, boot_entry, bound, traffic, times }
+    }
+
+    /// The disk.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Takes in what was tied to this machine, and what changed for it.
+    pub(crate) fn bound(&mut self, bound: Bound, changes: Vec<Change>) {
+        self.bound = Some(bound);
+        self.changed_after.extend(changes);
+        self.changed_after.sort_by_key(|change| change.offset);
+        self.times.finished = Timestamp::now();
     }
 }
 
@@ -55,7 +80,7 @@ pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progres
     let boot_entry = put_boot_entry(verified.target(), manifest, boot_entry)?;
     let (target, sections, traffic, (started, written, verified)) = verified.into_parts();
     let times = Times { started, written, verified, finished: Timestamp::now() };
-    Ok(Finished { target, sections, changed_after, boot_entry, traffic, times })
+    Ok(Finished { target, sections, changed_after, boot_entry, bound: None, traffic, times })
 }
 
 /// What must change so that the image fits this disk, from the image's own bytes; `None` where nothing must.
@@ -104,8 +129,7 @@ fn fit(target: &Target, manifest: &Manifest) -> Result<Vec<Change>> {
 fn put_boot_entry(target: &Target, manifest: &Manifest, wanted: bool) -> Result<Option<String>> {
     // Other disks are not this machine's to boot from: firmware finds a removable one by its fallback path wherever it is
     // plugged in (UEFI 2.10, section 3.5.1.1), and a file never.
-    let stays = target.device().is_block() && !target.disk().removable && target.disk().transport != Transport::Loop;
-    let (Some(boot), true) = (&manifest.boot, wanted && stays) else { return Ok(None) };
+    let (Some(boot), true) = (&manifest.boot, wanted && target.stays()) else { return Ok(None) };
     if !Path::new(EFIVARS).is_dir() {
         tracing::warn!("this machine was not booted through UEFI: no boot entry is put in");
         return Ok(None);

@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 
 use crate::{
     console::Console,
-    flash, inventory,
+    flash::{self, Stays},
+    inventory,
     progress::Progress,
     stop::Stop,
     target::{Needs, Target},
@@ -36,15 +37,20 @@ pub struct Order<'a> {
 ///
 /// # Errors
 /// The first fault of any step.
-pub async fn write(order: &Order<'_>, allow_removable: bool, boot_entry: bool, console: &Console, stop: &Stop) -> Result<Record> {
+pub async fn write(order: &Order<'_>, allow_removable: bool, stays: Stays, console: &Console, stop: &Stop) -> Result<Record> {
     let work = work(stop);
     let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
     let target = Target::by_hand(order.disk, Needs::from(trusted.manifest()), allow_removable)?;
+    if stays.bind && !target.stays() {
+        return Err(Fault::refused("what is no disk of this machine, or can be taken out of it, is not bound to its TPM")
+            .at(order.disk.display())
+            .fix("leave out --bind"));
+    }
     stop.check()?;
     console.say(format!("writing {} to {}", order.reference, crate::target::describe(target.disk())));
     let system = inventory::read().map(|inventory| inventory.system).unwrap_or_default();
     let watch = console.watch(&work.progress);
-    let record = blocking(move || flash::flash(&trusted, target, system, None, boot_entry, &work)).await;
+    let record = blocking(move || flash::flash(&trusted, target, system, None, stays, &work)).await;
     drop(watch);
     record
 }

@@ -6,6 +6,7 @@
 //! | step | module | out |
 //! |---|---|---|
 //! | what this device is | [`inventory`] | `Inventory` |
+//! | the organisation's keys into its firmware | [`secure_boot`] | whether it must start again |
 //! | asking the station for work | [`enrol`] (over [`station`]) | an envelope |
 //! | the work, checked | [`job`] | `Job` |
 //! | the image, trusted | [`trust`] | [`trust::Trusted`] |
@@ -14,12 +15,14 @@
 //! | all but the partition table | [`write`](mod@write), by [`plan`], [`moves`], [`fetch`], [`decode`] | [`write::Written`] |
 //! | read back from the medium | [`verify`], by [`readback`], `readahead` | [`verify::Verified`] |
 //! | backup GPT, boot entry | [`finish`] | [`finish::Finished`] |
+//! | what ties it to this machine | [`bind`] | the same, bound |
 //! | the evidence | [`record`](mod@record) | `Record` |
 //! | the station has it | [`report`] | `Receipt` |
 //!
 //! [`flash`] chains write to record; [`run`] is the unattended flow, [`hand`] the same steps by hand. Around them:
 //! [`console`] (what the operator sees), [`progress`], [`threads`], [`zeros`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
 
+pub mod bind;
 pub mod cli;
 pub mod config;
 pub mod console;
@@ -42,6 +45,7 @@ pub mod readback;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod secure_boot;
 pub mod station;
 pub mod stop;
 pub mod survey;

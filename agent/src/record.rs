@@ -6,11 +6,16 @@ use livery_contract::{
     record::{Record, SCHEMA},
 };
 
-use crate::{VERSION, fetch::Source, finish::Finished, trust::Trusted};
+use crate::{
+    VERSION,
+    fetch::Source,
+    finish::{Finished, Parts},
+    trust::Trusted,
+};
 
 /// The record of a write. `job` is `None` for a write by hand.
 pub fn record<S: Source>(finished: Finished, trusted: &Trusted<S>, system: System, job: Option<&Job>) -> Record {
-    let (target, sections, changed_after, boot_entry, traffic, times) = finished.into_parts();
+    let Parts { target, sections, changed_after, boot_entry, bound, traffic, times } = finished.into_parts();
     let manifest = trusted.manifest();
     Record {
         schema: SCHEMA,
@@ -24,6 +29,7 @@ pub fn record<S: Source>(finished: Finished, trusted: &Trusted<S>, system: Syste
         sections,
         changed_after,
         boot_entry,
+        bound,
         traffic,
         times,
         agent: VERSION.into(),

@@ -2,7 +2,7 @@
 //!
 //! In: [`Settings`]. Out: a [`Receipt`](livery_contract::wire::Receipt), or a fault that was shown and told to the station.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use livery_contract::{
@@ -18,11 +18,14 @@ use tokio::runtime::Handle;
 use crate::{
     config::Settings,
     console::Console,
-    enrol, flash,
+    enrol,
+    finish::EFIVARS,
+    flash::{self, Stays},
     hand::blocking,
     inventory, job,
+    power::After,
     progress::Progress,
-    report,
+    report, secure_boot,
     station::Station,
     stop::Stop,
     target::{self, Needs, Target},
@@ -35,18 +38,25 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// How long the store may not answer before the first byte is written.
 const STORE: Duration = Duration::from_secs(60);
 
-/// One device, from inventory to receipt. What happened is on the console and at the station when it returns.
+/// One device, from inventory to receipt. What happened is on the console and at the station when it returns. `None` where the
+/// device is starting again, with the organisation's keys in its firmware.
 ///
 /// # Errors
 /// The fault that was shown.
-pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<Receipt> {
+pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<Option<Receipt>> {
     let progress = Progress::default();
     let mut known = Known::default();
     let watch = console.watch(&progress);
     let result = steps(settings, console, stop, &progress, &mut known).await;
     drop(watch);
     match result {
-        Ok((receipt, record)) => {
+        Ok(Outcome::Restart) => {
+            console.event("restart", json!({ "reason": "secure-boot-keys" }));
+            console.say("the firmware has the organisation's Secure Boot keys now: starting again under them");
+            After::Reboot.carry_out()?;
+            Ok(None)
+        }
+        Ok(Outcome::Done(receipt, record)) => {
             progress.enter(Phase::Done, 0);
             console.event("done", json!({ "receipt": receipt, "record": record }));
             console.block(
@@ -55,6 +65,7 @@ pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<
                     format!("image    {}", record.image),
                     format!("disk     {}", target::describe(&record.disk)),
                     format!("boot     {}", record.boot_entry.as_deref().unwrap_or("by the disk's default loader")),
+                    format!("bound    {}", if record.bound.is_some() { "to this device's TPM" } else { "to nothing but its signature" }),
                     format!("record   no. {} of the station, all {} bytes read back", receipt.sequence, record.size),
                     String::new(),
                     "The user may have it.".into(),
@@ -62,7 +73,7 @@ pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<
             );
             show(console, settings.done_hold, stop).await;
             settings.after.carry_out()?;
-            Ok(receipt)
+            Ok(Some(receipt))
         }
         Err(fault) => {
             let phase = progress.phase();
@@ -103,7 +114,7 @@ async fn steps(
     stop: &Stop,
     progress: &Progress,
     known: &mut Known,
-) -> Result<(Receipt, Record)> {
+) -> Result<Outcome> {
     progress.enter(Phase::Inventory, 0);
     let station = Station::new(&settings.station, &settings.access, new_key()?)?;
     known.station = Some(station.clone());
@@ -115,6 +126,12 @@ async fn steps(
     known.inventory = Some(inventory.clone());
     let system = inventory.system.clone();
     console.say(format!("device {:?} ({} {}), station {}", system.serial, system.manufacturer, system.product, settings.station));
+
+    if let Some(folder) = &settings.secure_boot
+        && secure_boot::enrol(folder, Path::new(EFIVARS))?
+    {
+        return Ok(Outcome::Restart);
+    }
 
     let envelope = enrol::enrol(&station, &inventory, settings.give_up_after, console, progress, stop).await?;
     let job = job::open(&envelope, &settings.job_key, &system.serial, &station.key())?;
@@ -169,12 +186,20 @@ async fn steps(
     console.say(format!("disk {}", target::describe(target.disk())));
 
     let work = Work { handle: Handle::current(), progress: progress.clone(), stop: stop.clone() };
-    let (boot_entry, own_job) = (settings.boot_entry, job.clone());
-    let record = blocking(move || flash::flash(&trusted, target, system, Some(&own_job), boot_entry, &work)).await?;
+    let (stays, own_job) = (Stays { boot_entry: settings.boot_entry, bind: settings.bind }, job.clone());
+    let record = blocking(move || flash::flash(&trusted, target, system, Some(&own_job), stays, &work)).await?;
 
     let receipt = report::record(&station, &job, &settings.job_key, &record, settings.give_up_after, console, progress).await?;
     drop(reporter);
-    Ok((receipt, record))
+    Ok(Outcome::Done(receipt, Box::new(record)))
+}
+
+/// How the steps end well.
+enum Outcome {
+    /// All of them are done.
+    Done(Receipt, Box<Record>),
+    /// The device must start again first.
+    Restart,
 }
 
 /// A key for this boot only: it never leaves the memory.

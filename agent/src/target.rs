@@ -287,6 +287,11 @@ impl Target {
         Ok(())
     }
 
+    /// Whether it is a disk of this machine, and stays one: no file, no stick.
+    pub fn stays(&self) -> bool {
+        self.device.is_block() && !self.disk.removable && self.disk.transport != Transport::Loop
+    }
+
     /// What the disk is.
     pub fn disk(&self) -> &Disk {
         &self.disk

@@ -64,6 +64,34 @@ pub struct Manifest {
     /// Which personal settings the image can take; `None` for one that has no personal layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<Accepts>,
+    /// How a device knows that the personal layer is its own; `None` where the image does not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// What the agent makes of the `data` partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
+}
+
+/// The personal layer as the device checks it before it is applied: a disk image of its own (UAPI.3, Discoverable Disk Images)
+/// in the identity partition, signed, under dm-verity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Its dm-verity root hash.
+    pub root_hash: Digest,
+    /// First byte on the disk of the one block, in a file of the EFI system partition, that takes the credential by which the
+    /// agent binds this hash to the device's TPM. The image leaves the block as it is.
+    pub binding: u64,
+}
+
+/// The encrypted partition that comes into being on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// UUID of its LUKS2 header: the device looks for that.
+    pub luks_uuid: Uuid,
+    /// Whom its recovery key is encrypted to: an RSA public key (SubjectPublicKeyInfo, PEM) of the organisation.
+    pub recovery: String,
 }
 
 /// Which personal settings an image can take: a roster is checked against these before anything is signed.
@@ -259,6 +287,17 @@ impl Manifest {
         {
             return wrong(format!("the boot entry names partition {}, which is not there", boot.partition));
         }
+        if let Some(identity) = &self.identity {
+            let esp = self.partition(Role::Esp).filter(|esp| {
+                (esp.offset..esp.offset + esp.length).contains(&identity.binding) && identity.binding.is_multiple_of(BLOCK)
+            });
+            if esp.is_none() || self.partition(Role::Identity).is_none() {
+                return wrong(format!("there is no identity partition, or no block at {} of an ESP to bind it by", identity.binding));
+            }
+        }
+        if self.data.is_some() != self.partition(Role::Data).is_some() {
+            return wrong("it says what becomes of a data partition and has none, or the other way round".into());
+        }
         Ok(())
     }
 
@@ -332,6 +371,8 @@ pub(crate) mod tests {
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
             accepts: None,
+            identity: None,
+            data: None,
         }
     }
 
@@ -344,7 +385,16 @@ pub(crate) mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 9] = [
+        fn binding(binding: u64) -> Option<Identity> {
+            Some(Identity { root_hash: Digest::of(b""), binding })
+        }
+        let cases: [(&str, Spoil); 12] = [
+            ("no identity", |m| m.identity = binding(1 << 20)),
+            ("binding", |m| {
+                m.partitions[1].role = Role::Identity;
+                m.identity = binding(2 << 20);
+            }),
+            ("data", |m| m.partitions[1].role = Role::Data),
             ("sectors", |m| (m.sector_size, m.converts_to_4096) = (4096, true)),
             ("grows", |m| m.grow = Some(1)),
             ("size", |m| m.size = 4097),

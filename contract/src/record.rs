@@ -44,6 +44,9 @@ pub struct Record {
     pub changed_after: Vec<Change>,
     /// The firmware's boot entry that was put in, such as `Boot0003`.
     pub boot_entry: Option<String>,
+    /// What ties the disk's content to this machine; `None` where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
     /// How much was moved.
     pub traffic: Traffic,
     /// When.
@@ -54,6 +57,18 @@ pub struct Record {
 
 impl Payload for Record {
     const TYPE: &'static str = "application/vnd.livery.record+json";
+}
+
+/// What ties the disk's content to this machine's TPM. Without that TPM the personal layer is not applied, and the data
+/// partition asks for its recovery key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// dm-verity root hash of the personal layer, sealed to the TPM.
+    pub identity: Option<Digest>,
+    /// Recovery key of the data partition, encrypted to the organisation: RSAES-OAEP with SHA-256 (RFC 8017, section 7.1), Base64.
+    /// Neither agent nor station can read it.
+    pub recovery: Option<String>,
 }
 
 /// What was read back from a range of the medium.

@@ -9,8 +9,9 @@ use std::{
 
 use livery_contract::{
     Digest, Fault, Result,
-    manifest::{Accepts, BootEntry, Role},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Role},
 };
+use uuid::Uuid;
 
 use crate::{
     image::{
@@ -18,14 +19,20 @@ use crate::{
         master::{self, Master, Published},
     },
     lock::RootName,
+    personal::{
+        self,
+        ddi::{self, Layer},
+    },
     plan::{self, Plan, Planned},
     profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher},
-    secure_boot::signer::Signer,
+    secure_boot::{keygen, signer::Signer, variables::Variable},
     stages::{
+        data,
         disk::{self, Content, Piece, derive},
         esp, initrd,
-        medium::{self, Site},
+        medium::{self, SECURE_BOOT, Site},
+        own::Own,
         roots::{self, Root},
         system,
         uki::{self, Parts},
@@ -54,21 +61,23 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
-    Keys::open(keys)?; // both before minutes of work
-    let signer = Signer::open(keys)?;
+    Keys::open(keys)?; // all keys before minutes of work
+    let trust = Trust::open(keys)?;
     fs::create_dir_all(store)
         .map_err(|error| Fault::source("the store's folder can't be made").at(store.display()).cause(error))?;
     let (folder, inside) = (store.to_owned(), setup.clone());
     let open = tokio::task::spawn_blocking(move || {
-        Terminal::open(profile, Some(&folder), Some(signer.digest()), &inside).map(|terminal| (terminal, signer))
+        let terminal = Terminal::open(profile, Some(&folder), Some(&trust), &inside)?;
+        let nobody = terminal.nobody(&trust)?;
+        Ok::<_, Fault>((terminal, trust, nobody))
     });
-    let (terminal, signer) = open.await.map_err(stopped)??;
+    let (terminal, trust, nobody) = open.await.map_err(stopped)??;
     let terminal = Arc::new(terminal);
     if let Some(published) = terminal.in_store(store, keys).await? {
         return Ok(published);
     }
     let inside = Arc::clone(&terminal);
-    let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&signer)).await.map_err(stopped)??;
+    let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&trust, nobody)).await.map_err(stopped)??;
     let published = master::publish(&disk, master, store, keys, terminal.profile.image.compression_level, &setup.progress).await?;
     terminal.remember(&published)?;
     Ok(published)
@@ -84,14 +93,40 @@ fn stopped(error: tokio::task::JoinError) -> Fault {
 /// Exit 3 where the profile can't be built, 5 where packages can't be asked for.
 pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
-    let certificate = keys.map(Signer::open).transpose()?.map(|signer| signer.digest());
-    let terminal = Terminal::open(profile, None, certificate, setup)?;
+    let trust = keys.map(Trust::open).transpose()?;
+    let terminal = Terminal::open(profile, None, trust.as_ref(), setup)?;
     let mut steps = terminal.plan.steps(&terminal.workshop.cache, &terminal.profile)?;
-    if certificate.is_none() {
-        // What comes after the signature depends on whose it is.
-        steps.retain(|step| terminal.plan.unsigned().contains(&step.stage));
+    if trust.is_none() {
+        steps.truncate(terminal.plan.before_keys().count());
     }
     Ok(steps)
+}
+
+/// Who signs what a device checks before it believes it.
+#[derive(Debug)]
+pub struct Trust {
+    /// Signs UKIs.
+    pub secure_boot: Signer,
+    /// Signs personal layers.
+    pub identity: Signer,
+    /// The public key that recovery keys are encrypted to, PEM.
+    pub recovery: String,
+}
+
+impl Trust {
+    /// Of the folder that `livery keygen` made.
+    ///
+    /// # Errors
+    /// Exit 2 where a key is not there, 3 where it is no pair with its certificate.
+    pub fn open(keys: &Path) -> Result<Self> {
+        let (identity, recovery) = (personal::keys::signer(keys)?, personal::keys::recovery(keys)?);
+        Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery })
+    }
+
+    /// What an image with this identity partition has in its initrd.
+    pub fn own(&self, identity: Uuid) -> Own {
+        Own::new(identity, &self.identity.certificate_pem())
+    }
 }
 
 /// A terminal being built.
@@ -101,13 +136,13 @@ struct Terminal {
     profile: Profile,
     desk: Desk,
     kiosk: Kiosk,
-    /// The personal layer of a master that is nobody's yet: the profile's keyboard, so that it can be tried.
+    /// File system of the personal layer of a master that is nobody's yet: the profile's keyboard, so that it can be tried.
     nobody: Vec<u8>,
     plan: Plan,
 }
 
 impl Terminal {
-    fn open(profile: Profile, store: Option<&Path>, certificate: Option<Digest>, setup: &Setup) -> Result<Self> {
+    fn open(profile: Profile, store: Option<&Path>, trust: Option<&Trust>, setup: &Setup) -> Result<Self> {
         let ProfileRole::Terminal { desk, kiosk } = profile.role.clone() else {
             return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
                 .at(profile.path.display())
@@ -120,8 +155,14 @@ impl Terminal {
         let uuid = derive(plan::seed(&profile), "identity-fs");
         let nobody = erofs::make(&files, uuid, profile.image.epoch.as_second())?;
         let workshop = setup.open(&profile, store)?;
-        let plan = Plan::of(&workshop, &profile, &desk, &kiosk, &nobody, certificate)?;
+        let plan = Plan::of(&workshop, &profile, &desk, &kiosk, Digest::of(&nobody), trust)?;
         Ok(Self { workshop, profile, desk, kiosk, nobody, plan })
+    }
+
+    /// The personal layer that is nobody's yet, signed.
+    fn nobody(&self, trust: &Trust) -> Result<Layer> {
+        ddi::make(&self.nobody, self.profile.image.identity_size, derive(self.plan.seed, "identity-image"), &trust.identity)
+            .map_err(|fault| fault.at(self.profile.path.display()))
     }
 
     /// The image, where the store has what these keys once came to.
@@ -154,7 +195,7 @@ impl Terminal {
     }
 
     /// Everything up to the disk image.
-    fn assemble(&self, signer: &Signer) -> Result<(fs::File, Master)> {
+    fn assemble(&self, trust: &Trust, nobody: Layer) -> Result<(fs::File, Master)> {
         let Self { workshop, profile, desk, kiosk, plan, .. } = self;
         let (root, boot) = roots_for(workshop, profile)?;
         let (system, initrd) = thread::scope(|scope| {
@@ -165,21 +206,25 @@ impl Terminal {
         })?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);
+        let identity = plan::identity(plan.seed);
+        let own = trust.own(identity);
         let parts = Parts {
             kernel: &initrd.kernel,
             version: &initrd.version,
             initrd: &initrd.initrd,
+            own: Some(&own),
             command_line: &command_line,
             os_release: &system.os_release,
         };
         let uki = uki::make(workshop, profile, &parts, &plan.uki)?;
         let esp_guid = derive(plan.seed, "esp");
-        let uki = uki::sign(workshop, &uki, signer, &plan.signed)?;
-        let esp = esp::make(workshop, profile, &uki, esp_guid, &plan.esp)?;
-        let nobody = Content::Bytes(self.nobody.clone(), profile.image.identity_size);
-        let pieces = [
+        let uki = uki::sign(workshop, &uki, &trust.secure_boot, &plan.signed)?;
+        let esp = esp::make(workshop, profile, &uki, esp_guid, true, &plan.esp)?;
+        let binding = esp::binding(&esp)?;
+        let content = Content::Bytes(nobody.bytes, profile.image.identity_size);
+        let mut pieces = vec![
             Piece { role: Role::Esp, type_guid: gpt::ESP, guid: esp_guid, content: Content::File(esp) },
-            Piece { role: Role::Identity, type_guid: gpt::LINUX, guid: plan.uuids.identity, content: nobody },
+            Piece { role: Role::Identity, type_guid: gpt::LINUX, guid: identity, content },
             Piece { role: Role::Root, type_guid: gpt::ROOT, guid: plan.uuids.root, content: Content::File(system.root) },
             Piece {
                 role: Role::RootVerity,
@@ -188,14 +233,23 @@ impl Terminal {
                 content: Content::File(system.verity),
             },
         ];
+        if profile.image.data.is_some() {
+            let content = Content::Left(data::LEAST);
+            pieces.push(Piece { role: Role::Data, type_guid: gpt::LINUX, guid: derive(plan.seed, "data"), content });
+        }
         let step = workshop.progress.stage("disk");
         let scratch = workshop.cache.scratch()?;
         let disk = disk::assemble(scratch.path(), derive(plan.seed, "disk"), &pieces)?;
         step.done();
+        let data = disk.partitions.iter().find(|partition| partition.role == Role::Data);
+        let left = data.map(|data| (data.offset, data.length));
+        let data = data.map(|_| Data { luks_uuid: plan.uuids.luks, recovery: trust.recovery.clone() });
+        let grows = profile.image.grow || data.is_some();
         let version = match &profile.version {
             Some(version) => version.clone(),
             None => plan.image.digest().short().parse()?,
         };
+        let binding = disk.partitions[0].offset + binding;
         let master = Master {
             boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
             name: profile.name.clone(),
@@ -204,10 +258,13 @@ impl Terminal {
             size: disk.size,
             sector_size: 512,
             converts_to_4096: profile.image.any_sectors,
-            grow: profile.image.grow.then(|| disk.partitions.last().map(|last| last.number)).flatten(),
+            grow: grows.then(|| disk.partitions.last().map(|last| last.number)).flatten(),
             partitions: disk.partitions,
             minimum_disk: profile.image.minimum_disk,
             accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+            identity: Some(Identity { root_hash: nobody.root_hash, binding }),
+            data,
+            left: left.into_iter().chain([(binding, BLOCK)]).collect(),
         };
         Ok((disk.file, master))
     }
@@ -294,7 +351,7 @@ fn make_medium(
         None => agent.job_key.ok_or_else(|| lacking("whose jobs to do", "--job-key FILE", "job-key"))?,
     };
     let configuration = format!(
-        "# Written by `livery medium`.\nstation = {:?}\nca = \"/etc/livery/station-ca.pem\"\njob_key = \"{job_key}\"\ntrust = \"/etc/livery/root.json\"\nafter = {:?}\n",
+        "# Written by `livery medium`.\nstation = {:?}\nca = \"/etc/livery/station-ca.pem\"\njob_key = \"{job_key}\"\ntrust = \"/etc/livery/root.json\"\nsecure_boot = \"{SECURE_BOOT}\"\nafter = {:?}\n",
         station.as_str().trim_end_matches('/'),
         agent.after.as_str(),
     );
@@ -307,6 +364,11 @@ fn make_medium(
         configuration,
         station_ca: authorities.iter().map(|authority| authority.pem.as_str()).collect(),
         root_json: keys.root_json(),
+        secure_boot: Variable::ALL.map(|variable| (variable.name(), keys.folder().join(keygen::PUBLIC))).into_iter().map(|(name, folder)| {
+            let path = folder.join(format!("{name}.auth"));
+            let unreadable = |error| Fault::usage("a Secure Boot variable can't be read").at(path.display()).cause(error);
+            Ok((format!("{name}.auth"), fs::read(&path).map_err(unreadable)?))
+        }).collect::<Result<_>>()?,
     };
     let (root, boot) = roots_for(workshop, profile)?;
     let system = medium::make(workshop, profile, &boot, &root, &site)?;
@@ -317,17 +379,18 @@ fn make_medium(
         kernel: &kernel,
         version: &version,
         initrd: &system.initrd,
+        own: None,
         command_line: &command_line,
         os_release: &system.os_release,
     };
     let tools = roots::key(workshop, profile, RootName::Tools)?.digest();
-    let key = uki::key(profile, [boot.digest, system.digest, tools], &command_line)?;
+    let key = uki::key(profile, [boot.digest, system.digest, tools], &command_line, None)?;
     let uki = uki::make(workshop, profile, &parts, &key)?;
     let key = uki::signed_key(key.digest(), Some(signer.digest()))?;
     let uki = uki::sign(workshop, &uki, signer, &key)?;
     let seed = plan::seed(profile);
-    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"))?;
-    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), &key)?;
+    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"), false)?;
+    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), false, &key)?;
     let scratch = workshop.cache.scratch()?;
     let piece = Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) };
     let mut disk = disk::assemble(scratch.path(), derive(seed, "disk"), &[piece])?;

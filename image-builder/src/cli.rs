@@ -15,6 +15,7 @@ use crate::{
     build::{self, SiteOptions},
     image::{export, import, master::Published, personalise, show},
     lock::{command as lock, supply::Terms},
+    personal,
     plan::Planned,
     profile,
     progress::{Progress, bytes},
@@ -37,6 +38,7 @@ Examples:
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
   livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
+  livery recover record.json --keys safe
   livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
 Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 the source failed; 6 the device failed.";
@@ -218,6 +220,14 @@ enum Command {
         #[arg(long)]
         keys: PathBuf,
     },
+    /// Read the recovery key of a device's data partition, from the record that the station has of it.
+    Recover {
+        /// The record: what the station answers at /api/v1/records/ORDER, as a file.
+        record: PathBuf,
+        /// The folder with recovery.key.
+        #[arg(long)]
+        keys: PathBuf,
+    },
     /// Sign a store's newest state afresh, before its signatures expire (30 days after they were made).
     Refresh {
         /// The store's folder.
@@ -330,7 +340,13 @@ async fn run(cli: Cli) -> Result<()> {
                     "Secure Boot: give devices' firmware what is in {}, keep secure-boot-PK.key and secure-boot-KEK.key in a safe",
                     firmware.display()
                 );
-                format!("{}{}", if made.store { &store } else { "" }, if made.secure_boot { &secure_boot } else { "" })
+                let devices = format!(
+                    "personal layers are signed with {}, recovery keys encrypted to {}; keep recovery.key in a safe",
+                    personal::keys::IDENTITY_KEY,
+                    personal::keys::RECOVERY_PUBLIC,
+                );
+                let said = [(made.store, store.trim_end()), (made.secure_boot, &secure_boot), (made.devices, &devices)];
+                said.iter().filter(|(made, _)| *made).map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
             })
         }
         Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
@@ -385,6 +401,10 @@ async fn run(cli: Cli) -> Result<()> {
             say(json, &serde_json::json!({"images": made}), || {
                 made.iter().map(|one| one.image.to_string()).collect::<Vec<_>>().join("\n")
             })
+        }
+        Command::Recover { record, keys } => {
+            let recovered = personal::recover::recover(&keys, &record)?;
+            say(json, &recovered, || recovered.key.clone())
         }
         Command::Refresh { store, keys } => {
             let publisher = Publisher::open(&store, &keys).await?;

@@ -12,6 +12,7 @@
 //! | [`plan`] | a build as keys: what would run, and why |
 //! | [`build`] | the stages in their order: `livery build`, `livery medium` |
 //! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
+//! | [`personal`] | what is one device's own: signed personal layers, recovery keys |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
 //! | [`rootless`] | building as an ordinary user |
@@ -22,6 +23,7 @@ pub mod build;
 pub mod cli;
 pub mod image;
 pub mod lock;
+pub mod personal;
 pub mod plan;
 pub mod profile;
 pub mod progress;

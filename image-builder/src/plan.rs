@@ -11,11 +11,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    build::Trust,
     lock::RootName,
     profile::{Desk, Kiosk, Profile},
     publish::blobs::write_atomically,
     stages::{
         cache::{Cache, Key},
+        data,
         disk::derive,
         esp, initrd, roots,
         system::{self, Uuids},
@@ -70,12 +72,13 @@ struct Inputs<'a> {
     image: &'a crate::profile::Image,
     locales: &'a [String],
     nobody: Digest,
+    recovery: Option<Digest>,
     esp: Digest,
     system: Digest,
 }
 
 impl Plan {
-    /// The keys; `nobody` is the personal layer that is nobody's yet, `certificate` that of the Secure Boot key, where it is known.
+    /// The keys; `nobody` is of the personal layer that is nobody's yet, `trust` who signs, where that is known.
     ///
     /// # Errors
     /// Exit 1 where inputs do not encode.
@@ -84,11 +87,11 @@ impl Plan {
         profile: &Profile,
         desk: &Desk,
         kiosk: &Kiosk,
-        nobody: &[u8],
-        certificate: Option<Digest>,
+        nobody: Digest,
+        trust: Option<&Trust>,
     ) -> Result<Self> {
         let seed = seed(profile);
-        let uuids = Uuids { root: derive(seed, "root"), verity: derive(seed, "root-verity"), identity: derive(seed, "identity") };
+        let uuids = Uuids { root: derive(seed, "root"), verity: derive(seed, "root-verity"), luks: data::luks_uuid(seed) };
         let [tools, boot_root, root] =
             [RootName::Tools, RootName::Boot, RootName::Device].map(|root| roots::key(workshop, profile, root));
         let (tools, boot_root, root) = (tools?, boot_root?, root?);
@@ -97,15 +100,17 @@ impl Plan {
         let system = system::key(profile, (desk, kiosk), [tools.digest(), tree.digest()], uuids)?;
         let command_line = command_line(uuids);
         let text = uki::command_line(profile, &command_line);
-        let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text)?;
-        let signed = uki::signed_key(uki.digest(), certificate)?;
-        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"))?;
+        let own = trust.map(|trust| trust.own(identity(seed)).digest());
+        let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, own)?;
+        let signed = uki::signed_key(uki.digest(), trust.map(|trust| trust.secure_boot.digest()))?;
+        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), true)?;
         let inputs = Inputs {
             name: profile.name.as_str(),
             version: profile.version.as_ref().map(|version| version.as_str()),
             image: &profile.image,
             locales: &desk.locale.available,
-            nobody: Digest::of(nobody),
+            nobody,
+            recovery: trust.filter(|_| profile.image.data.is_some()).map(|trust| Digest::of(trust.recovery.as_bytes())),
             esp: esp.digest(),
             system: system.digest(),
         };
@@ -129,9 +134,9 @@ impl Plan {
         ]
     }
 
-    /// The stages that come before the signature.
-    pub fn unsigned(&self) -> [&'static str; 7] {
-        [&self.tools, &self.boot_root, &self.root, &self.initrd, &self.tree, &self.system, &self.uki].map(Key::stage)
+    /// The stages that are the same whoever signs.
+    pub fn before_keys(&self) -> impl Iterator<Item = &'static str> {
+        self.keys().map(Key::stage).into_iter().take_while(|stage| *stage != self.uki.stage())
     }
 
     /// What would run, and why.
@@ -190,6 +195,11 @@ impl fmt::Display for Planned {
 /// What image seeds follow from: the name, so that an update keeps its UUIDs.
 pub fn seed(profile: &Profile) -> Uuid {
     Uuid::new_v5(&SEEDS, profile.name.as_str().as_bytes())
+}
+
+/// GUID of the identity partition.
+pub fn identity(seed: Uuid) -> Uuid {
+    derive(seed, "identity")
 }
 
 fn command_line(uuids: Uuids) -> Vec<String> {

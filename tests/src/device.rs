@@ -41,6 +41,8 @@ pub struct Device {
     pub serial: String,
     /// Its disk, raw.
     pub disk: PathBuf,
+    /// Whether it has a TPM, and firmware that can enforce Secure Boot; from the factory that is in setup mode.
+    pub secure: bool,
 }
 
 /// How the agent's run ended.
@@ -78,11 +80,19 @@ impl Device {
         std::fs::create_dir_all(folder).map_err(broken)?;
         let disk = folder.join("disk.raw");
         File::create(&disk).and_then(|file| file.set_len(disk_bytes)).map_err(broken)?;
-        Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk })
+        Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk, secure: false })
     }
 
-    fn machine(&self, name: &str) -> Result<Machine> {
+    /// What it is; `name` is of one run of it.
+    ///
+    /// # Errors
+    /// Where there is no firmware for it.
+    pub fn machine(&self, name: &str) -> Result<Machine> {
         let mut machine = Machine::new(name, &self.folder)?;
+        if self.secure {
+            machine = machine.with_secure_boot()?;
+            machine.tpm = true;
+        }
         machine.system.serial.clone_from(&self.serial);
         // The same machine at each start.
         machine.system.uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.serial.as_bytes()).to_string();
@@ -90,6 +100,21 @@ impl Device {
         machine.system.product = "Wyse 5070 Thin Client".into();
         machine.disks.push(Disk::new(&self.disk, Bus::Nvme).serial("S5070NVME0001"));
         Ok(machine)
+    }
+
+    /// Switches it on with the stick plugged in, as it comes from its maker: the agent gives the firmware the organisation's keys, and
+    /// the device starts again.
+    ///
+    /// # Errors
+    /// Where that does not happen.
+    pub async fn take_keys(&self, stick: &Path) -> Result<()> {
+        let mut machine = self.machine("keys")?;
+        machine.disks.insert(0, Disk::new(stick, Bus::UsbStorage).unchanged());
+        let mut guest = machine.start().await?;
+        let most = Duration::from_secs(240) * guest.accel().patience();
+        guest.wait_for("the organisation's keys in the firmware", "has the organisation's Secure Boot keys now", most).await?;
+        // QEMU ends where the device starts again.
+        guest.wait_exit(most).await.map(drop)
     }
 
     /// Switches it on with the stick plugged in, until the agent shows DONE or FAILED.

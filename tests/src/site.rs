@@ -52,8 +52,8 @@ impl Site {
         fs::create_dir_all(&folder).map_err(|error| broken(&folder, error))?;
         let site = Self { root, folder };
         let _lock = site.lock().await?;
-        // A folder of keys from before there were keys of Secure Boot is given them.
-        if !site.keys().join("root.json").exists() || !site.keys().join("secure-boot.pem").exists() {
+        // A folder from before there were all of these keys is given those that it lacks.
+        if ["root.json", "secure-boot.pem", "identity.pem"].iter().any(|name| !site.keys().join(name).exists()) {
             site.livery(["keygen", "--out", &text(&site.keys())], Duration::from_secs(60)).await?;
         }
         if !site.station_keys().join("job.pub").exists() {
@@ -148,6 +148,18 @@ impl Site {
         let path = self.folder.join("terminal-any-disk.toml");
         let profile = "# The organisation's terminal, for any disk.\n\
             schema = 1\nextends = \"terminal.toml\"\n\n[image]\nsectors = \"any\"\ngrow = true\n";
+        write_if_other(&path, profile)?;
+        self.build_from(&path).await
+    }
+
+    /// The same terminal with an encrypted data partition.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_with_data(&self) -> Result<Reference> {
+        let path = self.folder.join("terminal-with-data.toml");
+        let profile = "# The organisation's terminal, with a data partition of the device's own.\n\
+            schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-with-data\"\n\n[image]\ndata = \"/srv\"\n";
         write_if_other(&path, profile)?;
         self.build_from(&path).await
     }

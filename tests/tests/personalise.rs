@@ -1,7 +1,7 @@
 //! `livery personalise` on a built master: an image for each row at the price of kilobytes, and all or nothing.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use livery_tests::{programs::Program, site::Site};
 
@@ -59,4 +59,46 @@ async fn qemu_free_a_row_costs_kilobytes_and_a_bad_roster_nothing() {
     }
     assert_eq!(listing().await, before);
     assert_eq!(bytes_in(&site.store()), size);
+}
+
+/// Whatever the moment: a store has all images of a roster, or none; and the next run completes it.
+#[tokio::test]
+async fn qemu_free_a_killed_run_leaves_the_store_as_it_was_or_complete() {
+    const ROWS: usize = 1500;
+    let site = Site::shared().await.unwrap();
+    let master = site.build().await.unwrap().to_string();
+    let folder = tempfile::tempdir_in(site.folder.join("..")).unwrap();
+    let (store, roster) = (folder.path().join("store"), folder.path().join("roster.csv"));
+    // Its files are never changed in place, so links to them will do.
+    let mut copy = tokio::process::Command::new("cp");
+    copy.arg("-al").arg(site.store()).arg(&store);
+    livery_tests::programs::run(copy, "cp", Duration::from_secs(60)).await.unwrap().good().unwrap();
+    let rows: String = (0..ROWS).map(|n| format!("K-{n},user{n},Person {n},wt-k{n},fr_FR.UTF-8,fr\n")).collect();
+    fs::write(&roster, format!("order,user,name,hostname,locale,keyboard\n{rows}")).unwrap();
+    let (store, roster, keys) = (store.display().to_string(), roster.display().to_string(), site.keys().display().to_string());
+    let arguments = ["personalise", &master, "--roster", &roster, "--store", &store, "--keys", &keys];
+    // Opening the store checks all its signatures.
+    let images = || async {
+        let listed = Program::Livery.run(["list", "--store", &store, "--json"]).await.unwrap().good().unwrap().stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let orders = listed["images"].as_array().unwrap().iter().filter(|image| image["image"].as_str().unwrap().contains("/K-"));
+        orders.count()
+    };
+    let mut killed = 0;
+    for wait in [50, 200, 400, 700, 1000, 1400, 1900, 2500, 3200, 4000, 5000] {
+        let mut command = Program::Livery.command(arguments).unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        if tokio::time::timeout(Duration::from_millis(wait), child.wait()).await.is_err() {
+            child.kill().await.unwrap();
+            killed += 1;
+        }
+        let there = images().await;
+        assert!([0, ROWS].contains(&there), "{there} images after {wait} ms");
+        if there == ROWS {
+            break;
+        }
+    }
+    assert!(killed > 0, "it was never killed");
+    let done = Program::Livery.run_within(arguments, Duration::from_secs(120)).await.unwrap().good().unwrap();
+    assert_eq!((done.stdout.lines().count(), images().await), (ROWS, ROWS));
 }

@@ -202,7 +202,7 @@ fn work(runtime: &Runtime) -> Work {
 
 fn write_to(path: &Path, trusted: &Trusted<Memory>, work: &Work) -> Result<Record> {
     let target = Target::by_hand(path, Needs::from(trusted.manifest()), false)?;
-    flash(trusted, target, System::default(), None, true, work)
+    flash(trusted, target, System::default(), None, Stays { boot_entry: true, bind: false }, work)
 }
 
 /// Whether the old partition table is gone.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File};
 
-use gpt::{GptConfig, disk::LogicalBlockSize, mbr::ProtectiveMBR, partition, partition_types};
+use gpt::{DiskDevice, GptConfig, disk::LogicalBlockSize, mbr::ProtectiveMBR, partition, partition_types};
 use livery_contract::{
     Fault, Result,
     manifest::{BLOCK, Partition, Role},
@@ -15,6 +15,8 @@ pub const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 pub const ROOT: Uuid = Uuid::from_u128(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
 /// Root's verity hash tree, x86-64.
 pub const ROOT_VERITY: Uuid = Uuid::from_u128(0x2c7357ed_ebd2_46d9_aec1_23d437ec2bf5);
+/// The signature over its root hash, x86-64.
+pub const ROOT_VERITY_SIGNATURE: Uuid = Uuid::from_u128(0x41092b05_9fc8_4523_994f_2def0408b176);
 /// Generic Linux data: the identity partition has no type of its own in the specification.
 pub const LINUX: Uuid = Uuid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
 
@@ -62,7 +64,7 @@ pub fn read(raw: &File, size: u64) -> Option<Table> {
 ///
 /// # Errors
 /// Exit 5 where writing fails.
-pub fn write(disk: &mut File, size: u64, disk_guid: Uuid, partitions: &[Partition]) -> Result<()> {
+pub fn write(disk: &mut impl DiskDevice, size: u64, disk_guid: Uuid, partitions: &[Partition]) -> Result<()> {
     const SECTOR: u64 = 512;
     let failed =
         |what: &str, error: &dyn std::error::Error| Fault::source(format!("writing the partition table failed: {what}: {error}"));

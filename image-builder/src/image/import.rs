@@ -84,6 +84,9 @@ pub async fn import(
         boot,
         minimum_disk: size,
         accepts: None,
+        identity: None,
+        data: None,
+        left: Vec::new(),
     };
     master::publish(&file, master, store, keys, LEVEL, progress).await
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, Name, Reference, Result, Version,
     digest::Blob,
-    manifest::{Accepts, BLOCK, BootEntry, Layer, Manifest, Partition, SCHEMA},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Layer, Manifest, Partition, SCHEMA},
 };
 
 use crate::{
@@ -43,6 +43,12 @@ pub struct Master {
     pub minimum_disk: u64,
     /// Personal settings that it takes.
     pub accepts: Option<Accepts>,
+    /// How a device knows its personal layer.
+    pub identity: Option<Identity>,
+    /// What becomes of the data partition.
+    pub data: Option<Data>,
+    /// Ranges (offset, bytes) whose content does not matter.
+    pub left: Vec<(u64, u64)>,
 }
 
 /// A master in the store.
@@ -79,7 +85,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         master.partitions.iter().flat_map(|partition| [partition.offset, partition.offset + partition.length]).collect();
     let mut bar = progress.bytes("pack", size);
     let before = modified(raw)?;
-    let (mut map, packed) = packer::pack(publisher.blobs(), raw, (0, size), &cuts, &known, level, &mut |done| bar.at(done))?;
+    let (mut map, packed) = packer::pack(publisher.blobs(), raw, (0, size), (&cuts, &master.left), &known, level, &mut |done| bar.at(done))?;
     bar.done();
     // Which sections there are depends on the chunks, and they go into the chunk map.
     let no_map_yet = Blob { digest: Digest::of(b""), length: 0 };
@@ -98,6 +104,8 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
+        identity: master.identity,
+        data: master.data,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.

@@ -3,11 +3,12 @@
 //! Each costs one small chunk and one manifest. All rows are checked before the first is made, all are signed at once: a
 //! killed run leaves the store as it was.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
 use livery_contract::{
     Digest, Fault, Reference, Result,
-    manifest::{BLOCK, Layer, Manifest, Partition, Personal, Role},
+    cut::{BLOCK_BYTES, is_zero},
+    manifest::{Identity, Layer, Manifest, Partition, Personal, Role},
     roster::{self, Employee, Format, RowError},
 };
 use rayon::prelude::*;
@@ -15,11 +16,13 @@ use uuid::Uuid;
 
 use super::{erofs, identity};
 use crate::{
+    personal::{ddi, keys},
     progress::Progress,
     publish::{
         packer::{self, Known},
         repository::Publisher,
     },
+    secure_boot::signer::Signer,
 };
 
 /// So many are made at once, by all processors: a thousandth of a large roster, for progress that moves.
@@ -48,7 +51,7 @@ pub async fn personalise(
     master: &Reference,
     roster: &Path,
     store: &Path,
-    keys: &Path,
+    keys_folder: &Path,
     progress: &Progress,
 ) -> Result<Vec<Personalised>> {
     if let Some(order) = &master.order {
@@ -56,19 +59,25 @@ pub async fn personalise(
             .fix(format!("give the master: {}", master.master())));
     }
     let employees = read(roster)?;
-    let mut publisher = Publisher::open(store, keys).await?;
+    let signer = keys::signer(keys_folder)?;
+    let mut publisher = Publisher::open(store, keys_folder).await?;
     let absent = || Fault::refused(format!("the store has no image {master}")).at(store.display()).fix("build or import it first");
     let (manifest, digest) = publisher.current().ok_or_else(absent)?.manifest(master).await?;
     let (Some(partition), Some(accepts)) = (manifest.partition(Role::Identity), &manifest.accepts) else {
         return Err(Fault::refused(format!("{master} takes no personal layer: it has no identity partition")).at(store.display()));
     };
+    if manifest.identity.is_none() {
+        return Err(Fault::refused(format!("{master} takes personal layers without asking whose they are"))
+            .at(store.display())
+            .fix("build it again: this release signs personal layers, and devices check that"));
+    }
     check(&employees, &accepts.locales, roster)?;
 
     let mut bar = progress.pieces("personalise", employees.len() as u64);
     let mut made = Vec::with_capacity(employees.len());
     for batch in employees.chunks(BATCH) {
-        let personal: Vec<Manifest> =
-            batch.par_iter().map(|employee| personal(&publisher, &manifest, digest, partition, employee)).collect::<Result<_>>()?;
+        let over = Over { publisher: &publisher, master: &manifest, digest, partition, signer: &signer };
+        let personal: Vec<Manifest> = batch.par_iter().map(|employee| over.personal(employee)).collect::<Result<_>>()?;
         for personal in personal {
             let added = publisher.add(&personal)?;
             made.push(Personalised { image: personal.reference(), manifest: added.digest, fresh: added.fresh });
@@ -120,32 +129,42 @@ fn check(employees: &[Employee], locales: &[String], roster: &Path) -> Result<()
     if errors.is_empty() { Ok(()) } else { Err(roster::fault(&errors, &roster.display().to_string())) }
 }
 
-/// One employee's manifest; its layer goes into the store.
-fn personal(
-    publisher: &Publisher,
-    master: &Manifest,
+/// What each personal image is made from besides its row.
+struct Over<'a> {
+    publisher: &'a Publisher,
+    master: &'a Manifest,
     digest: Digest,
-    partition: &Partition,
-    employee: &Employee,
-) -> Result<Manifest> {
-    let uuid = Uuid::new_v5(&NAMESPACE, format!("{digest}/{}", employee.order).as_bytes());
-    let image = erofs::make(&identity::files(employee), uuid, master.created.as_second())?;
-    let length = image.len() as u64;
-    if length > partition.length {
-        return Err(Fault::refused(format!(
-            "the personal layer of order {} has {length} bytes, the identity partition {}",
-            employee.order, partition.length
-        ))
-        .fix("raise `image.identity-size` in the profile and build the master again"));
+    partition: &'a Partition,
+    signer: &'a Signer,
+}
+
+impl Over<'_> {
+    /// One employee's manifest; its layer goes into the store.
+    fn personal(&self, employee: &Employee) -> Result<Manifest> {
+        let Self { publisher, master, digest, partition, signer } = self;
+        let uuid = Uuid::new_v5(&NAMESPACE, format!("{digest}/{}", employee.order).as_bytes());
+        let file_system = erofs::make(&identity::files(employee), uuid, master.created.as_second())?;
+        let layer = ddi::make(&file_system, partition.length, uuid, signer)
+            .map_err(|fault| fault.at(format!("order {}", employee.order)))?;
+        let raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
+        write_sparse(&raw, &layer.bytes).map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
+        let whole = (0, partition.length);
+        let (map, _) = packer::pack(publisher.blobs(), &raw, whole, (&[], &[]), &Known::default(), 19, &mut |_| {})?;
+        let chunk_map = publisher.blobs().put(&map.encode())?;
+        let mut personal = (*master).clone();
+        personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master: *digest });
+        personal.layers.push(Layer { offset: partition.offset, length: partition.length, chunk_map });
+        personal.identity = master.identity.map(|identity| Identity { root_hash: layer.root_hash, ..identity });
+        Ok(personal)
     }
-    let mut raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
-    raw.write_all(&image)
-        .and_then(|()| raw.set_len(partition.length.next_multiple_of(BLOCK)))
-        .map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
-    let (map, _) = packer::pack(publisher.blobs(), &raw, (0, partition.length), &[length], &Known::default(), 19, &mut |_| {})?;
-    let chunk_map = publisher.blobs().put(&map.encode())?;
-    let mut personal = master.clone();
-    personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master: digest });
-    personal.layers.push(Layer { offset: partition.offset, length: partition.length, chunk_map });
-    Ok(personal)
+}
+
+/// Writes bytes to an empty file, zeros as holes: nearly all of a layer's partition is zero.
+fn write_sparse(file: &fs::File, bytes: &[u8]) -> std::io::Result<()> {
+    for (at, block) in (0..).step_by(BLOCK_BYTES).zip(bytes.chunks(BLOCK_BYTES)) {
+        if !is_zero(block) {
+            file.write_all_at(block, at)?;
+        }
+    }
+    file.set_len(bytes.len() as u64)
 }

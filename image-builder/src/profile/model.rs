@@ -219,6 +219,8 @@ pub struct Image {
     pub grow: bool,
     /// Room for a personal layer, in bytes; a multiple of 4096.
     pub identity_size: u64,
+    /// Where the encrypted data partition is mounted; `None` without one.
+    pub data: Option<String>,
     /// zstd level, 1 to 19.
     pub compression_level: i32,
 }

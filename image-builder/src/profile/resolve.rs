@@ -262,6 +262,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             any_sectors: v.text("image.sectors")? == "any",
             grow: v.boolean("image.grow")?,
             identity_size: v.size("image.identity-size")?,
+            data: Some(v.text("image.data")?).filter(|mount| mount != "none"),
             compression_level: v.integer("image.compression-level")?,
         },
         boot: Boot { kernel_arguments: v.texts("boot.kernel-arguments")?, consoles: v.texts("boot.consoles")? },

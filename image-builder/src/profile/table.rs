@@ -301,10 +301,17 @@ pub const TABLE: &[Setting] = &[
     default("image.grow", Boolean, "false", ALL, "Whether the last partition is made to reach to the end of a larger disk."),
     default(
         "image.identity-size",
-        Text(Word::Size { least: 64 << 10, most: 64 << 20, multiple: 4096 }),
+        Text(Word::Size { least: 256 << 10, most: 64 << 20, multiple: 4096 }),
         "\"1 MiB\"",
         ALL,
-        "The room for one employee's personal layer.",
+        "The room for one employee's personal layer, with its hash tree and signature.",
+    ),
+    default(
+        "image.data",
+        Text(Word::Choice(&["none", "/home", "/srv", "/var"])),
+        "\"none\"",
+        ALL,
+        "Where the device's encrypted data partition is mounted; `none` for a device that keeps nothing. The agent makes it, opened by the device's TPM or by a recovery key that only the organisation can read (`livery recover`).",
     ),
     default(
         "image.compression-level",

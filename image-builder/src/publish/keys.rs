@@ -1,5 +1,5 @@
 //! The private keys of the store's TUF roles, and the public `root.json` that everyone else trusts. Beside them lie the keys
-//! of Secure Boot ([`secure_boot::keygen`](crate::secure_boot::keygen)).
+//! of Secure Boot ([`secure_boot::keygen`](crate::secure_boot::keygen)) and of the devices' own ([`personal::keys`]).
 //!
 //! One Ed25519 key a role, as PKCS#8 PEM, readable by its owner only. Whoever makes personal images needs `personal`,
 //! `snapshot` and `timestamp`; masters need `targets` as well; `root` belongs in a safe.
@@ -31,7 +31,7 @@ use tough::{
     sign::{Sign, parse_keypair},
 };
 
-use crate::secure_boot::keygen;
+use crate::{personal, secure_boot::keygen};
 
 /// A role that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,11 @@ impl Keys {
         Ok(Self { folder: folder.to_owned(), root_json })
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The public root.
     pub fn root_json(&self) -> &[u8] {
         &self.root_json
@@ -113,23 +118,29 @@ fn there(folder: &Path) -> Option<PathBuf> {
     names.map(|name| folder.join(name)).find(|path| path.exists())
 }
 
-/// What [`generate`] has made; the other half was there already.
+/// What [`generate`] has made; the rest was there already.
 #[derive(Clone, Copy, Debug)]
 pub struct Made {
     /// The keys that sign a store.
     pub store: bool,
     /// The keys of Secure Boot.
     pub secure_boot: bool,
+    /// The keys of what is each device's own.
+    pub devices: bool,
 }
 
-/// Makes the keys of all roles and the signed root, and the keys of Secure Boot. A folder that has one half and nothing of
-/// the other gets that one.
+/// Makes the keys of all roles and the signed root, the keys of Secure Boot, and those of what is each device's own. A folder
+/// that has some of the three and nothing of the others gets those.
 ///
 /// # Errors
-/// Exit 3 where both are there already: keys are never overwritten.
+/// Exit 3 where all are there already: keys are never overwritten.
 pub async fn generate(folder: &Path) -> Result<Made> {
-    let make = Made { store: there(folder).is_none(), secure_boot: keygen::there(folder).is_none() };
-    if let (Some(path), false) = (there(folder), make.secure_boot) {
+    let make = Made {
+        store: there(folder).is_none(),
+        secure_boot: keygen::there(folder).is_none(),
+        devices: personal::keys::there(folder).is_none(),
+    };
+    if let (Some(path), false) = (there(folder), make.secure_boot || make.devices) {
         return Err(Fault::refused("there are keys already; what they signed would be trusted no more")
             .at(path.display())
             .fix("give an empty folder with --out, or keep using these"));
@@ -140,6 +151,9 @@ pub async fn generate(folder: &Path) -> Result<Made> {
     }
     if make.secure_boot {
         keygen::generate(folder)?;
+    }
+    if make.devices {
+        personal::keys::generate(folder)?;
     }
     Ok(make)
 }

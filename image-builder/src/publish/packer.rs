@@ -55,7 +55,8 @@ pub struct Packed {
 
 /// Cuts `length` bytes of `raw` from `offset` into chunks and puts them into the store.
 ///
-/// `cuts` are offsets in `raw` where a chunk must end; `level` is zstd's; `progress` is told how many bytes are done.
+/// `cuts` are offsets in `raw` where a chunk must end; of the ranges `left` (offset, length; whole blocks) the content does not
+/// matter; `level` is zstd's; `progress` is told how many bytes are done.
 ///
 /// # Errors
 /// Exit 3 where `raw` can't be read, 5 where the store can't be written.
@@ -63,7 +64,7 @@ pub fn pack(
     blobs: &Blobs,
     raw: &File,
     (offset, length): (u64, u64),
-    cuts: &[u64],
+    (cuts, left): (&[u64], &[(u64, u64)]),
     known: &Known,
     level: i32,
     progress: &mut dyn FnMut(u64),
@@ -78,15 +79,21 @@ pub fn pack(
         packed: Packed::default(),
     };
     let end = offset + length;
-    let mut bounds: Vec<u64> = cuts.iter().copied().filter(|cut| (offset + 1..end).contains(cut)).chain([end]).collect();
+    let edges = left.iter().flat_map(|(from, length)| [*from, from + length]);
+    let mut bounds: Vec<u64> =
+        cuts.iter().copied().chain(edges).filter(|cut| (offset + 1..end).contains(cut)).chain([end]).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let mut at = offset;
     for bound in bounds {
+        if left.iter().any(|(from, length)| (*from..from + length).contains(&at)) {
+            packer.run(Content::Skip, (bound - at) / BLOCK);
+            at = bound;
+        }
         while at < bound {
             let data = next_data(raw, at, bound)?;
             if data > at {
-                packer.zero((data - at) / BLOCK);
+                packer.run(Content::Zero, (data - at) / BLOCK);
                 at = data;
                 progress(at - offset);
                 continue;
@@ -149,7 +156,7 @@ impl Packer<'_> {
             .map_err(|error| Fault::internal("zstd does not compress").cause(error))?;
         for piece in prepared {
             match piece.digest {
-                None => self.zero(piece.blocks),
+                None => self.run(Content::Zero, piece.blocks),
                 Some(digest) => {
                     let frame = self.frame(digest, piece.frame.as_deref(), piece.blocks * BLOCK)?;
                     let blocks = u32::try_from(piece.blocks).map_err(|_| Fault::internal("a chunk is too long"))?;
@@ -160,14 +167,15 @@ impl Packer<'_> {
         Ok(at as u64)
     }
 
-    fn zero(&mut self, mut blocks: u64) {
+    /// A run without data.
+    fn run(&mut self, kind: Content, mut blocks: u64) {
         while blocks > 0 {
             let room = match self.map.chunks.last() {
-                Some(Chunk { blocks, content: Content::Zero }) => MAX_RUN - blocks,
+                Some(Chunk { blocks, content }) if *content == kind => MAX_RUN - blocks,
                 _ => 0,
             };
             if room == 0 {
-                self.map.chunks.push(Chunk { blocks: 0, content: Content::Zero });
+                self.map.chunks.push(Chunk { blocks: 0, content: kind });
                 continue;
             }
             let take = u32::try_from(blocks).unwrap_or(u32::MAX).min(room);
@@ -296,7 +304,7 @@ mod tests {
     fn packed(store: &std::path::Path, bytes: &[u8], cuts: &[u64], known: &Known) -> (ChunkMap, Packed) {
         let mut raw = tempfile::tempfile().unwrap();
         raw.write_all(bytes).unwrap();
-        pack(&Blobs::open(store).unwrap(), &raw, (0, bytes.len() as u64), cuts, known, 3, &mut |_| {}).unwrap()
+        pack(&Blobs::open(store).unwrap(), &raw, (0, bytes.len() as u64), (cuts, &[]), known, 3, &mut |_| {}).unwrap()
     }
 
     #[test]
@@ -339,13 +347,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_is_neither_read_nor_stored() {
+        let store = tempfile::tempdir().unwrap();
+        let mut raw = tempfile::tempfile().unwrap();
+        raw.write_all(&[1; 8 * BLOCK_BYTES]).unwrap();
+        let left = [(2 * BLOCK, BLOCK), (5 * BLOCK, 2 * BLOCK)];
+        let blobs = Blobs::open(store.path()).unwrap();
+        let (map, packed) = pack(&blobs, &raw, (0, 8 * BLOCK), (&[], &left), &Known::default(), 3, &mut |_| {}).unwrap();
+        let got: Vec<(u32, bool)> = map.chunks.iter().map(|chunk| (chunk.blocks, chunk.content == Content::Skip)).collect();
+        assert_eq!(got, [(2, false), (1, true), (2, false), (2, true), (1, false)]);
+        assert_eq!(packed.data, 5 * BLOCK);
+    }
+
+    #[test]
     fn holes_are_zeros_without_reading() {
         let store = tempfile::tempdir().unwrap();
         let raw = tempfile::tempfile().unwrap();
         raw.set_len(64 << 30).unwrap();
         raw.write_all_at(&[1; BLOCK_BYTES], 33 << 30).unwrap();
         let (map, _) =
-            pack(&Blobs::open(store.path()).unwrap(), &raw, (0, 64 << 30), &[], &Known::default(), 3, &mut |_| {}).unwrap();
+            pack(&Blobs::open(store.path()).unwrap(), &raw, (0, 64 << 30), (&[], &[]), &Known::default(), 3, &mut |_| {}).unwrap();
         assert_eq!(map.length(), 64 << 30);
         assert!(map.chunks.len() < 40, "{}", map.chunks.len());
     }

@@ -54,7 +54,7 @@ pub fn generate(folder: &Path) -> Result<()> {
             .fix("keep using these, or give an empty folder with --out"));
     }
     let (now, owner) = (Timestamp::now(), Uuid::new_v4());
-    let pairs = Variable::ALL.map(|variable| make(variable, now));
+    let pairs = Variable::ALL.map(|variable| Pair::new(&format!("Livery Secure Boot {}", variable.name()), now));
     let [pk, kek, db] = pairs;
     let (pk, kek, db) = (pk?, kek?, db?);
     let public = folder.join(PUBLIC);
@@ -71,38 +71,42 @@ pub fn generate(folder: &Path) -> Result<()> {
     write(&folder.join(signer::CERTIFICATE), db.certificate.as_bytes(), 0o644)
 }
 
-/// A new pair.
-struct Pair {
+/// A new RSA key and its self-signed certificate.
+pub(crate) struct Pair {
     /// PEM.
-    key: String,
+    pub key: String,
     /// PEM.
-    certificate: String,
-    signer: Signer,
+    pub certificate: String,
+    /// The two together.
+    pub signer: Signer,
 }
 
-fn make(variable: Variable, now: Timestamp) -> Result<Pair> {
-    let failed = |error: rcgen::Error| Fault::internal("a Secure Boot key can't be made").cause(error);
-    // 2048 bits: what every firmware takes; a longer one is refused by some.
-    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(failed)?;
-    let mut params = CertificateParams::default();
-    let date = now.to_zoned(TimeZone::UTC).date();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("Livery Secure Boot {} {date}", variable.name()));
-    // An authority of its own and without a list of uses: older firmware does not believe a self-signed certificate else.
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let part = |years: i64| {
-        let date = date.checked_add(years.years()).map_err(|error| Fault::internal("a date does not fit").cause(error))?;
-        Ok::<_, Fault>(rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs()))
-    };
-    params.not_before = part(0)?;
-    params.not_after = part(YEARS)?;
-    let certificate = params.self_signed(&key).map_err(failed)?;
-    let signer = Signer::new(key.serialized_der(), certificate.der().to_vec())?;
-    Ok(Pair { key: key.serialize_pem(), certificate: certificate.pem(), signer })
+impl Pair {
+    /// For the subject `name`; the date of today is added to that.
+    pub(crate) fn new(name: &str, now: Timestamp) -> Result<Self> {
+        let failed = |error: rcgen::Error| Fault::internal("a key can't be made").cause(error);
+        // 2048 bits: what every firmware takes; a longer one is refused by some.
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(failed)?;
+        let mut params = CertificateParams::default();
+        let date = now.to_zoned(TimeZone::UTC).date();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, format!("{name} {date}"));
+        // An authority of its own and without a list of uses: older firmware does not believe a self-signed certificate else.
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let part = |years: i64| {
+            let date = date.checked_add(years.years()).map_err(|error| Fault::internal("a date does not fit").cause(error))?;
+            Ok::<_, Fault>(rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs()))
+        };
+        params.not_before = part(0)?;
+        params.not_after = part(YEARS)?;
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        let signer = Signer::new(key.serialized_der(), certificate.der().to_vec())?;
+        Ok(Self { key: key.serialize_pem(), certificate: certificate.pem(), signer })
+    }
 }
 
 /// Writes a file that was not there, with its mode from the start: no moment in which others can read a key.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -113,7 +117,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Fault {
-    Fault::refused("a Secure Boot key can't be written").at(path.display()).cause(error)
+    Fault::refused("a key can't be written").at(path.display()).cause(error)
 }
 
 #[cfg(test)]

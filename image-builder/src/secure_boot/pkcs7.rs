@@ -53,11 +53,31 @@ fn attribute(parts: &[u64], value: impl FnOnce(DERWriter<'_>)) -> Vec<u8> {
 /// Exit 1 where the key does not sign.
 pub fn detached(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
     let signature = signer.sign(data)?;
+    Ok(construct_der(|writer| signed_data(writer, signer, &signature, Parts::default(), data_elsewhere)))
+}
+
+/// The same as kernel and OpenSSL read it: a ContentInfo. Without the certificate, which the reader must have to believe it.
+///
+/// # Errors
+/// Exit 1 where the key does not sign.
+pub fn detached_content_info(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
+    let signature = signer.sign(data)?;
+    let parts = Parts { attributes: None, certificate: false };
     Ok(construct_der(|writer| {
-        signed_data(writer, signer, &signature, None, |writer| {
-            writer.write_sequence(|writer| writer.next().write_oid(&oid(DATA)));
-        });
+        content_info(writer, |writer| signed_data(writer, signer, &signature, parts, data_elsewhere));
     }))
+}
+
+fn data_elsewhere(writer: DERWriter<'_>) {
+    writer.write_sequence(|writer| writer.next().write_oid(&oid(DATA)));
+}
+
+/// ContentInfo (RFC 2315, section 7) around a SignedData.
+fn content_info(writer: DERWriter<'_>, signed_data: impl FnOnce(DERWriter<'_>)) {
+    writer.write_sequence(|writer| {
+        writer.next().write_oid(&oid(SIGNED_DATA));
+        writer.next().write_tagged(Tag::context(0), signed_data);
+    });
 }
 
 /// A signature around the content, a DER SEQUENCE of type `kind`, as EFI programs carry it (Windows Authenticode Portable
@@ -84,36 +104,50 @@ pub fn enclosing(signer: &Signer, kind: &[u64], content: &[u8], attributes: Vec<
         });
     });
     let signature = signer.sign(&set)?;
+    let parts = Parts { attributes: Some(&set), certificate: true };
     Ok(construct_der(|writer| {
-        writer.write_sequence(|writer| {
-            writer.next().write_oid(&oid(SIGNED_DATA));
-            writer.next().write_tagged(Tag::context(0), |writer| {
-                signed_data(writer, signer, &signature, Some(&set), |writer| {
-                    writer.write_sequence(|writer| {
-                        writer.next().write_oid(&oid(kind));
-                        writer.next().write_tagged(Tag::context(0), |writer| writer.write_der(content));
-                    });
+        content_info(writer, |writer| {
+            signed_data(writer, signer, &signature, parts, |writer| {
+                writer.write_sequence(|writer| {
+                    writer.next().write_oid(&oid(kind));
+                    writer.next().write_tagged(Tag::context(0), |writer| writer.write_der(content));
                 });
             });
         });
     }))
 }
 
-/// SignedData (RFC 2315, section 9.1). `attributes` is the SET OF that was signed instead of the content.
+/// What a SignedData may hold besides.
+struct Parts<'a> {
+    /// The SET OF that was signed instead of the content.
+    attributes: Option<&'a [u8]>,
+    /// Whether the signer's certificate is in it.
+    certificate: bool,
+}
+
+impl Default for Parts<'_> {
+    fn default() -> Self {
+        Self { attributes: None, certificate: true }
+    }
+}
+
+/// SignedData (RFC 2315, section 9.1).
 fn signed_data(
     writer: DERWriter<'_>,
     signer: &Signer,
     signature: &[u8],
-    attributes: Option<&[u8]>,
+    parts: Parts<'_>,
     content: impl FnOnce(DERWriter<'_>),
 ) {
     writer.write_sequence(|writer| {
         writer.next().write_u8(1);
         writer.next().write_set_of(|writer| sha256(writer.next()));
         content(writer.next());
-        writer.next().write_tagged_implicit(Tag::context(0), |writer| {
-            writer.write_set_of(|writer| writer.next().write_der(signer.certificate()));
-        });
+        if parts.certificate {
+            writer.next().write_tagged_implicit(Tag::context(0), |writer| {
+                writer.write_set_of(|writer| writer.next().write_der(signer.certificate()));
+            });
+        }
         writer.next().write_set_of(|writer| {
             writer.next().write_sequence(|writer| {
                 writer.next().write_u8(1);
@@ -123,7 +157,7 @@ fn signed_data(
                     writer.next().write_tagged_der(&serial);
                 });
                 sha256(writer.next());
-                if let Some(set) = attributes {
+                if let Some(set) = parts.attributes {
                     // [0] IMPLICIT in place of the SET's own tag, which is what was signed.
                     let mut implicit = set.to_vec();
                     implicit[0] = 0xa0;

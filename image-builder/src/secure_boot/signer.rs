@@ -6,6 +6,7 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use livery_contract::{Digest, Fault, Result};
 use x509_parser::{
     pem::Pem,
@@ -41,7 +42,15 @@ impl Signer {
     /// # Errors
     /// Exit 2 where it is not there, 3 where it is no pair, or not one that firmware takes.
     pub fn open(folder: &Path) -> Result<Self> {
-        let (key_path, certificate_path) = (folder.join(KEY), folder.join(CERTIFICATE));
+        Self::open_pair(folder, KEY, CERTIFICATE)
+    }
+
+    /// Another pair of that folder.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_pair(folder: &Path, key: &str, certificate: &str) -> Result<Self> {
+        let (key_path, certificate_path) = (folder.join(key), folder.join(certificate));
         let key = pem(&key_path, "PRIVATE KEY")?;
         let certificate = pem(&certificate_path, "CERTIFICATE")?;
         Self::new(&key, certificate).map_err(|fault| fault.at(format!("{}, {}", key_path.display(), certificate_path.display())))
@@ -58,13 +67,13 @@ impl Signer {
         if !MODULUS.contains(&key.public_modulus_len()) {
             return Err(Fault::refused(format!("an RSA key of {} bits is no use", key.public_modulus_len() * 8)).fix(FIX));
         }
-        let bad = |error: String| Fault::refused("the Secure Boot certificate does not parse").cause(error).fix(FIX);
+        let bad = |error: String| Fault::refused("the certificate does not parse").cause(error).fix(FIX);
         let (rest, parsed) = X509Certificate::from_der(&certificate).map_err(|error| bad(error.to_string()))?;
         if !rest.is_empty() {
             return Err(bad(format!("{} bytes follow it", rest.len())));
         }
         if *parsed.public_key().subject_public_key.data != *key.public_key().as_ref() {
-            return Err(Fault::refused("the Secure Boot key and certificate are not a pair").fix(FIX));
+            return Err(Fault::refused("key and certificate are not a pair").fix(FIX));
         }
         let (issuer, serial) = (parsed.issuer().as_raw().to_vec(), parsed.raw_serial().to_vec());
         Ok(Self { key, certificate, issuer, serial })
@@ -75,13 +84,18 @@ impl Signer {
         let mut signature = vec![0; self.key.public_modulus_len()];
         self.key
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| Fault::internal("the Secure Boot key does not sign"))?;
+            .map_err(|_| Fault::internal("the key does not sign"))?;
         Ok(signature)
     }
 
     /// The certificate, DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+
+    /// The certificate, PEM.
+    pub fn certificate_pem(&self) -> String {
+        to_pem(&self.certificate)
     }
 
     /// SHA-256 of the certificate: what firmware setup pages and browsers show as its fingerprint.
@@ -100,10 +114,21 @@ impl Signer {
     }
 }
 
+/// DER as a PEM block (RFC 7468).
+fn to_pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}
+
 /// The one PEM block of a file.
 fn pem(path: &Path, label: &str) -> Result<Vec<u8>> {
     let missing = |error: std::io::Error| {
-        Fault::usage("the Secure Boot key can't be read")
+        Fault::usage("a signing key can't be read")
             .at(path.display())
             .cause(error)
             .fix("`livery keygen --out DIR` adds one to a folder of keys that has none, and leaves the others as they are")

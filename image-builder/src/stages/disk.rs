@@ -43,6 +43,8 @@ pub enum Content {
     File(PathBuf),
     /// These bytes, in a partition of this length.
     Bytes(Vec<u8>, u64),
+    /// Nothing: so many bytes are left as the device's disk has them.
+    Left(u64),
 }
 
 impl Content {
@@ -52,7 +54,7 @@ impl Content {
                 .metadata()
                 .map(|metadata| metadata.len())
                 .map_err(|error| failed("a partition's content can't be read", error).at(path.display())),
-            Self::Bytes(_, length) => Ok(*length),
+            Self::Bytes(_, length) | Self::Left(length) => Ok(*length),
         }
     }
 }
@@ -85,6 +87,7 @@ pub fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> 
                     .and_then(|_| file.write_all(bytes))
                     .map_err(|error| failed("the disk image can't be written", error))?;
             }
+            Content::Left(_) => {}
         }
         partitions.push(Partition {
             number,

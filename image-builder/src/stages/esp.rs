@@ -5,16 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use livery_contract::{Digest, Fault, Result};
+use livery_contract::{Digest, Fault, Result, manifest::BLOCK};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{cache::Key, workshop::Workshop};
+use super::{cache::Key, settings::Furnish, workshop::Workshop};
 use crate::profile::Profile;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
 pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
+/// Where systemd's stub looks for credentials (systemd-stub(7)): the one that binds the personal layer to the device's TPM is put
+/// there by the agent, without it having to know FAT.
+const CREDENTIAL: &str = "loader/credentials/livery.identity.cred";
+/// What the file holds until then: white space, which is nothing in Base64. Longer than one block by two, so that a whole block of the
+/// disk lies in it wherever its first cluster is.
+const ROOM: [u8; 3 * 4096] = [b'\n'; 3 * 4096];
 const MIB: u64 = 1 << 20;
 /// FAT32 has at least 65,525 clusters (FAT specification 1.03, section 3.5): with clusters of 4096 bytes, 256 MiB and a bit.
 const LEAST_FOR_4096: u64 = 264 * MIB;
@@ -24,17 +30,18 @@ struct Inputs {
     uki: Digest,
     tools: Digest,
     any_sectors: bool,
+    binding: bool,
     guid: Uuid,
     epoch: i64,
 }
 
-/// The key, from those of UKI and tools root.
+/// The key, from those of UKI and tools root; `binding` is whether there is room for a credential.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid) -> Result<Key> {
+pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, binding: bool) -> Result<Key> {
     let (any_sectors, epoch) = (profile.image.any_sectors, profile.image.epoch.as_second());
-    Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, guid, epoch })
+    Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, binding, guid, epoch })
 }
 
 /// Makes the partition's content: as small as its UKI, in steps of 32 MiB so that an update fits into the same place,
@@ -42,7 +49,7 @@ pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid) -> Result<K
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, key: &Key) -> Result<PathBuf> {
+pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, binding: bool, key: &Key) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
     let any = profile.image.any_sectors;
     let epoch = profile.image.epoch.as_second();
@@ -52,6 +59,9 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, key:
         let scratch = workshop.cache.scratch()?;
         let folder = scratch.path().join("EFI/BOOT");
         fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("BOOTX64.EFI"), &bytes)).map_err(failed)?;
+        if binding {
+            Furnish::new(scratch.path()).file(CREDENTIAL, ROOM)?;
+        }
         super::settings::clamp_times(scratch.path(), epoch)?;
         let image = result.join("esp.img");
         fs::File::create(&image)
@@ -64,8 +74,32 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, key:
         let volume = format!("{volume:08x}");
         let common = ["-F32", "-i", &volume, "--invariant", "-n", "ESP", "/srv/esp.img"];
         tools.run("mkfs.vfat", layout.iter().copied().chain(common))?;
-        tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", "/mnt/EFI", "::"])?;
+        // One after the other: each file's clusters then follow one another.
+        for folder in ["/mnt/EFI", "/mnt/loader"].iter().take(if binding { 2 } else { 1 }) {
+            tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", folder, "::"])?;
+        }
         Ok(())
     })?;
     Ok(path.join("esp.img"))
+}
+
+/// The block of an ESP that takes the credential: its offset in the partition.
+///
+/// # Errors
+/// Exit 1 where the file is not in one piece, which a fresh FAT makes it.
+pub fn binding(esp: &Path) -> Result<u64> {
+    let failed = |what: &str| Fault::internal(format!("the ESP's room for a credential {what}")).at(esp.display());
+    let bytes = fs::read(esp).map_err(|error| failed("can't be read").cause(error))?;
+    let mut found = None;
+    let mut run = 0;
+    for (at, byte) in (0_u64..).zip(&bytes) {
+        run = if *byte == b'\n' { run + 1 } else { 0 };
+        if run == ROOM.len() {
+            let start = at + 1 - ROOM.len() as u64;
+            if found.replace(start.next_multiple_of(BLOCK)).is_some() {
+                return Err(failed("is there twice"));
+            }
+        }
+    }
+    found.ok_or_else(|| failed("is not in one piece"))
 }

@@ -16,10 +16,19 @@ use super::{
 };
 use crate::profile::Profile;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
+
+/// Programs that check the personal layer ([`super::own`]), and the package that each comes from.
+const PROGRAMS: [(&str, &str); 3] =
+    [("usr/bin/systemd-dissect", "systemd-container"), ("usr/bin/systemd-creds", "systemd"), ("usr/sbin/losetup", "mount")];
+/// Libraries that systemd opens where it needs them, so that no program's headers name them: to speak with a TPM.
+const LIBRARIES: [&str; 5] =
+    ["libtss2-esys.so.0", "libtss2-mu.so.0", "libtss2-rc.so.0", "libtss2-sys.so.1", "libtss2-tcti-device.so.0"];
+/// Of systemd, for TPMs; where the package has them.
+const UNITS: [&str; 2] = ["usr/lib/systemd/system-generators/systemd-tpm2-generator", "usr/lib/systemd/system/tpm2.target"];
 
 /// Kernel and initrd, ready for a UKI.
 #[derive(Clone, Debug)]
@@ -39,6 +48,7 @@ struct Inputs<'a> {
     boot_root: Digest,
     modules: &'a [&'a str],
     dracut: &'a str,
+    install: Vec<&'a str>,
     files: Vec<(String, Digest)>,
     epoch: i64,
 }
@@ -49,7 +59,8 @@ struct Inputs<'a> {
 /// Exit 1 where the inputs do not encode.
 pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
     let (modules, epoch) = (modules::for_initrd(profile), profile.image.epoch.as_second());
-    Key::new("initrd", VERSION, &Inputs { boot_root, modules: &modules, dracut: DRACUT, files: embedded(&INITRD), epoch })
+    let install = PROGRAMS.iter().map(|(file, _)| *file).chain(LIBRARIES).chain(UNITS).collect();
+    Key::new("initrd", VERSION, &Inputs { boot_root, modules: &modules, dracut: DRACUT, install, files: embedded(&INITRD), epoch })
 }
 
 /// Makes the initrd.
@@ -71,6 +82,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
         }
         modules::install(&boot.path, &version, &requests, &drivers, epoch)?;
         Furnish::new(&extra).lay(&INITRD)?;
+        let install = to_install(&boot.path)?;
         let names: Vec<&str> = requests.iter().copied().filter(|name| !name.contains('/') && !name.starts_with('-')).collect();
         let module_folder = format!("/mnt/drivers/usr/lib/modules/{version}");
         Sandbox::new(&boot.path, epoch).bind(&tree, "/mnt").bind(result, "/srv").run(
@@ -94,6 +106,8 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
                 DRACUT,
                 "--drivers",
                 &names.join(" "),
+                "--install",
+                &install,
                 "--include",
                 "/mnt/extra",
                 "/",
@@ -106,4 +120,24 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
     })?;
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
     Ok(Initrd { initrd: path.join("initrd.img"), kernel, version, digest: key.digest() })
+}
+
+/// What dracut's modules do not take along by themselves, as its flag wants it.
+fn to_install(boot_root: &std::path::Path) -> Result<String> {
+    let lacking = |file: &str, package: &str| {
+        Fault::refused(format!("the boot packages lack {file}, which checks whose personal layer a device has"))
+            .fix(format!("add {package} to `packages.boot`"))
+    };
+    let libraries = boot_root.join("usr/lib/x86_64-linux-gnu");
+    let mut all = Vec::new();
+    for (file, package) in PROGRAMS {
+        all.push(boot_root.join(file).exists().then(|| format!("/{file}")).ok_or_else(|| lacking(file, package))?);
+    }
+    for name in LIBRARIES {
+        let package = "libtss2-esys-3.0.2-0t64, libtss2-mu-4.0.1-0t64, libtss2-rc0t64 and libtss2-tcti-device0t64";
+        let there = libraries.join(name).exists();
+        all.push(there.then(|| format!("/usr/lib/x86_64-linux-gnu/{name}")).ok_or_else(|| lacking(name, package))?);
+    }
+    all.extend(UNITS.iter().filter(|unit| boot_root.join(unit).exists()).map(|unit| format!("/{unit}")));
+    Ok(all.join(" "))
 }

@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{lock::RootName, profile::Profile};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Where the agent finds what a firmware without keys is given.
+pub const SECURE_BOOT: &str = "/etc/livery/secure-boot";
 /// zstd's level: the medium is fetched by every device, made once.
 const LEVEL: &str = "-15";
 
@@ -35,6 +37,8 @@ pub struct Site<'a> {
     pub station_ca: String,
     /// The store's trusted root.
     pub root_json: &'a [u8],
+    /// What a firmware in Secure Boot's setup mode is given: files by name.
+    pub secure_boot: Vec<(String, Vec<u8>)>,
 }
 
 /// The agent's system.
@@ -76,6 +80,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
             &site.configuration,
             &site.station_ca,
             Digest::of(site.root_json),
+            site.secure_boot.iter().map(|(_, bytes)| Digest::of(bytes)).collect::<Vec<_>>(),
         ),
     )?;
     let epoch = profile.image.epoch.as_second();
@@ -93,6 +98,9 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         furnish.file("etc/livery/agent.toml", &site.configuration)?;
         furnish.file("etc/livery/station-ca.pem", &site.station_ca)?;
         furnish.file("etc/livery/root.json", site.root_json)?;
+        for (name, bytes) in &site.secure_boot {
+            furnish.file(&format!("{}/{name}", &SECURE_BOOT[1..]), bytes)?;
+        }
         // The kernel starts /init; without initrd-release, systemd takes this for the final system and stays in it.
         furnish.link("init", "usr/lib/systemd/systemd")?;
         let enabled = ["systemd-networkd.service", "systemd-resolved.service"];
@@ -102,7 +110,9 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
-        archive(workshop, profile, &tree, result)
+        let script = format!("{} | zstd {LEVEL} -T2 --quiet --force -o /srv/initrd.img", archive("/mnt"));
+        let tools = workshop.tools(profile)?.bind(&tree, "/mnt").bind(result, "/srv");
+        tools.run("bash", ["-o", "pipefail", "-c", &script]).map(drop)
     })?;
     Ok(System { initrd: path.join("initrd.img"), os_release: path.join("os-release"), digest: key.digest() })
 }
@@ -116,15 +126,11 @@ fn try_agent(tree: &Path, epoch: i64) -> Result<()> {
     })
 }
 
-/// The tree as a cpio archive (newc, sorted, root's), compressed.
-fn archive(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path) -> Result<()> {
-    let script = format!(
-        "cd /mnt && find . -mindepth 1 -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0 \
-         | zstd {LEVEL} -T2 --quiet --force -o /srv/initrd.img"
-    );
-    let tools = workshop.tools(profile)?.bind(tree, "/mnt").bind(result, "/srv");
-    tools.run("bash", ["-o", "pipefail", "-c", &script])?;
-    Ok(())
+/// The tools' command that writes a folder as a cpio archive (newc, sorted, root's) to its output.
+pub fn archive(folder: &str) -> String {
+    format!(
+        "cd {folder} && find . -mindepth 1 -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0"
+    )
 }
 
 /// The path of the `livery-agent` that was built beside this program.

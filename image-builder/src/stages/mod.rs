@@ -16,9 +16,11 @@
 //! | [`modules`] | the kernel modules that hardware needs, with all that they need |
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
+//! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
+//! | [`own`] | what of the initrd is one image's own: the check of its personal layer |
 //! | [`medium`] | the agent's system, whole in an initrd |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
@@ -26,12 +28,14 @@
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
 pub mod cache;
+pub mod data;
 pub mod disk;
 pub mod esp;
 pub mod initrd;
 pub mod kiosk;
 pub mod medium;
 pub mod modules;
+pub mod own;
 pub mod roots;
 pub mod sandbox;
 pub mod settings;

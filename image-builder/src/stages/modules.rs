@@ -23,7 +23,6 @@ const CORE: &[&str] = &["crc32c_generic", "crc32c_intel", "libcrc32c", "sha256_s
 /// To find and read the disk, whatever it hangs on.
 const STORAGE: &[&str] = &[
     "dm_verity",
-    "dm_crypt",
     "dm_mod",
     "nvme",
     "ahci",
@@ -41,6 +40,9 @@ const STORAGE: &[&str] = &[
     "usbhid",
     "hid_generic",
 ];
+
+/// An encrypted partition, and cryptsetup's own use of the kernel's ciphers.
+const CRYPT: &[&str] = &["dm_crypt", "algif_skcipher", "algif_hash", "xts", "aesni_intel", "ext4", "crc32c_generic"];
 
 /// EFI variables and the ESP.
 const FIRMWARE: &[&str] = &["efivarfs", "efi_pstore", "vfat", "fat", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nls_utf8"];
@@ -119,12 +121,12 @@ pub fn for_initrd(profile: &Profile) -> Vec<&'static str> {
 
 /// What the running device holds.
 pub fn for_device(profile: &Profile) -> Vec<&'static str> {
-    list(profile, &[CORE, STORAGE, FIRMWARE, NETWORK, DESK])
+    list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, DESK])
 }
 
 /// What the agent's medium holds.
 pub fn for_agent(profile: &Profile) -> Vec<&'static str> {
-    let mut all = list(profile, &[CORE, STORAGE, FIRMWARE, NETWORK]);
+    let mut all = list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK]);
     all.extend(["isofs", "tpm_tis", "tpm_crb", "i2c_i801"]);
     all
 }

@@ -11,7 +11,7 @@ use include_dir::{Dir, DirEntry, include_dir};
 use livery_contract::{Fault, Result};
 use uuid::Uuid;
 
-use super::sandbox::Sandbox;
+use super::{data, sandbox::Sandbox};
 use crate::profile::{Authority, Desk, Locale, Profile};
 
 /// On every system that we make.
@@ -26,7 +26,7 @@ pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
 pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
 
 /// Where the personal layer is mounted.
-const IDENTITY: &str = "/usr/lib/livery/identity";
+pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
 
 /// Units that do nothing good on a system whose root cannot be written and whose software never changes in place.
 const MASKED: [&str; 12] = [
@@ -140,27 +140,29 @@ pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
     Ok(())
 }
 
-/// What every employee's device gets besides: the personal layer over `/etc`, locale, authorities.
+/// What every employee's device gets besides: the personal layer over `/etc`, locale, authorities; where the data partition of this
+/// LUKS UUID is mounted.
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn desk(furnish: &Furnish, desk: &Desk, identity: Uuid) -> Result<()> {
+pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>) -> Result<()> {
     furnish.lay(&DEVICE)?;
-    furnish.folder(&IDENTITY[1..])?;
+    // Empty where no personal layer was applied: then it changes nothing.
+    furnish.folder(&format!("{}/etc", &IDENTITY[1..]))?;
     furnish.folder("etc/livery")?;
-    furnish.file("etc/fstab", fstab(identity))?;
+    let data = data.map(|(mount, luks)| data::furnish(furnish, furnish.root, mount, luks)).transpose()?;
+    furnish.file("etc/fstab", fstab() + &data.unwrap_or_default())?;
     locale(furnish, &desk.locale)?;
     authorities(furnish, &desk.authorities)
 }
 
-/// Mounted by the initrd, before the device's own PID 1 reads its host name and locale from `/etc`. Paths are the
-/// initrd's: overlayfs keeps what it was given when the root moves. This uses both layers that overlayfs can be stacked
-/// (the other is the volatile root): nothing else may be laid over `/etc`.
-fn fstab(identity: Uuid) -> String {
+/// The personal layer was mounted by the initrd ([`own`](super::own)); this lays it over `/etc`, before the device's own PID 1 reads
+/// its host name and locale there. Paths are the initrd's: overlayfs keeps what it was given when the root moves. This uses both
+/// layers that overlayfs can be stacked (the other is the volatile root): nothing else may be laid over `/etc`.
+fn fstab() -> String {
     format!(
-        "PARTUUID={identity} {IDENTITY} erofs ro,nodev,nosuid,noexec,x-initrd.mount 0 0\n\
-         overlay /etc overlay lowerdir=/sysroot{IDENTITY}/etc:/sysroot/etc,upperdir=/run/livery/etc/upper,workdir=/run/livery/etc/work,\
-         x-initrd.mount,x-systemd.requires-mounts-for=/sysroot{IDENTITY} 0 0\n"
+        "overlay /etc overlay lowerdir=/sysroot{IDENTITY}/etc:/sysroot/etc,upperdir=/run/livery/etc/upper,workdir=/run/livery/etc/work,\
+         x-initrd.mount 0 0\n"
     )
 }
 

@@ -25,7 +25,7 @@ use super::{
 use crate::profile::{Desk, Kiosk, Profile, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 1;
 /// The tree in its place in the cache.
@@ -38,8 +38,8 @@ pub struct Uuids {
     pub root: Uuid,
     /// The verity tree and its partition.
     pub verity: Uuid,
-    /// The personal layer's partition.
-    pub identity: Uuid,
+    /// The LUKS2 header of the data partition.
+    pub luks: Uuid,
 }
 
 /// The finished root file system.
@@ -82,6 +82,7 @@ struct Inputs<'a> {
     desk: &'a Desk,
     kiosk: &'a Kiosk,
     time: &'a Time,
+    data: Option<&'a str>,
     epoch: i64,
     uuids: Uuids,
     files: Vec<(String, Digest)>,
@@ -98,6 +99,7 @@ pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Di
         desk,
         kiosk,
         time: &profile.time,
+        data: profile.image.data.as_deref(),
         epoch: profile.image.epoch.as_second(),
         uuids,
         files: [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL].into_iter().flat_map(embedded).collect(),
@@ -145,7 +147,7 @@ pub fn terminal(
         link(base, &tree)?;
         let furnish = Furnish::new(&tree);
         settings::common(&furnish, profile)?;
-        settings::desk(&furnish, desk, uuids.identity)?;
+        settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
         kiosk::furnish(&furnish, desk, browser)?;
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &kiosk::UNITS, "multi-user.target")?;
         links_are_untouched(&tree, epoch)?;

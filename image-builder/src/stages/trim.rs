@@ -77,7 +77,6 @@ const AGENT: &[&str] = &[
     "usr/bin/localedef",
     "usr/bin/openssl",
     "usr/bin/systemd-analyze",
-    "usr/bin/systemd-cryptenroll",
     "usr/bin/systemd-dissect",
     "usr/bin/systemd-nspawn",
     "usr/bin/systemd-repart",

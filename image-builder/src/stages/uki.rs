@@ -9,13 +9,13 @@ use std::{
 use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
-use super::{cache::Key, workshop::Workshop};
+use super::{cache::Key, medium::archive, own::Own, settings::clamp_times, workshop::Workshop};
 use crate::{
     profile::Profile,
     secure_boot::{authenticode, signer::Signer},
 };
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const SIGNED_VERSION: u32 = 1;
 
 /// What goes into a UKI.
@@ -27,6 +27,8 @@ pub struct Parts<'a> {
     pub version: &'a str,
     /// The initrd.
     pub initrd: &'a Path,
+    /// What is laid over the initrd: files that are this image's own, where others share the initrd.
+    pub own: Option<&'a Own>,
     /// The kernel's command line.
     pub command_line: &'a str,
     /// `os-release` of the system.
@@ -39,16 +41,17 @@ struct Inputs<'a> {
     system: Digest,
     tools: Digest,
     command_line: &'a str,
+    own: Option<Digest>,
     epoch: i64,
 }
 
 /// The key, from those of initrd, system and tools root. The command line is the one without the root's hash: that follows from
-/// the system.
+/// the system. `own` is the digest of what is laid over the initrd.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str) -> Result<Key> {
-    Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, epoch: profile.image.epoch.as_second() })
+pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str, own: Option<Digest>) -> Result<Key> {
+    Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, own, epoch: profile.image.epoch.as_second() })
 }
 
 /// Makes the UKI.
@@ -63,25 +66,28 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
             fs::copy(from, scratch.path().join(name))
                 .map_err(|error| Fault::internal("a part of the UKI can't be read").at(from.display()).cause(error))?;
         }
-        workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv").run(
-            "ukify",
-            [
-                "build",
-                "--linux",
-                "/mnt/vmlinuz",
-                "--initrd",
-                "/mnt/initrd",
-                "--cmdline",
-                parts.command_line,
-                "--os-release",
-                "@/mnt/os-release",
-                "--uname",
-                parts.version,
-                "--output",
-                "/srv/uki.efi",
-            ],
-        )?;
-        Ok(())
+        let tools = workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
+        if let Some(own) = parts.own {
+            let tree = scratch.path().join("tree");
+            own.lay(&tree)?;
+            clamp_times(&tree, profile.image.epoch.as_second())?;
+            tools.run("bash", ["-o", "pipefail", "-c", &format!("{} > /mnt/own", archive("/mnt/tree"))])?;
+        }
+        // Several archives are one initrd, later ones over earlier ones (kernel: initramfs-buffer-format.rst).
+        let own: &[&str] = if parts.own.is_some() { &["--initrd", "/mnt/own"] } else { &[] };
+        let rest = [
+            "--cmdline",
+            parts.command_line,
+            "--os-release",
+            "@/mnt/os-release",
+            "--uname",
+            parts.version,
+            "--output",
+            "/srv/uki.efi",
+        ];
+        let first = ["build", "--linux", "/mnt/vmlinuz", "--initrd", "/mnt/initrd"];
+        let all: Vec<&str> = first.iter().chain(own).chain(&rest).copied().collect();
+        tools.run("ukify", all).map(drop)
     })?;
     Ok(path.join("uki.efi"))
 }

@@ -73,6 +73,8 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         boot: None,
         minimum_disk: SIZE,
         accepts: None,
+        identity: None,
+        data: None,
     }
 }
 

@@ -1,0 +1,117 @@
+//! What of the initrd is one image's own: how its personal layer is checked before it is applied. A small archive laid over the
+//! initrd, which images of the same packages share.
+//!
+//! In: the identity partition's GUID, the certificate of who signs personal layers. Out: files, of systemd's own means only: a unit
+//! that takes the partition as a disk image (`losetup`), checks signature and hash tree and mounts it (`systemd-dissect`). Where the
+//! device has a TPM it must also be just that layer whose root hash the agent sealed to it (`systemd-creds`). What does not pass is
+//! not mounted, the console says why, and the device goes on as nobody's.
+
+use std::{collections::BTreeMap, path::Path};
+
+use livery_contract::{Digest, Result};
+use uuid::Uuid;
+
+use super::settings::{Furnish, IDENTITY};
+
+/// Name of the credential; the same in the ESP's file, in the seal, and in the agent.
+const CREDENTIAL: &str = "livery.identity";
+
+/// The files, by path.
+#[derive(Clone, Debug)]
+pub struct Own(BTreeMap<String, String>);
+
+impl Own {
+    /// Of an image whose identity partition has this GUID; `certificate` (PEM) is of the key that signs its personal layers.
+    pub fn new(identity: Uuid, certificate: &str) -> Self {
+        let units = "etc/systemd/system";
+        Self(BTreeMap::from([
+            // systemd's place for certificates that a verity image may be signed by.
+            ("etc/verity.d/livery-identity.crt".to_owned(), certificate.to_owned()),
+            (format!("{units}/livery-identity.service"), unit(identity, false)),
+            (format!("{units}/livery-identity-bound.service"), unit(identity, true)),
+        ]))
+    }
+
+    /// Digest of all of it.
+    pub fn digest(&self) -> Digest {
+        let mut text = String::new();
+        self.0.iter().for_each(|(path, content)| text.push_str(&format!("{path}\0{content}\0")));
+        Digest::of(text.as_bytes())
+    }
+
+    /// Writes the files below `folder`.
+    ///
+    /// # Errors
+    /// Exit 1 where one can't be written.
+    pub fn lay(&self, folder: &Path) -> Result<()> {
+        let furnish = Furnish::new(folder);
+        for (path, content) in &self.0 {
+            furnish.file(path, content)?;
+            if let Some(name) = path.strip_prefix("etc/systemd/system/") {
+                furnish.link(&format!("etc/systemd/system/initrd-root-fs.target.wants/{name}"), &format!("../{name}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unit for a device with a TPM (`bound`) or without: just one of the two runs. Firmware says which (systemd.unit(5),
+/// `ConditionSecurity=tpm2`): taking the driver or the credential away does not make a device one without.
+fn unit(identity: Uuid, bound: bool) -> String {
+    let disk = format!("/dev/disk/by-partuuid/{identity}");
+    let device = format!(r"dev-disk-by\x2dpartuuid-{}.device", identity.to_string().replace('-', r"\x2d"));
+    let (condition, tpm, unseal, hash) = if bound {
+        (
+            "tpm2",
+            "Wants=dev-tpmrm0.device\nAfter=dev-tpmrm0.device\n",
+            format!(
+                "ExecStartPre=/usr/bin/systemd-creds decrypt --name={CREDENTIAL} /run/credentials/@encrypted/{CREDENTIAL} %t/livery/identity.env\n\
+                 EnvironmentFile=-%t/livery/identity.env\n"
+            ),
+            "--root-hash=${LIVERY_IDENTITY} ",
+        )
+    } else {
+        ("!tpm2", "", String::new(), "")
+    };
+    format!(
+        "[Unit]\n\
+         Description=Personal settings of this device's employee\n\
+         DefaultDependencies=no\n\
+         ConditionSecurity={condition}\n\
+         Requires={device}\n\
+         Wants=modprobe@loop.service\n\
+         {tpm}\
+         After={device} modprobe@loop.service systemd-tmpfiles-setup.service initrd-root-fs.target\n\
+         Before=initrd-parse-etc.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         RemainAfterExit=yes\n\
+         StandardError=journal+console\n\
+         {unseal}\
+         ExecStart=/usr/sbin/losetup --read-only --partscan /dev/loop0 {disk}\n\
+         ExecStart=/usr/bin/systemd-dissect --mount --read-only --image-policy=root=signed {hash}/dev/loop0 /sysroot{IDENTITY}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_device_with_a_tpm_asks_for_the_very_layer() {
+        let own = Own::new(Uuid::from_u128(0x1234), "PEM");
+        assert_eq!(own.digest(), Own::new(Uuid::from_u128(0x1234), "PEM").digest());
+        assert_ne!(own.digest(), Own::new(Uuid::from_u128(0x1234), "OTHER").digest());
+        let folder = tempfile::tempdir().unwrap();
+        own.lay(folder.path()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join("etc/systemd/system").join(name)).unwrap();
+        let (with, without) = (read("initrd-root-fs.target.wants/livery-identity-bound.service"), read("livery-identity.service"));
+        assert!(with.contains("ConditionSecurity=tpm2") && with.contains("--root-hash=${LIVERY_IDENTITY} /dev/loop0"), "{with}");
+        assert!(without.contains("ConditionSecurity=!tpm2") && !without.contains("root-hash"), "{without}");
+        for unit in [with, without] {
+            assert!(unit.contains("--image-policy=root=signed") && unit.contains(r"partuuid-00000000\x2d0000"), "{unit}");
+        }
+    }
+}

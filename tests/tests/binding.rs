@@ -1,0 +1,195 @@
+//! A device applies only what is its own. On virtual devices whose firmware enforces Secure Boot, with a TPM each: from the maker in
+//! setup mode, given the organisation's keys by the agent, flashed over the line, started; then with somebody else's personal layer, and
+//! with its disk in another device.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use livery_contract::{Reference, manifest::Role};
+use livery_tests::{
+    device::Device,
+    line::Line,
+    programs::Program,
+    qemu::{Credential, Guest},
+    site::Site,
+};
+
+/// What every line of the probe begins with.
+const PROBE: &str = "LIVERY-PROBE";
+const DISK: u64 = 4 << 30;
+
+#[tokio::test]
+async fn qemu_a_device_applies_only_what_is_its_own() {
+    let site = Site::shared().await.unwrap();
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/binding"));
+    let _ = fs::remove_dir_all(&folder);
+    let master = site.build_with_data().await.unwrap();
+    site.personalise(&master, &site.roster()).await.unwrap();
+    site.medium().await.unwrap();
+    let mut employees = site.employees().unwrap();
+    let (other, employee) = (employees.remove(1), employees.remove(0));
+
+    // At the line: keys first, then all the rest under them.
+    let line = Line::start(&site, &folder.join("station"), Some((&site.roster(), &master))).await.unwrap();
+    let mut device = Device::new(&folder.join("device"), &employee.serial.unwrap(), DISK).unwrap();
+    device.secure = true;
+    device.take_keys(&site.stick()).await.unwrap();
+    let (record, _) = device.flash_well(&site.stick(), &line, &employee.order).await.unwrap();
+    let bound = record.bound.unwrap();
+    assert!(bound.identity.is_some() && bound.recovery.is_some(), "{bound:?}");
+    let reasons: Vec<&str> = record.changed_after.iter().map(|change| change.reason.as_str()).collect();
+    assert!(["TPM", "LUKS2"].iter().all(|word| reasons.iter().any(|reason| reason.contains(word))), "{reasons:?}");
+
+    // What the station keeps is of use to who holds the private key, and to nobody else.
+    let kept = folder.join("record.json");
+    let answer = line.client().unwrap().get(line.url(&format!("/api/v1/records/{}", employee.order))).send().await.unwrap();
+    fs::write(&kept, answer.bytes().await.unwrap()).unwrap();
+    let key = recover(&kept, &site.keys()).await;
+    assert!(key.code == Some(0) && key.stdout.trim().split('-').count() == 8, "{key:?}");
+    assert!(!fs::read_to_string(&kept).unwrap().contains(key.stdout.trim()));
+    let strangers = folder.join("strangers-keys");
+    Program::Livery.run([Path::new("keygen"), Path::new("--out"), &strangers]).await.unwrap().good().unwrap();
+    let refused = recover(&kept, &strangers).await;
+    assert!(refused.code == Some(4) && refused.stderr.contains("another") | refused.stderr.contains("not encrypted"), "{refused:?}");
+
+    // At the employee's desk.
+    let said = boot(&device, "own", &[]).await;
+    assert_eq!((said["secure-boot"].as_str(), said["hostname"].as_str()), ("1", employee.hostname.as_str()), "{said:?}");
+    assert_eq!((said["layer"].as_str(), said["data"].as_str(), said["asks"].as_str()), ("applied", "open", ""), "{said:?}");
+    assert_eq!((said["note"].as_str(), said["kiosk"].as_str()), ("", "active"), "a new file system: {said:?}");
+
+    // The same image on a device without a TPM: the signature is all that it asks for, and it keeps nothing.
+    let plain = Device::new(&folder.join("plain"), "WT5070-8888", 1 << 20).unwrap();
+    export_to(&site, &record.image, &plain.disk).await;
+    let said = boot(&plain, "plain", &[]).await;
+    assert_eq!((said["layer"].as_str(), said["hostname"].as_str()), ("applied", employee.hostname.as_str()), "{said:?}");
+    assert_eq!((said["data"].as_str(), said["asks"].as_str(), said["kiosk"].as_str()), ("closed", "", "active"), "{said:?}");
+    fs::remove_file(&plain.disk).unwrap();
+
+    // Somebody else's layer, signed like this one.
+    let own = layer(&device.disk, &record.image, &site).await;
+    let export = folder.join("other.raw");
+    let reference = Reference { order: Some(other.order.clone()), ..master.clone() };
+    export_to(&site, &reference, &export).await;
+    let (offset, theirs) = layer(&export, &reference, &site).await;
+    fs::remove_file(&export).unwrap();
+    assert_ne!(own.1, theirs);
+    put(&device.disk, offset, &theirs);
+    let said = boot(&device, "swapped", &[]).await;
+    assert_eq!((said["layer"].as_str(), said["data"].as_str()), ("not applied", "open"), "{said:?}");
+    assert!(![&employee.hostname, &other.hostname].contains(&&said["hostname"]), "{said:?}");
+    assert_eq!(said["note"], employee.order.as_str(), "what the first start left on the data partition");
+
+    // Its own again, one bit of a file turned over.
+    let mut changed = own.1.clone();
+    let at = changed.windows(employee.hostname.len()).position(|here| here == employee.hostname.as_bytes()).unwrap();
+    changed[at] ^= 1;
+    put(&device.disk, offset, &changed);
+    let said = boot(&device, "changed", &[]).await;
+    assert_ne!(said["hostname"], employee.hostname, "{said:?}");
+    assert!(said["kernel"].contains("is corrupted") || said["layer"] == "not applied", "{said:?}");
+
+    // The disk in another device of the organisation: same firmware keys, another TPM.
+    put(&device.disk, offset, &own.1);
+    let mut another = Device::new(&folder.join("another"), "WT5070-9999", 1 << 20).unwrap();
+    another.secure = true;
+    another.disk.clone_from(&device.disk);
+    let variables = |device: &Device| device.machine("x").unwrap().variables();
+    fs::copy(variables(&device), variables(&another)).unwrap();
+    let said = boot(&another, "moved", &[Credential::new("probe.key", key.stdout.trim())]).await;
+    assert_eq!((said["secure-boot"].as_str(), said["layer"].as_str()), ("1", "not applied"), "{said:?}");
+    assert!(said["asks"].contains("recovery key"), "{said:?}");
+    assert_eq!((said["data"].as_str(), said["note"].as_str()), ("open", employee.order.as_str()), "by the recovery key: {said:?}");
+}
+
+async fn recover(record: &Path, keys: &Path) -> livery_tests::programs::Done {
+    Program::Livery.run([Path::new("recover"), record, Path::new("--keys"), keys]).await.unwrap()
+}
+
+/// Where the identity partition of an image lies, and what a disk has there.
+async fn layer(disk: &Path, image: &Reference, site: &Site) -> (u64, Vec<u8>) {
+    let (image, store) = (image.to_string(), site.store().display().to_string());
+    let shown = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await.unwrap().good().unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let partitions = shown["manifest"]["partitions"].as_array().unwrap();
+    let partition = partitions.iter().find(|partition| partition["role"] == Role::Identity.as_str()).unwrap();
+    let place = |key: &str| partition[key].as_u64().unwrap();
+    let mut bytes = vec![0; usize::try_from(place("length")).unwrap()];
+    fs::File::open(disk).unwrap().read_exact_at(&mut bytes, place("offset")).unwrap();
+    (place("offset"), bytes)
+}
+
+fn put(disk: &Path, offset: u64, bytes: &[u8]) {
+    fs::File::options().write(true).open(disk).unwrap().write_all_at(bytes, offset).unwrap();
+}
+
+async fn export_to(site: &Site, image: &Reference, to: &Path) {
+    let (image, store, to) = (image.to_string(), site.store().display().to_string(), to.display().to_string());
+    Program::Livery.run(["export", &image, "--store", &store, "--format", "raw", &to]).await.unwrap().good().unwrap();
+}
+
+/// Starts a device from its disk; what it says of itself.
+async fn boot(device: &Device, name: &str, credentials: &[Credential]) -> BTreeMap<String, String> {
+    let mut machine = device.machine(name).unwrap();
+    machine.memory = 3072;
+    machine.network = false;
+    machine.credentials.extend(probe());
+    machine.credentials.extend_from_slice(credentials);
+    let mut guest: Guest = machine.start().await.unwrap();
+    let most = Duration::from_secs(240) * guest.accel().patience();
+    guest.wait_for("its own word", &format!("{PROBE} end="), most).await.unwrap();
+    let console = guest.console().unwrap();
+    // What was written to the data partition must be there next time.
+    guest.power_button().await.unwrap();
+    guest.wait_exit(most).await.unwrap();
+    let lines = console.lines().filter_map(|line| line.split_once(PROBE)?.1.trim().split_once('='));
+    lines.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect()
+}
+
+/// A unit that asks the running system. Asked for a recovery key, it answers as a person at the console would, where it has one.
+fn probe() -> Vec<Credential> {
+    let unit = "[Unit]\nDescription=Probe\n\
+        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
+        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
+    let script = format!(
+        r#"say() {{ echo "{PROBE} $1=$2"; }}
+echo
+say secure-boot "$(od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c | tr -d ' \n')"
+for i in $(seq 200); do
+    mountpoint -q /srv && break
+    systemctl is-failed -q srv.mount systemd-cryptsetup@data.service && break
+    systemctl is-active -q livery-kiosk.service && break
+    asks=$(grep -h ^Message= /run/systemd/ask-password/ask.* 2> /dev/null)
+    [ -n "$asks" ] && break
+    sleep 1
+done
+if [ -n "$asks" ] && [ -e $CREDENTIALS_DIRECTORY/probe.key ]; then
+    socket=$(sed -n s/^Socket=//p /run/systemd/ask-password/ask.*)
+    /usr/lib/systemd/systemd-reply-password 1 $socket < $CREDENTIALS_DIRECTORY/probe.key
+    for i in $(seq 300); do mountpoint -q /srv && break; sleep 1; done
+fi
+say asks "$asks"
+say hostname "$(cat /etc/hostname)"
+if mountpoint -q /usr/lib/livery/identity; then say layer applied; else say layer "not applied"; fi
+say kernel "$(dmesg | grep 'verity.*corrupted' | head -n 1)"
+if mountpoint -q /srv && cryptsetup status data > /dev/null; then say data open; else say data closed; fi
+say note "$(cat /srv/note)"
+for i in $(seq 120); do systemctl is-active -q livery-kiosk.service && break; sleep 1; done
+say kiosk "$(systemctl is-active livery-kiosk.service)"
+[ -e /srv/note ] || sed -n 's/^LIVERY_ORDER=//p' /etc/livery/identity.env > /srv/note
+sync
+say end yes
+"#
+    );
+    vec![
+        Credential::new("systemd.extra-unit.livery-probe.service", unit),
+        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
+        Credential::new("probe.script", script),
+    ]
+}
