@@ -26,6 +26,8 @@ pub const MAX_IMAGE: u64 = 16 << 40;
 pub const SECTION: u64 = 64 << 20;
 /// A larger image has larger sections: so that its record stays well under a message's limit.
 pub const MAX_SECTIONS: u64 = 512;
+/// The most bytes of an image's SBOM.
+pub const MAX_SBOM: u64 = 64 << 20;
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Manifest {
     /// Which personal settings the image can take; `None` for one that has no personal layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<Accepts>,
+    /// What is inside, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Blob>,
 }
 
 /// Which personal settings an image can take: a roster is checked against these before anything is signed.
@@ -248,6 +253,9 @@ impl Manifest {
             Some(base) if base.offset == 0 && base.length == self.size => {}
             _ => return wrong("the first layer does not cover the whole image".into()),
         }
+        if let Some(sbom) = self.sbom.filter(|sbom| sbom.length > MAX_SBOM) {
+            return wrong(format!("an SBOM of {} bytes is over the limit of {MAX_SBOM}", sbom.length));
+        }
         if self.layers.len() > 16 {
             return wrong(format!("{} layers", self.layers.len()));
         }
@@ -332,6 +340,7 @@ pub(crate) mod tests {
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
             accepts: None,
+            sbom: None,
         }
     }
 
@@ -339,12 +348,16 @@ pub(crate) mod tests {
     fn a_good_one_round_trips() {
         let manifest = sample();
         assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+        assert!(!String::from_utf8(manifest.to_bytes()).unwrap().contains("sbom"), "what an image lacks is not said");
+        let manifest = Manifest { sbom: Some(Blob { digest: Digest::of(b"{}"), length: 2 }), ..manifest };
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
     }
 
     #[test]
     fn contradictions_are_refused() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 10] = [
+            ("sbom", |m| m.sbom = Some(Blob { digest: Digest::of(b""), length: MAX_SBOM + 1 })),
             ("sectors", |m| (m.sector_size, m.converts_to_4096) = (4096, true)),
             ("grows", |m| m.grow = Some(1)),
             ("size", |m| m.size = 4097),

@@ -17,7 +17,7 @@ use crate::{
     stages::{
         cache::{Cache, Key},
         disk::derive,
-        esp, initrd, roots,
+        esp, initrd, inside, roots,
         system::{self, Uuids},
         uki,
         workshop::Workshop,
@@ -27,7 +27,7 @@ use crate::{
 /// The namespace of image seeds (RFC 9562, version 5).
 const SEEDS: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f69_6d61_6765_5f73_6565);
 /// Raised when the same partitions are put together otherwise.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// More changes than this are no answer to "why".
 const SHOWN: usize = 6;
 
@@ -58,6 +58,10 @@ pub struct Plan {
     pub signed: Key,
     /// The EFI system partition.
     pub esp: Key,
+    /// What was found in the root file system.
+    pub scan: Key,
+    /// What the image is made of.
+    pub sbom: Key,
     /// The whole image.
     pub image: Key,
 }
@@ -72,6 +76,7 @@ struct Inputs<'a> {
     nobody: Digest,
     esp: Digest,
     system: Digest,
+    sbom: Digest,
 }
 
 impl Plan {
@@ -100,6 +105,8 @@ impl Plan {
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text)?;
         let signed = uki::signed_key(uki.digest(), certificate)?;
         let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"))?;
+        let scan = inside::scan_key(system.digest())?;
+        let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
             name: profile.name.as_str(),
             version: profile.version.as_ref().map(|version| version.as_str()),
@@ -108,13 +115,14 @@ impl Plan {
             nobody: Digest::of(nobody),
             esp: esp.digest(),
             system: system.digest(),
+            sbom: sbom.digest(),
         };
         let image = Key::new("image", VERSION, &inputs)?;
-        Ok(Self { seed, uuids, command_line, tools, boot_root, root, initrd, tree, system, uki, signed, esp, image })
+        Ok(Self { seed, uuids, command_line, tools, boot_root, root, initrd, tree, system, uki, signed, esp, scan, sbom, image })
     }
 
     /// All keys, in the order of the work.
-    pub fn keys(&self) -> [&Key; 10] {
+    pub fn keys(&self) -> [&Key; 12] {
         [
             &self.tools,
             &self.boot_root,
@@ -122,6 +130,8 @@ impl Plan {
             &self.initrd,
             &self.tree,
             &self.system,
+            &self.scan,
+            &self.sbom,
             &self.uki,
             &self.signed,
             &self.esp,
@@ -130,8 +140,9 @@ impl Plan {
     }
 
     /// The stages that come before the signature.
-    pub fn unsigned(&self) -> [&'static str; 7] {
-        [&self.tools, &self.boot_root, &self.root, &self.initrd, &self.tree, &self.system, &self.uki].map(Key::stage)
+    pub fn unsigned(&self) -> [&'static str; 9] {
+        let Self { tools, boot_root, root, initrd, tree, system, scan, sbom, uki, .. } = self;
+        [tools, boot_root, root, initrd, tree, system, scan, sbom, uki].map(Key::stage)
     }
 
     /// What would run, and why.

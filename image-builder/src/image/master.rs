@@ -43,6 +43,8 @@ pub struct Master {
     pub minimum_disk: u64,
     /// Personal settings that it takes.
     pub accepts: Option<Accepts>,
+    /// Its SBOM, whole.
+    pub sbom: Option<Vec<u8>>,
 }
 
 /// A master in the store.
@@ -98,6 +100,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
+        sbom: master.sbom.map(|sbom| publisher.blobs().put(&sbom)).transpose()?,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.

@@ -21,6 +21,7 @@ use super::{
     rules,
     table::{Need, Setting, TABLE},
 };
+use crate::scan::verdict::Exception;
 
 /// What a profile is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +265,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             identity_size: v.size("image.identity-size")?,
             compression_level: v.integer("image.compression-level")?,
         },
+        scan: v.texts("scan.allow")?.iter().map(|text| Exception::parse(text)).collect::<Option<_>>()?,
         boot: Boot { kernel_arguments: v.texts("boot.kernel-arguments")?, consoles: v.texts("boot.consoles")? },
         time: Time { servers: v.texts("time.servers")? },
         hardware,

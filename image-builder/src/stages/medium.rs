@@ -10,7 +10,7 @@ use livery_contract::{Digest, Fault, Result};
 
 use super::{
     cache::Key,
-    modules,
+    inside, modules,
     roots::{self, Root},
     sandbox::Sandbox,
     settings::{self, AGENT, COMMON, Furnish},
@@ -18,9 +18,9 @@ use super::{
     trim,
     workshop::Workshop,
 };
-use crate::{lock::RootName, profile::Profile};
+use crate::{lock::RootName, profile::Profile, scan::verdict};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// zstd's level: the medium is fetched by every device, made once.
 const LEVEL: &str = "-15";
 
@@ -99,11 +99,13 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &enabled, "livery-agent.target")?;
         try_agent(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
+        inside::scan_tree(&tree, result)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
         archive(workshop, profile, &tree, result)
     })?;
+    verdict::judge(&inside::tree_findings(&path)?, &profile.scan, "the agent's system", &workshop.progress)?;
     Ok(System { initrd: path.join("initrd.img"), os_release: path.join("os-release"), digest: key.digest() })
 }
 

@@ -6,6 +6,7 @@
 //! boot root --- modules --- initrd --------------------------- UKI  |    |
 //!         `---- modules --.                                   /    ESP  |
 //! root ------- tree ----- settings --- erofs --- verity -----'       `- disk -> store
+//!                                          `---- scan, list (SBOM) ---------------'
 //! ```
 //!
 //! | module | stage |
@@ -20,6 +21,7 @@
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`medium`] | the agent's system, whole in an initrd |
+//! | [`inside`] | what is inside: the scan for what no image may have, and the list for the SBOM |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
 //! | [`disk`] | partitions to a disk image |
@@ -29,6 +31,7 @@ pub mod cache;
 pub mod disk;
 pub mod esp;
 pub mod initrd;
+pub mod inside;
 pub mod kiosk;
 pub mod medium;
 pub mod modules;
