@@ -176,7 +176,7 @@ impl Terminal {
             Ok::<_, Fault>((system, initrd))
         })?;
         // Before anything is signed.
-        self.judge(&inside::scan(workshop, &system.root, &plan.scan)?)?;
+        self.judge(&inside::scan(workshop, &root, &system.root, &plan.scan)?)?;
         let list = inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom)?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);

@@ -105,7 +105,7 @@ impl Plan {
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text)?;
         let signed = uki::signed_key(uki.digest(), certificate)?;
         let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"))?;
-        let scan = inside::scan_key(system.digest())?;
+        let scan = inside::scan_key(workshop, system.digest())?;
         let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
             name: profile.name.as_str(),

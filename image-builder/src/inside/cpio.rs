@@ -34,7 +34,7 @@ pub fn read(initrd: &[u8]) -> Result<Option<Volume>> {
     }
     let (mut tree, mut at) = (Tree::new(), 0);
     while let Some(header) = bytes.get(at..at + HEADER) {
-        if header.iter().all(|byte| *byte == 0) {
+        if header.starts_with(&[0; 4]) {
             at += 4; // padding between archives
             continue;
         }

@@ -346,7 +346,7 @@ mod tests {
         std::os::unix::fs::symlink("many", tree.join("link")).unwrap();
         let attribute = Command::new("setfattr").args(["-n", "user.x", "-v", "y"]).arg(tree.join("empty")).status();
         let mut make = Command::new("mkfs.erofs");
-        make.args(["-T1700000000", "--all-time", "-b4096", "--quiet", "-Enosbcrc"]).arg(&image).arg(&tree);
+        make.args(["-T1700000000", "--quiet"]).arg(&image).arg(&tree);
         let Ok(done) = make.output() else { return }; // a host without erofs-utils; CI has them
         assert!(done.status.success(), "{done:?}");
         let volume = read(Box::new(fs::read(&image).unwrap())).unwrap().unwrap();

@@ -102,7 +102,7 @@ mod tests {
                     Files: *\nCopyright: 2020 A\nLicense: GPL-2+\n\nFiles: lib/*\nCopyright: B\nLicense: Expat or Own-1\n\n\
                     Files: debian/*\nCopyright: C\nLicense: GPL-2+\n\nLicense: Own-1\n Do what\n .\n you like.\n\nLicense: GPL-2+\n See there.\n";
         let mut licensing = Licensing::default();
-        assert_eq!(licensing.of(text).unwrap(), "(MIT OR LicenseRef-Own-1) AND GPL-2.0-or-later");
+        assert_eq!(licensing.of(text).unwrap(), "GPL-2.0-or-later AND (MIT OR LicenseRef-Own-1)");
         assert_eq!(licensing.texts["LicenseRef-Own-1"], "Do what\n\nyou like.");
         assert_eq!(licensing.texts.len(), 1);
         assert_eq!(licensing.of("This is free software.\n\nLicense: GPL\n"), None);

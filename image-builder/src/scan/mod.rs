@@ -15,7 +15,9 @@
 //! # Why so few false alarms
 //! A program that reads PEM files has the line in it that a private key begins with: a key is one only with its base64 behind. Tokens
 //! count where their issuer's own prefix, alphabet and length fit, and nothing longer stands there. Passwords in URLs are looked for
-//! in files of settings alone; elsewhere they are examples. What is still wrong, the profile excepts, with a reason.
+//! in files of settings alone; elsewhere they are examples. What a file holds that is still just as a package of Debian's archive
+//! brings it is public, and no secret (GnuTLS tests itself with keys of its own): [`stages::inside`](crate::stages::inside) drops
+//! that. What is still wrong, the profile excepts, with a reason.
 
 pub mod modes;
 pub mod places;
@@ -60,6 +62,11 @@ pub struct Finding {
 impl Finding {
     fn new(path: &str, rule: &str, what: impl Into<String>, why: &str, fix: &str) -> Self {
         Self { path: path.into(), place: None, rule: rule.into(), what: what.into(), why: why.into(), fix: fix.into() }
+    }
+
+    /// Whether it is something that the file holds, and not the file itself or who may use it.
+    pub fn is_content(&self) -> bool {
+        matches!(self.rule.as_str(), "private-key" | "token" | "password")
     }
 
     fn at(mut self, place: String) -> Self {

@@ -77,7 +77,10 @@ fn tokens_are_found_by_their_forms_and_nothing_longer() {
     ];
     for token in cases {
         assert_eq!(rule("/usr/share/x", format!("token = \"{token}\"\n")).as_deref(), Some("token"), "{token}");
-        assert_eq!(rule("/usr/share/x", format!("a = x{token}\n")).filter(|_| !token.contains("://")), None, "behind a letter: {token}");
+        // In these the token itself does not come first.
+        if !token.contains("://") && !token.contains('=') {
+            assert_eq!(rule("/usr/share/x", format!("a = x{token}\n")), None, "behind a letter: {token}");
+        }
     }
     assert_eq!(rule("/x", "AKIAIOSFODNN7EXAMPLE"), None);
     assert_eq!(rule("/x", format!("ghp_{letters}ABC")), None, "longer than a token");

@@ -99,7 +99,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &enabled, "livery-agent.target")?;
         try_agent(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
-        inside::scan_tree(&tree, result)?;
+        inside::scan_tree(workshop, root, &tree, result)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
