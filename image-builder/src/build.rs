@@ -151,7 +151,7 @@ impl Terminal {
 
     /// Refuses an image with what no image may have.
     fn judge(&self, findings: &[Finding]) -> Result<()> {
-        verdict::judge(findings, &self.profile.scan, &format!("{}'s root file system", self.profile.name), &self.workshop.progress)
+        verdict::judge(findings, &self.profile.scan, &format!("the image {}", self.profile.name), &self.workshop.progress)
     }
 
     /// Notes what the keys came to.
@@ -176,7 +176,7 @@ impl Terminal {
             Ok::<_, Fault>((system, initrd))
         })?;
         // Before anything is signed.
-        self.judge(&inside::scan(workshop, &root, &system.root, &plan.scan)?)?;
+        self.judge(&inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan)?)?;
         let list = inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom)?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);

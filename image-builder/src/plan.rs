@@ -58,7 +58,7 @@ pub struct Plan {
     pub signed: Key,
     /// The EFI system partition.
     pub esp: Key,
-    /// What was found in the root file system.
+    /// What was found in root file system and initrd.
     pub scan: Key,
     /// What the image is made of.
     pub sbom: Key,
@@ -105,7 +105,7 @@ impl Plan {
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text)?;
         let signed = uki::signed_key(uki.digest(), certificate)?;
         let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"))?;
-        let scan = inside::scan_key(workshop, system.digest())?;
+        let scan = inside::scan_key(workshop, system.digest(), initrd.digest())?;
         let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
             name: profile.name.as_str(),

@@ -1,9 +1,9 @@
 //! Files of two file systems: added, removed, and what about the others has changed.
 
-use livery_contract::{Result, manifest::Partition};
+use livery_contract::Result;
 use serde::Serialize;
 
-use crate::inside::{Bytes as _, Disk, Entry, Kind, Volume, bytes::take, erofs, tree::CAPABILITY};
+use crate::inside::{Bytes, Entry, Kind, Volume, bytes::take, erofs, tree::CAPABILITY};
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -113,9 +113,8 @@ fn aspects((one, before): (&Volume, &Entry), (other, now): (&Volume, &Entry)) ->
 ///
 /// # Errors
 /// As [`Bytes::read`](crate::inside::Bytes::read).
-pub fn why_else(disks: &[Disk; 2], partitions: [&Partition; 2]) -> Result<String> {
-    let [one, other] = [0, 1].map(|side| disks[side].part(partitions[side].offset, partitions[side].length));
-    let superblocks = (erofs::superblock(&one)?, erofs::superblock(&other)?);
+pub fn why_else(one: &dyn Bytes, other: &dyn Bytes) -> Result<String> {
+    let superblocks = (erofs::superblock(one)?, erofs::superblock(other)?);
     let mut what = Vec::new();
     if let (Some(before), Some(now)) = superblocks {
         if before.uuid != now.uuid {
@@ -134,13 +133,13 @@ pub fn why_else(disks: &[Disk; 2], partitions: [&Partition; 2]) -> Result<String
     if what.is_empty() {
         what.push("the same files lie in other places, or the file system was made otherwise".to_owned());
     }
-    let first = first_difference(&one, &other)?;
+    let first = first_difference(one, other)?;
     let first = first.map(|at| format!("; the first byte that differs is {at}")).unwrap_or_default();
     Ok(format!("no file differs, but {}{first}", what.join(", ")))
 }
 
 /// The first byte that differs, where there is one.
-fn first_difference(one: &crate::inside::disk::Part, other: &crate::inside::disk::Part) -> Result<Option<u64>> {
+fn first_difference(one: &dyn Bytes, other: &dyn Bytes) -> Result<Option<u64>> {
     let both = one.length().min(other.length());
     let mut at = 0;
     while at < both {

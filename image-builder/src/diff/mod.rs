@@ -177,7 +177,8 @@ fn look_into(disks: &[Disk; 2], partitions: [&Partition; 2], difference: &mut Di
     }
     let mut changes = files::compare(&name, one, other)?;
     if changes.is_empty() {
-        difference.notes.push(format!("{name}: {}", files::why_else(disks, partitions)?));
+        let [one, other] = [0, 1].map(|side| disks[side].part(partitions[side].offset, partitions[side].length));
+        difference.notes.push(format!("{name}: {}", files::why_else(&one, &other)?));
     }
     for change in &mut changes {
         let inner = boot::look_into(change, [one, other])?;

@@ -1,4 +1,5 @@
-//! Lines of settings: what lies under `/etc`, and the kernel's command line word by word.
+//! Lines of settings: what lies under `/etc` and where systemd's and our own settings lie below `/usr/lib`, and the kernel's command
+//! line word by word.
 
 use livery_contract::Result;
 use serde::Serialize;
@@ -7,6 +8,8 @@ use similar::{ChangeTag, TextDiff};
 use super::files::FileChange;
 use crate::inside::{Kind, Volume};
 
+/// Where settings lie.
+const FOLDERS: [&str; 5] = ["/etc/", "/usr/lib/systemd/", "/usr/lib/sysusers.d/", "/usr/lib/tmpfiles.d/", "/usr/lib/livery/"];
 /// The most bytes of a file of settings that is compared line by line.
 const MAX_FILE: u64 = 256 << 10;
 /// The most lines that are told of one.
@@ -39,7 +42,7 @@ impl SettingChange {
 /// # Errors
 /// As [`Bytes::read`](crate::inside::Bytes::read).
 pub fn lines(change: &FileChange, [one, other]: [&Volume; 2]) -> Result<Option<SettingChange>> {
-    if !change.path.starts_with("/etc/") || change.kind != Kind::File || change.within == "esp" {
+    if !FOLDERS.iter().any(|folder| change.path.starts_with(folder)) || change.kind != Kind::File || change.within == "esp" {
         return Ok(None);
     }
     let text = |volume: &Volume| -> Result<Option<String>> {

@@ -86,3 +86,33 @@ fn the_text_says_the_rest_by_number() {
     }
     assert!(!Text { difference: &difference, all: true }.to_string().contains("more"));
 }
+
+#[test]
+fn where_no_file_differs_it_is_said_what_does() {
+    let files = BTreeMap::from([("etc/a".to_owned(), Node::File(b"a".to_vec()))]);
+    let one = make(&files, Uuid::nil(), 1).unwrap();
+    let other = make(&files, Uuid::from_u128(1), 2).unwrap();
+    let why = files::why_else(&one, &other).unwrap();
+    for part in ["no file differs", "UUID 00000000-", "time 1 -> 2", "the first byte that differs is 1048"] {
+        assert!(why.contains(part), "{part} in {why}");
+    }
+    let mut moved = one.clone();
+    moved[4095] ^= 1; // behind the last inode
+    let why = files::why_else(&one, &moved).unwrap();
+    assert!(why.contains("made otherwise") && why.contains("is 4095"), "{why}");
+}
+
+#[test]
+fn a_changed_uki_is_told_by_its_parts() {
+    use crate::inside::{tree::tests::file, uki::tests::program};
+    let uki = |command_line: &str, version: &str| {
+        let program = program(&[(".cmdline", command_line.as_bytes()), (".uname", version.as_bytes()), (".linux", b"kernel")]);
+        let tree = [("/EFI/BOOT/BOOTX64.EFI".to_owned(), file(vec![(0, program.len() as u64)]))].into();
+        Volume { tree, bytes: Box::new(program) }
+    };
+    let (one, other) = (uki("quiet roothash=1", "6.12.1"), uki("quiet roothash=2", "6.12.2"));
+    let mut changes = files::compare("esp", &one, &other).unwrap();
+    let inner = boot::look_into(&mut changes[0], [&one, &other]).unwrap();
+    assert_eq!(changes[0].what, ["content", "command line", "kernel's version 6.12.1 -> 6.12.2"]);
+    assert_eq!(inner.settings[0].lines, ["- roothash=1", "+ roothash=2"]);
+}

@@ -200,10 +200,13 @@ fn own_files(volume: &Volume, within: Where, owned: &dyn Fn(&str) -> bool) -> Re
                 sha1.update(&buffer[..read]);
                 at += read as u64;
             }
-            let sha1 = sha1.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(OwnFile { path: path.clone(), within, sha256: sha256.finish(), sha1 })
+            Ok(OwnFile { path: path.clone(), within, sha256: sha256.finish(), sha1: hex(&sha1.finalize()) })
         })
         .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An image's SBOM out of a store, checked by its digest.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use livery_contract::{Digest, Fault, Reference, Result};
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use super::{Inside, Package, Where};
@@ -13,8 +14,9 @@ use super::{Inside, Package, Where};
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f73_626f_6d5f_7370_6478);
 /// What nobody asserted (section 7.13 and others).
 const UNKNOWN: &str = "NOASSERTION";
-/// The identifier of the image itself.
+/// The identifier of the image itself, and of all of its files that are of no package.
 const IMAGE: &str = "SPDXRef-Image";
+const OWN: &str = "SPDXRef-Own";
 
 /// What the document is about.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
             Where::Boot => ("the initrd", "./initrd"),
         };
         let id = ids.new_one(&format!("file-{}", file.path.trim_matches('/')));
-        relationships.push(relationship(IMAGE, "CONTAINS", &id));
+        relationships.push(relationship(OWN, "CONTAINS", &id));
         files.push(json!({
             "SPDXID": id,
             "fileName": format!("{prefix}{}", file.path),
@@ -82,6 +84,10 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
             "copyrightText": UNKNOWN,
             "comment": format!("in {place}; of no package: made when the image was built"),
         }));
+    }
+    if !files.is_empty() {
+        relationships.push(relationship(IMAGE, "CONTAINS", OWN));
+        packages.push(own(inside, subject.reference));
     }
     let licences: Vec<Value> = inside
         .licences
@@ -113,6 +119,26 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
 
 fn relationship(from: &str, kind: &str, to: &str) -> Value {
     json!({"spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to})
+}
+
+/// The files of no package, as a package: only one whose files were analysed may contain files (section 7.8), and it says so by a
+/// code over their SHA-1 (section 7.9).
+fn own(inside: &Inside, reference: &Reference) -> Value {
+    let mut digests: Vec<&str> = inside.files.iter().map(|file| file.sha1.as_str()).collect();
+    digests.sort_unstable();
+    json!({
+        "SPDXID": OWN,
+        "name": format!("{}-own-files", reference.name),
+        "versionInfo": reference.version.as_str(),
+        "downloadLocation": UNKNOWN,
+        "filesAnalyzed": true,
+        "packageVerificationCode": {"packageVerificationCodeValue": super::hex(&Sha1::digest(digests.concat()))},
+        "licenseConcluded": UNKNOWN,
+        "licenseDeclared": UNKNOWN,
+        "licenseInfoFromFiles": [UNKNOWN],
+        "copyrightText": UNKNOWN,
+        "comment": "files of no package: made when the image was built, from the profile and by the packages' own tools",
+    })
 }
 
 /// A package as it was installed.

@@ -79,6 +79,15 @@ fn the_document_holds_together_and_is_the_same_each_time() {
     let supplied = by_name("client", "");
     assert_eq!((supplied["supplier"].as_str(), supplied.get("externalRefs")), (Some("NOASSERTION"), None));
     assert_eq!(all("files")[0]["fileName"], "./etc/x y");
+    // Only a package whose files were analysed may contain files, and its code is over their SHA-1.
+    let own = by_name("terminal-own-files", "");
+    assert_eq!(own["packageVerificationCode"]["packageVerificationCodeValue"], "9514e18b679622b8d59991a6298559cb03099d64");
+    let files: HashSet<String> = all("files").iter().map(|file| file["SPDXID"].as_str().unwrap().to_owned()).collect();
+    let analysed = |id: &str| all("packages").iter().any(|one| one["SPDXID"] == id && one["filesAnalyzed"] == true);
+    for one in all("relationships") {
+        let to_file = files.contains(one["relatedSpdxElement"].as_str().unwrap());
+        assert!(!to_file || analysed(one["spdxElementId"].as_str().unwrap()), "{one}");
+    }
     assert_eq!(all("hasExtractedLicensingInfos")[0]["licenseId"], "LicenseRef-Own");
 
     let other: Reference = "terminal@2".parse().unwrap();

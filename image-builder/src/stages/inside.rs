@@ -22,32 +22,38 @@ const LIST: &str = "inside.json";
 /// The most bytes of an initrd.
 const MAX_INITRD: u64 = 512 << 20;
 
-/// The scan's key, from that of the root file system.
+/// The scan's key, from those of root file system and initrd.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn scan_key(workshop: &Workshop, system: Digest) -> Result<Key> {
-    Key::new("scan", scan::VERSION, &(system, origins(workshop, &[RootName::Device])))
+pub fn scan_key(workshop: &Workshop, system: Digest, initrd: Digest) -> Result<Key> {
+    Key::new("scan", scan::VERSION, &(system, initrd, origins(workshop, &[RootName::Device, RootName::Boot])))
 }
 
-/// Looks through a root file system that was made from `device`.
+/// Looks through a root file system that was made from `device`, and an initrd that was made from `boot`. What is in the initrd has
+/// `/initrd` before its path.
 ///
 /// # Errors
-/// Exit 1 where it can't be read.
-pub fn scan(workshop: &Workshop, device: &Root, system: &Path, key: &Key) -> Result<Vec<Finding>> {
-    let path = workshop.stage(key, |result| write(&result.join(FINDINGS), &look(workshop, device, &open(system)?)?))?;
+/// Exit 1 where they can't be read.
+pub fn scan(workshop: &Workshop, [device, boot]: [&Root; 2], system: &Path, initrd: &Path, key: &Key) -> Result<Vec<Finding>> {
+    let path = workshop.stage(key, |result| {
+        let mut findings = look(workshop, (device, RootName::Device), &open(system)?)?;
+        let in_initrd = look(workshop, (boot, RootName::Boot), &open_initrd(initrd)?)?;
+        findings.extend(in_initrd.into_iter().map(|finding| Finding { path: format!("/initrd{}", finding.path), ..finding }));
+        write(&result.join(FINDINGS), &findings)
+    })?;
     read(&path.join(FINDINGS))
 }
 
 /// What is in it and not public anyway.
-fn look(workshop: &Workshop, device: &Root, volume: &Volume) -> Result<Vec<Finding>> {
+fn look(workshop: &Workshop, (root, name): (&Root, RootName), volume: &Volume) -> Result<Vec<Finding>> {
     let mut findings = scan::scan(volume)?;
     let in_doubt: HashSet<&str> =
         findings.iter().filter(|finding| finding.is_content()).map(|finding| finding.path.as_str()).collect();
     if in_doubt.is_empty() {
         return Ok(findings);
     }
-    let public = public(&device.path, &workshop.supply.packages(RootName::Device), volume, &in_doubt)?;
+    let public = public(&root.path, &workshop.supply.packages(name), volume, &in_doubt)?;
     findings.retain(|finding| !(finding.is_content() && public.contains(&finding.path)));
     Ok(findings)
 }
@@ -99,7 +105,7 @@ fn origins<'a>(workshop: &'a Workshop, roots: &[RootName]) -> Vec<[&'a str; 2]> 
 /// # Errors
 /// Exit 1 where it can't be read.
 pub fn scan_tree(workshop: &Workshop, device: &Root, tree: &Path, result: &Path) -> Result<()> {
-    write(&result.join(FINDINGS), &look(workshop, device, &folder::read(tree)?)?)
+    write(&result.join(FINDINGS), &look(workshop, (device, RootName::Device), &folder::read(tree)?)?)
 }
 
 /// What was kept there.
@@ -121,6 +127,8 @@ pub fn scanned(workshop: &Workshop, key: &Key) -> Result<Option<Vec<Finding>>> {
 /// What the list follows from.
 #[derive(Serialize)]
 struct Inputs<'a> {
+    /// The document says which Livery wrote it.
+    livery: &'a str,
     system: Digest,
     initrd: Digest,
     roots: [Digest; 2],
@@ -133,7 +141,7 @@ struct Inputs<'a> {
 /// Exit 1 where the inputs do not encode.
 pub fn sbom_key(workshop: &Workshop, system: Digest, initrd: Digest, roots: [Digest; 2]) -> Result<Key> {
     let origins = origins(workshop, &[RootName::Device, RootName::Boot]);
-    Key::new("sbom", sbom::VERSION, &Inputs { system, initrd, roots, origins })
+    Key::new("sbom", sbom::VERSION, &Inputs { livery: env!("CARGO_PKG_VERSION"), system, initrd, roots, origins })
 }
 
 /// Lists what the image is made of.
