@@ -81,7 +81,8 @@ async fn qemu_free_a_master_lists_what_is_inside() {
     // A package of the root, as it was locked.
     let lockfile = fs::read_to_string(site.profile().with_extension("lock")).unwrap();
     let lock: toml::Table = toml::from_str(&lockfile).unwrap();
-    let locked = lock["package"].as_array().unwrap().iter().find(|package| package["name"].as_str() == Some("firefox-esr")).unwrap();
+    let locked =
+        lock["package"].as_array().unwrap().iter().find(|package| package["name"].as_str() == Some("firefox-esr")).unwrap();
     let firefox = named("firefox-esr").unwrap();
     assert_eq!(firefox["versionInfo"].as_str(), locked["version"].as_str());
     assert_eq!(firefox["checksums"][0]["checksumValue"].as_str(), locked["sha256"].as_str());
@@ -143,7 +144,8 @@ async fn qemu_free_what_differs_is_told_by_file_and_reason() {
     assert!(servers.contains(&"+ NTP=time.assurance.example".to_owned()), "{servers:?}");
     let files = found["files"].as_array().unwrap();
     let paths: Vec<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
-    let expected = ["/EFI/BOOT/BOOTX64.EFI", "/usr/lib/systemd/timesyncd.conf.d", "/usr/lib/systemd/timesyncd.conf.d/50-livery.conf"];
+    let expected =
+        ["/EFI/BOOT/BOOTX64.EFI", "/usr/lib/systemd/timesyncd.conf.d", "/usr/lib/systemd/timesyncd.conf.d/50-livery.conf"];
     assert_eq!(paths, expected, "these and no others");
     assert!(files[0]["what"].as_array().unwrap().contains(&"command line".into()), "{}", files[0]);
     let said = livery(&["diff", &master_name, &other, "--store", &store]).await.good().unwrap().stdout;
@@ -177,7 +179,8 @@ async fn qemu_free_a_secret_fails_the_build() {
         assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
     }
     assert!(!done.stderr.contains(&token) && !done.stdout.contains(&token), "the secret itself is said");
-    let event = done.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["event"] == "findings");
+    let event =
+        done.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["event"] == "findings");
     let event = event.unwrap();
     let paths: Vec<&str> = event["findings"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
     assert!(paths.contains(&unit) && paths.contains(&policies), "{event}");

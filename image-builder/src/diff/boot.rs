@@ -53,7 +53,8 @@ pub fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> Result<
             (other, ..) => format!("section {other}"),
         });
     }
-    let words = |text: Option<String>| text.unwrap_or_default().split_whitespace().map(|word| format!("{word}\n")).collect::<String>();
+    let words =
+        |text: Option<String>| text.unwrap_or_default().split_whitespace().map(|word| format!("{word}\n")).collect::<String>();
     let lines = settings::differences(&words(parts.command_line(&before)), &words(parts_now.command_line(&now)));
     if !lines.is_empty() {
         inner.settings.push(SettingChange::new("kernel command line", lines));

@@ -60,7 +60,15 @@ pub fn compare(within: &str, one: &Volume, other: &Volume) -> Result<Vec<FileCha
             (None, Some(added)) => (Change::Added, added.kind, vec![described(added)]),
             (None, None) => continue,
         };
-        changes.push(FileChange { within: within.into(), path: path.clone(), change, kind, what, before: size(before), now: size(now) });
+        changes.push(FileChange {
+            within: within.into(),
+            path: path.clone(),
+            change,
+            kind,
+            what,
+            before: size(before),
+            now: size(now),
+        });
     }
     Ok(changes)
 }
@@ -103,7 +111,9 @@ fn aspects((one, before): (&Volume, &Entry), (other, now): (&Volume, &Entry)) ->
         }
     }
     if before.time != now.time {
-        let time = |entry: &Entry| jiff::Timestamp::from_second(entry.time).map_or_else(|_| entry.time.to_string(), |time| time.to_string());
+        let time = |entry: &Entry| {
+            jiff::Timestamp::from_second(entry.time).map_or_else(|_| entry.time.to_string(), |time| time.to_string())
+        };
         what.push(format!("time {} -> {}", time(before), time(now)));
     }
     Ok(what)

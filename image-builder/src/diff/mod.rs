@@ -105,8 +105,13 @@ fn compare(images: [Reference; 2], disks: [Disk; 2], sboms: &[Option<packages::L
     match sboms {
         [Some(one), Some(other)] => difference.packages = Some(packages::compare(one, other)),
         _ => {
-            let without: Vec<String> =
-                difference.images.iter().zip(sboms).filter(|(_, sbom)| sbom.is_none()).map(|(image, _)| image.to_string()).collect();
+            let without: Vec<String> = difference
+                .images
+                .iter()
+                .zip(sboms)
+                .filter(|(_, sbom)| sbom.is_none())
+                .map(|(image, _)| image.to_string())
+                .collect();
             difference.notes.push(format!("packages can't be compared without an SBOM: {}", without.join(", ")));
         }
     }

@@ -51,6 +51,7 @@ pub fn compare(before: &List, now: &List) -> Vec<PackageChange> {
     let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let change = |name: &String| PackageChange { name: name.clone(), before: before.get(name).cloned(), now: now.get(name).cloned() };
+    let change =
+        |name: &String| PackageChange { name: name.clone(), before: before.get(name).cloned(), now: now.get(name).cloned() };
     names.into_iter().map(change).filter(|change| change.before != change.now).collect()
 }

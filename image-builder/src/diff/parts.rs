@@ -150,9 +150,10 @@ fn fresh(disks: &[Disk; 2], (offset, length): (u64, u64)) -> u64 {
     let data = |content: &Content| if let Content::Data { digest, .. } = content { Some(*digest) } else { None };
     let known: HashSet<Digest> = disks[0].image.composed.extents.iter().filter_map(|extent| data(&extent.content)).collect();
     let mut seen = HashSet::new();
-    let new = disks[1].extents(offset, length).iter().filter(|extent| {
-        data(&extent.content).is_some_and(|digest| !known.contains(&digest) && seen.insert(digest))
-    });
+    let new = disks[1]
+        .extents(offset, length)
+        .iter()
+        .filter(|extent| data(&extent.content).is_some_and(|digest| !known.contains(&digest) && seen.insert(digest)));
     new.map(|extent| extent.length).sum()
 }
 

@@ -18,13 +18,26 @@ fn volume(files: &[(&str, &str)]) -> Volume {
 
 #[test]
 fn files_are_told_with_what_about_them_differs() {
-    let one = volume(&[("etc/a.conf", "x = 1\ny = 2\n"), ("etc/gone", "1"), ("usr/link", "->a"), ("usr/same", "same"), ("usr/owner", "o")]);
-    let mut other = volume(&[("etc/a.conf", "x = 1\ny = 3\n"), ("usr/link", "->b"), ("usr/same", "same"), ("usr/new", "12"), ("usr/owner", "o")]);
+    let one = volume(&[
+        ("etc/a.conf", "x = 1\ny = 2\n"),
+        ("etc/gone", "1"),
+        ("usr/link", "->a"),
+        ("usr/same", "same"),
+        ("usr/owner", "o"),
+    ]);
+    let mut other = volume(&[
+        ("etc/a.conf", "x = 1\ny = 3\n"),
+        ("usr/link", "->b"),
+        ("usr/same", "same"),
+        ("usr/new", "12"),
+        ("usr/owner", "o"),
+    ]);
     let owned = other.tree.get_mut("/usr/owner").unwrap();
     (owned.mode, owned.uid, owned.time) = (0o4755, 7, 2);
     owned.attributes.insert("security.capability".into(), vec![1, 2]);
     let changes = files::compare("root", &one, &other).unwrap();
-    let said: Vec<(Change, &str, String)> = changes.iter().map(|one| (one.change, one.path.as_str(), one.what.join(", "))).collect();
+    let said: Vec<(Change, &str, String)> =
+        changes.iter().map(|one| (one.change, one.path.as_str(), one.what.join(", "))).collect();
     let owner = "mode 0644 -> 4755, owner 0:0 -> 7:0, capabilities none -> 0102, time 1970-01-01T00:00:01Z -> 1970-01-01T00:00:02Z";
     assert_eq!(
         said,
@@ -81,7 +94,9 @@ fn the_text_says_the_rest_by_number() {
         notes: vec!["something".into()],
     };
     let text = Text { difference: &difference, all: false }.to_string();
-    for part in ["t@1 -> t@2: they differ", "packages: 100 added, 0 removed, 0 changed", "and 40 more", "    + a", "note: something"] {
+    for part in
+        ["t@1 -> t@2: they differ", "packages: 100 added, 0 removed, 0 changed", "and 40 more", "    + a", "note: something"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!Text { difference: &difference, all: true }.to_string().contains("more"));

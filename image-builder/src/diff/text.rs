@@ -138,7 +138,11 @@ impl Text<'_> {
                 (None, None) => String::new(),
             };
             let place = if file.within == "root" { String::new() } else { format!("{}: ", file.within) };
-            let path: String = file.path.chars().flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }).collect();
+            let path: String = file
+                .path
+                .chars()
+                .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+                .collect();
             writeln!(f, "  {sign} {place}{path}  {}{size}", file.what.join(", "))?;
         }
         rest(f, more)

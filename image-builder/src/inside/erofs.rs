@@ -162,8 +162,7 @@ impl Reader<'_> {
         let attributes_length = if count == 0 { 0 } else { 12 + 4 * (count - 1) };
         let behind = at + head.len() as u64;
         let attributes = self.attributes(behind, attributes_length)?;
-        let mut entry =
-            Entry { kind, mode: mode & 0o7777, uid, gid, size, time, target: None, attributes, runs: Vec::new() };
+        let mut entry = Entry { kind, mode: mode & 0o7777, uid, gid, size, time, target: None, attributes, runs: Vec::new() };
         if kind == Kind::Special {
             entry.size = 0;
             return Ok(entry);

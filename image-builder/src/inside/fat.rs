@@ -82,17 +82,7 @@ fn files(cursor: &mut Cursor<'_>) -> std::result::Result<Volume, Problem> {
 
 /// FAT knows neither owners nor permissions.
 fn entry(kind: Kind) -> Entry {
-    Entry {
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        size: 0,
-        time: 0,
-        target: None,
-        attributes: BTreeMap::new(),
-        runs: Vec::new(),
-    }
+    Entry { kind, mode: 0o755, uid: 0, gid: 0, size: 0, time: 0, target: None, attributes: BTreeMap::new(), runs: Vec::new() }
 }
 
 /// Bytes as a stream that can only be read.

@@ -10,12 +10,12 @@ use url::Url;
 use super::{
     certificate::{self, Authority},
     diagnose::{Problem, nearest, quoted},
+    exception::Exception,
     host::Host,
     network,
     source::{Source, read_text},
     table::{self, Form, Word},
 };
-use crate::scan::verdict::Exception;
 
 /// A decoded value.
 #[derive(Clone, Debug)]

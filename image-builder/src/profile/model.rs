@@ -7,8 +7,7 @@ use livery_contract::{Name, Version, envelope::PublicKey};
 use serde::Serialize;
 use url::Url;
 
-use super::{certificate::Authority, host::Host, merge::Origins};
-use crate::scan::verdict::Exception;
+use super::{certificate::Authority, exception::Exception, host::Host, merge::Origins};
 
 /// A profile, resolved over all that it extends. As JSON it is what the image follows from: where its files lie and
 /// which line decided is left out.

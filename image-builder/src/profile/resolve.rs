@@ -10,6 +10,7 @@ use super::{
     certificate::{Authority, name_apart},
     decode::Value,
     diagnose::{Problem, Sink},
+    exception::Exception,
     extends::{Chain, chain},
     host::Host,
     layer::Layer,
@@ -21,7 +22,6 @@ use super::{
     rules,
     table::{Need, Setting, TABLE},
 };
-use crate::scan::verdict::Exception;
 
 /// What a profile is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,9 +24,8 @@ impl Licensing {
             return None;
         }
         // A paragraph of files has its licence; one without files has the text for a short name.
-        let field = |paragraph: &Paragraph, wanted: &str| {
-            paragraph.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
-        };
+        let field =
+            |paragraph: &Paragraph, wanted: &str| paragraph.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let mut texts: BTreeMap<String, String> = BTreeMap::new();
         let mut all = BTreeSet::new();
         for paragraph in &paragraphs {

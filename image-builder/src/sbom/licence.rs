@@ -69,7 +69,8 @@ fn one(name: &str, references: &mut Vec<(String, String)>) -> String {
     if let Some(known) = identifier(name) {
         return known;
     }
-    let reference: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }).collect();
+    let reference: String =
+        name.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }).collect();
     let reference = format!("LicenseRef-{}", reference.trim_matches('-').replace("--", "-"));
     references.push((reference.clone(), name.to_owned()));
     reference

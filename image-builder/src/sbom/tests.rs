@@ -53,29 +53,44 @@ fn the_document_holds_together_and_is_the_same_each_time() {
 
     // Each identifier is well formed, and there once; each relationship is between two that are there.
     let all = |key: &str| spdx[key].as_array().unwrap().clone();
-    let ids: Vec<String> = [all("packages"), all("files")].concat().iter().map(|one| one["SPDXID"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> =
+        [all("packages"), all("files")].concat().iter().map(|one| one["SPDXID"].as_str().unwrap().to_owned()).collect();
     let known: HashSet<String> = ids.iter().cloned().chain(["SPDXRef-DOCUMENT".to_owned()]).collect();
     assert_eq!(known.len(), ids.len() + 1, "{ids:?}");
-    let good = |id: &String| id.strip_prefix("SPDXRef-").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)));
+    let good = |id: &String| {
+        id.strip_prefix("SPDXRef-").is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)))
+    };
     assert!(known.iter().all(good), "{known:?}");
     let mut kinds = HashSet::new();
     for one in all("relationships") {
-        assert!(known.contains(one["spdxElementId"].as_str().unwrap()) && known.contains(one["relatedSpdxElement"].as_str().unwrap()), "{one}");
+        assert!(
+            known.contains(one["spdxElementId"].as_str().unwrap()) && known.contains(one["relatedSpdxElement"].as_str().unwrap()),
+            "{one}"
+        );
         kinds.insert(one["relationshipType"].as_str().unwrap().to_owned());
     }
     assert_eq!(kinds, ["DESCRIBES", "CONTAINS", "GENERATED_FROM"].map(str::to_owned).into());
 
     let by_name = |name: &str, purl: &str| {
-        let fits = |one: &&Value| one["name"] == name && one["externalRefs"][0]["referenceLocator"].as_str().unwrap_or_default().contains(purl);
+        let fits = |one: &&Value| {
+            one["name"] == name && one["externalRefs"][0]["referenceLocator"].as_str().unwrap_or_default().contains(purl)
+        };
         all("packages").iter().find(fits).unwrap().clone()
     };
     let package = by_name("libstdc++6", "arch=amd64");
-    assert_eq!(package["externalRefs"][0]["referenceLocator"], "pkg:deb/debian/libstdc%2B%2B6@1:14.2.0-19%2Bb1?arch=amd64&distro=trixie");
+    assert_eq!(
+        package["externalRefs"][0]["referenceLocator"],
+        "pkg:deb/debian/libstdc%2B%2B6@1:14.2.0-19%2Bb1?arch=amd64&distro=trixie"
+    );
     assert_eq!(package["checksums"][0]["checksumValue"], Digest::of(b"libstdc++6").to_string());
     assert_eq!(package["licenseDeclared"], "MIT AND LicenseRef-Own");
     assert!(package["sourceInfo"].as_str().unwrap().contains("trixie/main"));
     by_name("tool", "arch=source");
-    assert_eq!(all("packages").iter().filter(|one| one["comment"] == "Debian source package").count(), 3, "two packages of one source");
+    assert_eq!(
+        all("packages").iter().filter(|one| one["comment"] == "Debian source package").count(),
+        3,
+        "two packages of one source"
+    );
     let supplied = by_name("client", "");
     assert_eq!((supplied["supplier"].as_str(), supplied.get("externalRefs")), (Some("NOASSERTION"), None));
     assert_eq!(all("files")[0]["fileName"], "./etc/x y");

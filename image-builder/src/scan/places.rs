@@ -6,7 +6,9 @@ const EACH_ITS_OWN: &str = "every device made from the image would have the same
 
 /// Whether a path's content must be looked at here.
 pub fn concerns(path: &str) -> bool {
-    is_host_key(path) || is_seed(path) || matches!(path, MACHINE_ID | DBUS_ID | SHADOW | GSHADOW | PASSWD | SHADOW_OLD | GSHADOW_OLD)
+    is_host_key(path)
+        || is_seed(path)
+        || matches!(path, MACHINE_ID | DBUS_ID | SHADOW | GSHADOW | PASSWD | SHADOW_OLD | GSHADOW_OLD)
 }
 
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -19,7 +21,9 @@ const GSHADOW_OLD: &str = "/etc/gshadow-";
 
 fn is_host_key(path: &str) -> bool {
     let name = path.strip_prefix("/etc/ssh/").or_else(|| path.strip_prefix("/etc/dropbear/"));
-    name.is_some_and(|name| (name.starts_with("ssh_host_") && name.ends_with("_key")) || name.starts_with("dropbear_") && name.ends_with("_host_key"))
+    name.is_some_and(|name| {
+        (name.starts_with("ssh_host_") && name.ends_with("_key")) || name.starts_with("dropbear_") && name.ends_with("_host_key")
+    })
 }
 
 fn is_seed(path: &str) -> bool {

@@ -46,15 +46,30 @@ const RULES: &[Rule] = &[
         &["-----BEGIN PGP "],
         r"-----BEGIN PGP PRIVATE KEY BLOCK-----\s{1,8}(?:[A-Za-z]{4,20}: [^\r\n]{0,200}\s{1,4}){0,6}[A-Za-z0-9+/]{40}",
     ),
-    key("private-key", "PuTTY private key", &["PuTTY-User-Key-File-"], r"PuTTY-User-Key-File-[23]: (?s-u:.){1,2000}Private-Lines: [0-9]+"),
+    key(
+        "private-key",
+        "PuTTY private key",
+        &["PuTTY-User-Key-File-"],
+        r"PuTTY-User-Key-File-[23]: (?s-u:.){1,2000}Private-Lines: [0-9]+",
+    ),
     token("private-key", "age secret key", &["AGE-SECRET-KEY-1"], r"AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
-    token("private-key", "WireGuard private key", &["PrivateKey"], r"PrivateKey[ \t]{0,8}=[ \t]{0,8}[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="),
+    token(
+        "private-key",
+        "WireGuard private key",
+        &["PrivateKey"],
+        r"PrivateKey[ \t]{0,8}=[ \t]{0,8}[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=",
+    ),
     token("token", "AWS access key", &["AKIA", "ASIA"], r"(?:AKIA|ASIA)[A-Z2-7]{16}"),
     token("token", "GitHub token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"gh[pousr]_[A-Za-z0-9]{36}"),
     token("token", "GitHub token", &["github_pat_"], r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
     token("token", "GitLab token", &["glpat-", "gldt-", "glrt-", "glptt-"], r"gl(?:pat|dt|rt|ptt)-[A-Za-z0-9_-]{20,64}"),
     token("token", "Slack token", &["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-"], r"xox[abprs]-[0-9]{8,14}-[A-Za-z0-9-]{10,200}"),
-    token("token", "Slack webhook", &["hooks.slack.com/services/"], r"hooks\.slack\.com/services/T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{20,30}"),
+    token(
+        "token",
+        "Slack webhook",
+        &["hooks.slack.com/services/"],
+        r"hooks\.slack\.com/services/T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{20,30}",
+    ),
     // Headers begin with "alg", "typ", "kid", "enc", "cty": these words are how base64 writes `{"alg":` and so on.
     token(
         "token",
@@ -103,7 +118,10 @@ pub fn look(path: &str, from: u64, window: &[u8]) -> Vec<Finding> {
         let rest = &window[hit.start()..window.len().min(hit.start() + REACH)];
         let Some(whole) = engine.forms[index].find(rest) else { continue };
         let end = hit.start() + whole.end();
-        if rule.alone && (hit.start().checked_sub(1).is_some_and(|before| is_word(window[before])) || window.get(end).is_some_and(|byte| is_word(*byte))) {
+        if rule.alone
+            && (hit.start().checked_sub(1).is_some_and(|before| is_word(window[before]))
+                || window.get(end).is_some_and(|byte| is_word(*byte)))
+        {
             continue;
         }
         // Amazon's own documentation uses keys that end so.

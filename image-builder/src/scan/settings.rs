@@ -12,11 +12,15 @@ const FOLDERS: [&str; 6] = ["/etc/", "/root/", "/home/", "/srv/", "/opt/", "/usr
 const NETWORKS: [&str; 5] =
     ["/etc/NetworkManager/system-connections/", "/etc/wpa_supplicant", "/etc/iwd/", "/var/lib/iwd/", "/var/lib/connman/"];
 
-static URL: LazyLock<Regex> = LazyLock::new(|| form(r#"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'"<>{}$%*\[\]]{1,100}:([^\s/@'"<>{}$*]{1,200})@[A-Za-z0-9\[]"#));
-static NETRC: LazyLock<Regex> =
-    LazyLock::new(|| form(r"(?m)^\s{0,80}(?:machine\s{1,80}\S{1,300}|default)\s{1,80}login\s{1,80}\S{1,300}\s{1,80}password\s{1,80}\S{1,300}"));
+static URL: LazyLock<Regex> =
+    LazyLock::new(|| form(r#"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'"<>{}$%*\[\]]{1,100}:([^\s/@'"<>{}$*]{1,200})@[A-Za-z0-9\[]"#));
+static NETRC: LazyLock<Regex> = LazyLock::new(|| {
+    form(r"(?m)^\s{0,80}(?:machine\s{1,80}\S{1,300}|default)\s{1,80}login\s{1,80}\S{1,300}\s{1,80}password\s{1,80}\S{1,300}")
+});
 static NETWORK: LazyLock<Regex> = LazyLock::new(|| {
-    form(r"(?m)^\s{0,80}(?:psk|password|Passphrase|PreSharedKey|sae_password|wep[-_]key[0-9]|private-key-password)\s{0,80}=\s{0,80}\S")
+    form(
+        r"(?m)^\s{0,80}(?:psk|password|Passphrase|PreSharedKey|sae_password|wep[-_]key[0-9]|private-key-password)\s{0,80}=\s{0,80}\S",
+    )
 });
 
 fn form(text: &str) -> Regex {

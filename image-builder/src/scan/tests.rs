@@ -1,11 +1,9 @@
 //! One of each, and what looks like it and is none. What a test looks for is put together here: no file of ours holds a key.
 
-use super::{
-    verdict::{Exception, judge},
-    *,
-};
+use super::{verdict::judge, *};
 use crate::{
     inside::{Tree, tree::tests::file},
+    profile::Exception,
     progress::Progress,
 };
 
@@ -35,7 +33,8 @@ fn rule(path: &str, content: impl Into<Vec<u8>>) -> Option<String> {
 /// `-----BEGIN … PRIVATE KEY-----`, in two parts: no private key stands in our sources.
 fn pem(label: &str, line_end: &str) -> String {
     let body = "MC4CAQAwBQYDK2VwBCIEIFFsG8rQ5OeW7kvTnJ0eYAk2Kj9mX1cVbL4sZpQdRtUv".to_owned();
-    ["-----BEGIN ", label, "PRIVATE", " KEY-----", line_end, &body, line_end, "-----END ", label, "PRIVATE", " KEY-----", line_end].concat()
+    ["-----BEGIN ", label, "PRIVATE", " KEY-----", line_end, &body, line_end, "-----END ", label, "PRIVATE", " KEY-----", line_end]
+        .concat()
 }
 
 #[test]
@@ -49,7 +48,10 @@ fn private_keys_are_found_and_the_words_alone_are_not() {
     assert_eq!(rule("/x", old).as_deref(), Some("private-key"), "with headers");
     let pgp = pem("PGP ", "\n").replace(" KEY-----\n", " KEY BLOCK-----\nVersion: 1\n\n");
     assert_eq!(found("/x", pgp), [("private-key".to_owned(), "OpenPGP private key".to_owned())]);
-    assert_eq!(rule("/x", format!("AGE-SECRET-KEY-1{}\n", "QPZRY9X8".repeat(8).get(..58).unwrap())).as_deref(), Some("private-key"));
+    assert_eq!(
+        rule("/x", format!("AGE-SECRET-KEY-1{}\n", "QPZRY9X8".repeat(8).get(..58).unwrap())).as_deref(),
+        Some("private-key")
+    );
     let wireguard = format!("[Interface]\nPrivateKey = {}A=\n", "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBm");
     assert_eq!(rule("/etc/wireguard/wg0.conf", wireguard).as_deref(), Some("private-key"));
     // A library, a certificate, a public key, a text about keys.
@@ -116,7 +118,11 @@ fn what_each_device_makes_for_itself_must_not_be_there() {
     assert_eq!(rule("/etc/shadow", shadow), None);
     let hash = format!("{shadow}eve:{}6$salt$abcdefgh:20758::::::\n", '$');
     assert_eq!(found("/etc/shadow", hash), [("password-hash".to_owned(), "password hash of account eve".to_owned())]);
-    assert_eq!(rule("/etc/shadow", format!("{shadow}eve:!{}y$salt$abcdefgh:1:::::::\n", '$')).as_deref(), Some("password-hash"), "locked");
+    assert_eq!(
+        rule("/etc/shadow", format!("{shadow}eve:!{}y$salt$abcdefgh:1:::::::\n", '$')).as_deref(),
+        Some("password-hash"),
+        "locked"
+    );
     assert_eq!(rule("/etc/shadow", "eve::1::::::\n").as_deref(), Some("empty-password"));
     assert_eq!(rule("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"), None);
     assert_eq!(rule("/etc/passwd", "eve::0:0::/root:/bin/bash\n").as_deref(), Some("empty-password"));
@@ -129,8 +135,14 @@ fn passwords_in_settings_are_found_and_examples_elsewhere_are_not() {
     assert_eq!(rule("/etc/apt/apt.conf.d/proxy", line).as_deref(), Some("password"));
     assert_eq!(rule("/root/.config/pip/pip.conf", line).as_deref(), Some("password"));
     assert_eq!(rule("/usr/share/doc/x/README", line), None);
-    assert_eq!(rule("/etc/x", "url = http://ann@host/ and http://host:3128/ and http://$user:$pass@host/ and http://[::1]:80/a@b\n"), None);
-    assert_eq!(rule("/etc/apt/auth.conf.d/mirror.conf", "machine mirror.example login ann password s3cret\n").as_deref(), Some("password"));
+    assert_eq!(
+        rule("/etc/x", "url = http://ann@host/ and http://host:3128/ and http://$user:$pass@host/ and http://[::1]:80/a@b\n"),
+        None
+    );
+    assert_eq!(
+        rule("/etc/apt/auth.conf.d/mirror.conf", "machine mirror.example login ann password s3cret\n").as_deref(),
+        Some("password")
+    );
     assert_eq!(rule("/root/.netrc", "machine a.example\n  login ann\n  password s3cret\n").as_deref(), Some("password"));
     let wifi = "[wifi-security]\nkey-mgmt=wpa-psk\npsk=s3cret-s3cret\n";
     assert_eq!(rule("/etc/NetworkManager/system-connections/office.nmconnection", wifi).as_deref(), Some("password"));
@@ -165,7 +177,15 @@ fn permissions_are_looked_at() {
 #[test]
 fn exceptions_have_a_path_and_a_reason_and_cover_just_that() {
     let exception = |text: &str| Exception::parse(text);
-    for bad in ["", "/etc/x", "/etc/x: ", "/etc/x: short", "etc/x: it is a test key", "/a/../b: it is a test key", "/a b: it is a test key"] {
+    for bad in [
+        "",
+        "/etc/x",
+        "/etc/x: ",
+        "/etc/x: short",
+        "etc/x: it is a test key",
+        "/a/../b: it is a test key",
+        "/a b: it is a test key",
+    ] {
         assert_eq!(exception(bad), None, "{bad}");
     }
     let snakeoil = exception("/etc/ssl/private/*.key: snake oil that nobody trusts").unwrap();

@@ -1,52 +1,8 @@
 //! Findings against the exceptions that a profile makes.
 
-use livery_contract::{Fault, Result};
-use serde::Serialize;
-
 use super::Finding;
-use crate::progress::Progress;
-
-/// A file that may be as it is: `scan.allow` of a profile, `PATH: REASON`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Exception {
-    /// Path; `*` stands for anything, as in dpkg's `path-exclude`.
-    pub path: String,
-    /// Why that is right.
-    pub reason: String,
-}
-
-impl Exception {
-    /// From the profile's text; `None` where path or reason is missing.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (path, reason) = text.split_once(": ")?;
-        let good_path = path.len() > 1 && path.len() <= 256 && path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
-        let good_reason = reason.trim() == reason && (10..=300).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
-        (good_path && good_reason && path.split('/').all(|part| part != "..")).then(|| Self { path: path.into(), reason: reason.into() })
-    }
-
-    fn covers(&self, path: &str) -> bool {
-        matches(self.path.as_bytes(), path.as_bytes())
-    }
-}
-
-/// Whether a pattern fits: `*` is any run of bytes, slashes included (fnmatch(3) without flags, as dpkg calls it).
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
-            (p, t) = (p + 1, t + 1);
-        } else if let Some((at, from)) = star {
-            star = Some((at, from + 1));
-            (p, t) = (at + 1, from + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
-}
+use crate::{profile::Exception, progress::Progress};
+use livery_contract::{Fault, Result};
 
 /// Judges what a scan found. An exception that nothing needs any more is named: it would cover what comes there next.
 ///
@@ -83,5 +39,6 @@ pub fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, progres
         let place = place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
         text.push_str(&format!("\n  {path}{place}: {what}\n     why: {why}\n    mend: {fix}"));
     }
-    Err(Fault::refused(text).fix("mend each of these; what is right as it is goes into the profile: [scan] allow = [\"PATH: REASON\"]"))
+    Err(Fault::refused(text)
+        .fix("mend each of these; what is right as it is goes into the profile: [scan] allow = [\"PATH: REASON\"]"))
 }

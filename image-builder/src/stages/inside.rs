@@ -179,7 +179,10 @@ fn write(path: &Path, result: &impl Serialize) -> Result<()> {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let broken = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Fault::internal("a stage's result can't be read").at(path.display()).cause(error).fix("remove it from the cache, then build again")
+        Fault::internal("a stage's result can't be read")
+            .at(path.display())
+            .cause(error)
+            .fix("remove it from the cache, then build again")
     };
     let bytes = fs::read(path).map_err(|error| broken(error.into()))?;
     serde_json::from_slice(&bytes).map_err(|error| broken(error.into()))
