@@ -75,6 +75,9 @@ pub fn read(initrd: &[u8]) -> Result<Option<Volume>> {
             return Err(bad("it has too many files"));
         }
     }
+    if bytes[at.min(bytes.len())..].iter().any(|byte| *byte != 0) {
+        return Err(bad("it is cut off"));
+    }
     Ok(Some(Volume { tree, bytes: Box::new(bytes) }))
 }
 

@@ -78,6 +78,13 @@ pub fn look(path: &str, content: &[u8]) -> Vec<Finding> {
     }
 }
 
+/// Whether this is what a password comes to (crypt(5)): `$id$…`, extended DES, or DES.
+fn is_hash(text: &str) -> bool {
+    let is_des = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'));
+    // By its length systemd's word for "none yet" could be one of DES.
+    text.starts_with('$') || (text.len() == 20 && text.starts_with('_')) || (text.len() == 13 && is_des && text != "unprovisioned")
+}
+
 /// Accounts with a password, or that need none.
 fn passwords(path: &str, content: &[u8]) -> Vec<Finding> {
     let text = String::from_utf8_lossy(content);
@@ -85,7 +92,7 @@ fn passwords(path: &str, content: &[u8]) -> Vec<Finding> {
         let mut fields = line.split(':');
         let (name, password) = (fields.next()?, fields.next()?);
         let name: String = name.chars().take(32).filter(|letter| !letter.is_control()).collect();
-        // shadow(5): what no password comes to locks the account; "x" says that it stands in /etc/shadow.
+        // shadow(5): what no password comes to locks the account; a "!" before a hash does, and the hash is there all the same.
         let hash = password.trim_start_matches('!');
         let finding = if path.starts_with(GSHADOW) && password.is_empty() {
             return None; // a group without a password: nobody joins by one
@@ -97,8 +104,8 @@ fn passwords(path: &str, content: &[u8]) -> Vec<Finding> {
                 "whoever reaches a login on the device is in",
                 "lock the account (passwd --lock), and let people sign in by a key or not at all",
             )
-        } else if matches!(hash, "" | "*" | "x" | "NP") {
-            return None;
+        } else if !is_hash(hash) {
+            return None; // such as "*", "x", or systemd's "!unprovisioned": no password comes to it
         } else {
             Finding::new(
                 path,

@@ -114,7 +114,7 @@ fn what_each_device_makes_for_itself_must_not_be_there() {
     assert_eq!(rule("/var/lib/systemd/credential.secret", [1; 32]).as_deref(), Some("random-seed"));
     assert_eq!(rule("/etc/ssh/ssh_host_ed25519_key", "not even PEM").as_deref(), Some("host-key"));
     assert_eq!(rule("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA"), None);
-    let shadow = "root:*:20758:0:99999:7:::\nann:!*:20758::::::\nbob:!:1::::::\n";
+    let shadow = "root:*:20758:0:99999:7:::\nann:!*:20758::::::\nbob:!:1::::::\njim:!unprovisioned:1::::::\n";
     assert_eq!(rule("/etc/shadow", shadow), None);
     let hash = format!("{shadow}eve:{}6$salt$abcdefgh:20758::::::\n", '$');
     assert_eq!(found("/etc/shadow", hash), [("password-hash".to_owned(), "password hash of account eve".to_owned())]);
@@ -123,6 +123,7 @@ fn what_each_device_makes_for_itself_must_not_be_there() {
         Some("password-hash"),
         "locked"
     );
+    assert_eq!(rule("/etc/shadow", "eve:ab0123456789.:1::::::\n").as_deref(), Some("password-hash"), "DES");
     assert_eq!(rule("/etc/shadow", "eve::1::::::\n").as_deref(), Some("empty-password"));
     assert_eq!(rule("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"), None);
     assert_eq!(rule("/etc/passwd", "eve::0:0::/root:/bin/bash\n").as_deref(), Some("empty-password"));
