@@ -175,9 +175,13 @@ impl Terminal {
             let initrd = initrd.join().map_err(|_| Fault::internal("a stage stopped"))??;
             Ok::<_, Fault>((system, initrd))
         })?;
+        let (findings, list) = rayon::join(
+            || inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan),
+            || inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom),
+        );
         // Before anything is signed.
-        self.judge(&inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan)?)?;
-        let list = inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom)?;
+        self.judge(&findings?)?;
+        let list = list?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);
         let parts = Parts {

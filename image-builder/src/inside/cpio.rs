@@ -88,7 +88,8 @@ mod tests {
     fn archive(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (name, mode, content) in files.iter().chain([&("TRAILER!!!", 0, [].as_slice())]) {
-            let numbers = [1, *mode, 0, 0, 1, 7, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+            let (size, name_length) = (u32::try_from(content.len()).unwrap(), u32::try_from(name.len()).unwrap() + 1);
+            let numbers = [1, *mode, 0, 0, 1, 7, size, 0, 0, 0, 0, name_length, 0];
             bytes.extend(b"070701");
             bytes.extend(numbers.iter().flat_map(|number| format!("{number:08X}").into_bytes()));
             bytes.extend(name.as_bytes());

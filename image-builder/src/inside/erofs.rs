@@ -318,7 +318,7 @@ mod tests {
     fn damage_is_an_error_and_no_panic() {
         let good = own();
         let mut refused = 0;
-        for at in (SUPERBLOCK as usize..good.len().min(3 * 4096)).step_by(1) {
+        for at in 1024..good.len().min(3 * 4096) {
             for flip in [0x01, 0x80, 0xff] {
                 let mut image = good.clone();
                 image[at] ^= flip;
@@ -327,7 +327,7 @@ mod tests {
         }
         assert!(refused > 100, "{refused}");
         let mut compressed = good;
-        compressed[SUPERBLOCK as usize + 80] = 1;
+        compressed[1024 + 80] = 1;
         assert!(read(Box::new(compressed)).unwrap_err().to_string().contains("compressed"));
     }
 

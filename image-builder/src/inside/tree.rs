@@ -162,7 +162,6 @@ impl Volume {
     }
 
     /// The chunk and the place in it of a file's byte, and how many bytes from there lie in it.
-    #[expect(clippy::type_complexity, reason = "read once, just above")]
     fn known(&self, entry: &Entry, at: u64) -> Option<((Option<livery_contract::Digest>, u64), u64)> {
         let mut from = 0;
         for (offset, length) in &entry.runs {
