@@ -26,6 +26,8 @@ pub const MAX_IMAGE: u64 = 16 << 40;
 pub const SECTION: u64 = 64 << 20;
 /// A larger image has larger sections: so that its record stays well under a message's limit.
 pub const MAX_SECTIONS: u64 = 512;
+/// The most bytes of an image's SBOM.
+pub const MAX_SBOM: u64 = 64 << 20;
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +72,9 @@ pub struct Manifest {
     /// What the agent makes of the `data` partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
+    /// What is inside, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Blob>,
 }
 
 /// The personal layer as the device checks it before it is applied: a disk image of its own (UAPI.3, Discoverable Disk Images)
@@ -276,6 +281,9 @@ impl Manifest {
             Some(base) if base.offset == 0 && base.length == self.size => {}
             _ => return wrong("the first layer does not cover the whole image".into()),
         }
+        if let Some(sbom) = self.sbom.filter(|sbom| sbom.length > MAX_SBOM) {
+            return wrong(format!("an SBOM of {} bytes is over the limit of {MAX_SBOM}", sbom.length));
+        }
         if self.layers.len() > 16 {
             return wrong(format!("{} layers", self.layers.len()));
         }
@@ -373,12 +381,16 @@ pub(crate) mod tests {
             accepts: None,
             identity: None,
             data: None,
+            sbom: None,
         }
     }
 
     #[test]
     fn a_good_one_round_trips() {
         let manifest = sample();
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+        assert!(!String::from_utf8(manifest.to_bytes()).unwrap().contains("sbom"), "what an image lacks is not said");
+        let manifest = Manifest { sbom: Some(Blob { digest: Digest::of(b"{}"), length: 2 }), ..manifest };
         assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
     }
 
@@ -388,13 +400,14 @@ pub(crate) mod tests {
         fn binding(binding: u64) -> Option<Identity> {
             Some(Identity { root_hash: Digest::of(b""), binding })
         }
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 13] = [
             ("no identity", |m| m.identity = binding(1 << 20)),
             ("binding", |m| {
                 m.partitions[1].role = Role::Identity;
                 m.identity = binding(2 << 20);
             }),
             ("data", |m| m.partitions[1].role = Role::Data),
+            ("sbom", |m| m.sbom = Some(Blob { digest: Digest::of(b""), length: MAX_SBOM + 1 })),
             ("sectors", |m| (m.sector_size, m.converts_to_4096) = (4096, true)),
             ("grows", |m| m.grow = Some(1)),
             ("size", |m| m.size = 4097),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use livery_contract::{
-    Digest, Fault, Result,
+    Digest, Fault, Reference, Result,
     manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Role},
 };
 use uuid::Uuid;
@@ -26,11 +26,13 @@ use crate::{
     plan::{self, Plan, Planned},
     profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher},
+    sbom::spdx,
+    scan::{Finding, verdict},
     secure_boot::{keygen, signer::Signer, variables::Variable},
     stages::{
         data,
         disk::{self, Content, Piece, derive},
-        esp, initrd,
+        esp, initrd, inside,
         medium::{self, SECURE_BOOT, Site},
         own::Own,
         roots::{self, Root},
@@ -166,8 +168,12 @@ impl Terminal {
     }
 
     /// The image, where the store has what these keys once came to.
+    ///
+    /// What a scan found in it is judged by the profile as it is now: an exception may have gone since.
     async fn in_store(&self, store: &Path, keys: &Path) -> Result<Option<Published>> {
         let cache = &self.workshop.cache;
+        let Some(findings) = inside::scanned(&self.workshop, &self.plan.scan)? else { return Ok(None) };
+        self.judge(&findings)?;
         if !cache.has(&self.plan.image) {
             return Ok(None);
         }
@@ -182,6 +188,11 @@ impl Terminal {
         }
         let (manifest, _) = current.manifest(&reference).await?;
         Ok(Some(Published { reference, manifest, packed: Packed::default(), fresh: false }))
+    }
+
+    /// Refuses an image with what no image may have.
+    fn judge(&self, findings: &[Finding]) -> Result<()> {
+        verdict::judge(findings, &self.profile.scan, &format!("the image {}", self.profile.name), &self.workshop.progress)
     }
 
     /// Notes what the keys came to.
@@ -202,8 +213,16 @@ impl Terminal {
             let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
             let tree = system::tree(workshop, profile, desk, &boot, &root, &plan.tree)?;
             let system = system::terminal(workshop, profile, (desk, kiosk), &boot, &tree, plan.uuids, &plan.system)?;
-            Ok::<_, Fault>((system, initrd.join().map_err(|_| Fault::internal("a stage stopped"))??))
+            let initrd = initrd.join().map_err(|_| Fault::internal("a stage stopped"))??;
+            Ok::<_, Fault>((system, initrd))
         })?;
+        let (findings, list) = rayon::join(
+            || inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan),
+            || inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom),
+        );
+        // Before anything is signed.
+        self.judge(&findings?)?;
+        let list = list?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);
         let identity = plan::identity(plan.seed);
@@ -250,6 +269,14 @@ impl Terminal {
             None => plan.image.digest().short().parse()?,
         };
         let binding = disk.partitions[0].offset + binding;
+        let reference = Reference { name: profile.name.clone(), version: version.clone(), order: None };
+        let subject = spdx::Subject {
+            reference: &reference,
+            created: profile.image.epoch,
+            image: plan.image.digest(),
+            suite: &profile.debian.suite,
+        };
+        let sbom = Some(spdx::document(&list, &subject)?);
         let master = Master {
             boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
             name: profile.name.clone(),
@@ -265,6 +292,7 @@ impl Terminal {
             identity: Some(Identity { root_hash: nobody.root_hash, binding }),
             data,
             left: left.into_iter().chain([(binding, BLOCK)]).collect(),
+            sbom,
         };
         Ok((disk.file, master))
     }

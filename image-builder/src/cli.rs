@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     build::{self, SiteOptions},
+    diff::{self, text::Text},
     image::{export, import, master::Published, personalise, show},
     lock::{command as lock, supply::Terms},
     personal,
@@ -20,7 +21,7 @@ use crate::{
     profile,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher},
-    rootless,
+    rootless, sbom,
     secure_boot::keygen,
     stages::workshop::Setup,
 };
@@ -39,6 +40,8 @@ Examples:
   livery list --store store
   livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
   livery recover record.json --keys safe
+  livery sbom terminal@2026.11 --store store > terminal.spdx.json
+  livery diff terminal@2026.10 terminal@2026.11 --store store
   livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
 Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 the source failed; 6 the device failed.";
@@ -249,6 +252,32 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Print an image's SBOM (SPDX 2.3, JSON): each package with version, digest, source and licence, each file of no package.
+    ///
+    /// It was signed with the image, and is checked by its digest.
+    #[command(after_help = "Example:\n  livery sbom terminal@2026.11 --store store > terminal.spdx.json")]
+    Sbom {
+        /// NAME@VERSION, or NAME@VERSION/ORDER, which has its master's.
+        reference: Reference,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Say what differs between two images: packages, settings, files, partitions, sizes; which file, and why.
+    ///
+    /// Ends with 0 where it could compare them, whether they differ or not: `same` in --json says which.
+    #[command(after_help = "Examples:\n  livery diff terminal@2026.10 terminal@2026.11 --store store\n  \
+        livery diff terminal@1/ORD-1 terminal@1/ORD-2 --store store --json | jq .same")]
+    Diff {
+        /// The image before.
+        before: Reference,
+        /// The image now.
+        now: Reference,
+        /// Show each package, file and line, however many there are.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Write an image to a disk image file, every chunk checked.
     Export {
         /// NAME@VERSION, or NAME@VERSION/ORDER.
@@ -430,6 +459,16 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Inspect { reference, store } => {
             let inspected = show::inspect(&open(&store).await?, &reference).await?;
             say(json, &inspected, || inspected.to_string())
+        }
+        Command::Sbom { reference, store } => {
+            let sbom = sbom::fetch(&open(&store).await?, &reference).await?;
+            // It is JSON already, and byte for byte what was signed. A closed pipe is no fault of ours.
+            let _ = std::io::stdout().write_all(&sbom);
+            Ok(())
+        }
+        Command::Diff { before, now, all, store } => {
+            let difference = diff::diff(&open(&store).await?, [&before, &now]).await?;
+            say(json, &difference, || Text { difference: &difference, all }.to_string())
         }
         Command::Export { reference, file, format, store } => {
             export::export(&open(&store).await?, &reference, format, &file, &progress).await?;

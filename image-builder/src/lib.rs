@@ -13,6 +13,10 @@
 //! | [`build`] | the stages in their order: `livery build`, `livery medium` |
 //! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
 //! | [`personal`] | what is one device's own: signed personal layers, recovery keys |
+//! | [`inside`] | looking into images: the files of their partitions |
+//! | [`scan`] | what no image may have: secrets, identities, files that anybody may change |
+//! | [`sbom`] | what an image is made of, as SPDX |
+//! | [`diff`] | what differs between two images, for people |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
 //! | [`rootless`] | building as an ordinary user |
@@ -21,7 +25,9 @@
 
 pub mod build;
 pub mod cli;
+pub mod diff;
 pub mod image;
+pub mod inside;
 pub mod lock;
 pub mod personal;
 pub mod plan;
@@ -29,5 +35,7 @@ pub mod profile;
 pub mod progress;
 pub mod publish;
 pub mod rootless;
+pub mod sbom;
+pub mod scan;
 pub mod secure_boot;
 pub mod stages;

@@ -19,7 +19,7 @@ use crate::{
         cache::{Cache, Key},
         data,
         disk::derive,
-        esp, initrd, roots,
+        esp, initrd, inside, roots,
         system::{self, Uuids},
         uki,
         workshop::Workshop,
@@ -29,7 +29,7 @@ use crate::{
 /// The namespace of image seeds (RFC 9562, version 5).
 const SEEDS: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f69_6d61_6765_5f73_6565);
 /// Raised when the same partitions are put together otherwise.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// More changes than this are no answer to "why".
 const SHOWN: usize = 6;
 
@@ -60,6 +60,10 @@ pub struct Plan {
     pub signed: Key,
     /// The EFI system partition.
     pub esp: Key,
+    /// What was found in root file system and initrd.
+    pub scan: Key,
+    /// What the image is made of.
+    pub sbom: Key,
     /// The whole image.
     pub image: Key,
 }
@@ -75,6 +79,7 @@ struct Inputs<'a> {
     recovery: Option<Digest>,
     esp: Digest,
     system: Digest,
+    sbom: Digest,
 }
 
 impl Plan {
@@ -104,6 +109,8 @@ impl Plan {
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, own)?;
         let signed = uki::signed_key(uki.digest(), trust.map(|trust| trust.secure_boot.digest()))?;
         let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), true)?;
+        let scan = inside::scan_key(workshop, system.digest(), initrd.digest())?;
+        let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
             name: profile.name.as_str(),
             version: profile.version.as_ref().map(|version| version.as_str()),
@@ -113,13 +120,14 @@ impl Plan {
             recovery: trust.filter(|_| profile.image.data.is_some()).map(|trust| Digest::of(trust.recovery.as_bytes())),
             esp: esp.digest(),
             system: system.digest(),
+            sbom: sbom.digest(),
         };
         let image = Key::new("image", VERSION, &inputs)?;
-        Ok(Self { seed, uuids, command_line, tools, boot_root, root, initrd, tree, system, uki, signed, esp, image })
+        Ok(Self { seed, uuids, command_line, tools, boot_root, root, initrd, tree, system, uki, signed, esp, scan, sbom, image })
     }
 
     /// All keys, in the order of the work.
-    pub fn keys(&self) -> [&Key; 10] {
+    pub fn keys(&self) -> [&Key; 12] {
         [
             &self.tools,
             &self.boot_root,
@@ -127,6 +135,8 @@ impl Plan {
             &self.initrd,
             &self.tree,
             &self.system,
+            &self.scan,
+            &self.sbom,
             &self.uki,
             &self.signed,
             &self.esp,

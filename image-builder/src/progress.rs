@@ -58,6 +58,13 @@ impl Progress {
         }
     }
 
+    /// Something that machines shall have in its parts, and people are told otherwise.
+    pub fn event(&self, event: &str, detail: &impl serde::Serialize) {
+        if self.json {
+            println!("{}", serde_json::json!({"event": event, event: detail}));
+        }
+    }
+
     /// How long each piece of work took, and all of it: the end of a long command.
     pub fn summary(&self) {
         let all = self.began.elapsed().as_secs_f64();

@@ -93,7 +93,7 @@ pub async fn export(store: &Store, reference: &Reference, format: Format, file: 
 }
 
 /// A chunk's bytes, checked.
-async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest: Digest, frame: Frame) -> Result<Vec<u8>> {
+pub(crate) async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest: Digest, frame: Frame) -> Result<Vec<u8>> {
     let pack = packs[frame.pack as usize];
     let bytes = store.range(&pack, frame.offset, u64::from(frame.length)).await?;
     let length = usize::try_from(extent.length).map_err(|_| Fault::internal("a chunk is larger than memory"))?;

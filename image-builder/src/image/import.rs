@@ -87,6 +87,7 @@ pub async fn import(
         identity: None,
         data: None,
         left: Vec::new(),
+        sbom: None,
     };
     master::publish(&file, master, store, keys, LEVEL, progress).await
 }

@@ -49,6 +49,8 @@ pub struct Master {
     pub data: Option<Data>,
     /// Ranges (offset, bytes) whose content does not matter.
     pub left: Vec<(u64, u64)>,
+    /// Its SBOM, whole.
+    pub sbom: Option<Vec<u8>>,
 }
 
 /// A master in the store.
@@ -106,6 +108,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         accepts: master.accepts,
         identity: master.identity,
         data: master.data,
+        sbom: master.sbom.map(|sbom| publisher.blobs().put(&sbom)).transpose()?,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.

@@ -10,7 +10,7 @@
 //! end      backup GPT
 //! ```
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use livery_contract::{
@@ -74,6 +74,19 @@ pub fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer) -> Res
     Ok(Layer { bytes: disk.into_inner(), root_hash: tree.root })
 }
 
+/// Where the file system lies in a partition's content, offset and bytes; `None` where there is no such image in it.
+///
+/// # Errors
+/// Exit 5 where no temporary file can be had.
+pub fn file_system(content: &[u8]) -> Result<Option<(u64, u64)>> {
+    let failed = |error| Fault::source("no temporary file can be written").cause(error);
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    let table = gpt::read(&file, content.len() as u64);
+    let root = table.and_then(|table| table.partitions.into_iter().find(|partition| partition.type_guid == gpt::ROOT));
+    Ok(root.map(|root| (root.offset, root.length)))
+}
+
 /// The signature's partition, as UAPI.2 has it.
 fn signature(root: Digest, signer: &Signer) -> Result<Vec<u8>> {
     let hex = root.to_string();
@@ -109,8 +122,11 @@ mod tests {
         let (one, again, other) = (layer("wt-1\n"), layer("wt-1\n"), layer("wt-2\n"));
         assert_eq!(one.bytes, again.bytes);
         assert_ne!(one.root_hash, other.root_hash);
+        let (at, length) = file_system(&one.bytes).unwrap().unwrap();
+        assert_eq!((at, length.is_multiple_of(BLOCK)), (FIRST, true));
+        assert!(file_system(&[0; 1 << 20]).unwrap().is_none());
         let mut file = tempfile::tempfile().unwrap();
-        std::io::Write::write_all(&mut file, &one.bytes).unwrap();
+        file.write_all(&one.bytes).unwrap();
         let table = gpt::read(&file, 1 << 20).unwrap();
         assert_eq!(table.partitions.len(), 3);
         let hex = format!("{}{}", table.partitions[0].guid.simple(), table.partitions[1].guid.simple());

@@ -10,6 +10,7 @@ use url::Url;
 use super::{
     certificate::{self, Authority},
     diagnose::{Problem, nearest, quoted},
+    exception::Exception,
     host::Host,
     network,
     source::{Source, read_text},
@@ -121,6 +122,7 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
         },
         Word::Profile => Ok(Value::Text(text.to_owned())),
         Word::Key => key(text),
+        Word::Exception => exception(text),
     }
 }
 
@@ -135,6 +137,15 @@ fn choice(text: &str, known: &[&str]) -> Result<Value, Problem> {
         _ if known.len() == 1 => problem.help(format!("this release knows only {all}")),
         _ => problem.help(format!("choose one of {all}")),
     })
+}
+
+/// What the scan lets pass.
+fn exception(text: &str) -> Result<Value, Problem> {
+    match Exception::parse(text) {
+        Some(_) => Ok(Value::Text(text.to_owned())),
+        None => Err(Problem::new(format!("{} does not say a path and a reason", quoted(text)))
+            .help("write \"/PATH: REASON\", the reason in 10 to 300 characters: why this file may be in every image")),
+    }
 }
 
 /// What a file locks.

@@ -307,6 +307,8 @@ impl Reader<'_> {
                 let path = self.source.beside(text);
                 std::fs::canonicalize(&path).unwrap_or(path).to_string_lossy().into_owned()
             }
+            // A path has one reason, and is removed without it.
+            Word::Exception => text.split(": ").next().unwrap_or(text).to_owned(),
             _ => text.to_owned(),
         };
         Item { id, text: text.to_owned(), value, place: self.place(span) }

@@ -19,6 +19,7 @@ mod certificate;
 mod decode;
 mod diagnose;
 mod draft;
+mod exception;
 mod explain;
 mod extends;
 mod host;
@@ -47,6 +48,7 @@ use url::Url;
 
 pub use certificate::Authority;
 pub use diagnose::{Diagnostic, Diagnostics, Style};
+pub use exception::Exception;
 pub use explain::{Brought, Explained, Explanation, explain, explain_at};
 pub use host::Host;
 pub use merge::{Action, Origin, Origins};

@@ -7,7 +7,7 @@ use livery_contract::{Name, Version, envelope::PublicKey};
 use serde::Serialize;
 use url::Url;
 
-use super::{certificate::Authority, host::Host, merge::Origins};
+use super::{certificate::Authority, exception::Exception, host::Host, merge::Origins};
 
 /// A profile, resolved over all that it extends. As JSON it is what the image follows from: where its files lie and
 /// which line decided is left out.
@@ -32,6 +32,9 @@ pub struct Profile {
     pub packages: Packages,
     /// The disk image.
     pub image: Image,
+    /// What the scan may find in it, and why. No part of the image follows from it.
+    #[serde(skip)]
+    pub scan: Vec<Exception>,
     /// How it starts.
     pub boot: Boot,
     /// The clock.

@@ -134,6 +134,7 @@ fn word_schema(word: Word) -> Value {
         Word::Console => pattern("^((ttyS|tty|hvc)[0-9]{1,2}|ttyS[0-9]{1,2},[0-9]{3,7}(n|e|o|n8|e8|o8|n7|e7|o7|n8r)?)$".into()),
         Word::Authorities | Word::JobKey | Word::Profile => json!({"type": "string", "minLength": 1}),
         Word::Key => json!({"enum": table::lockable().collect::<Vec<_>>()}),
+        Word::Exception => pattern("^/[!-~]{1,255}: [^\\u0000-\\u001f\\u007f-\\u009f]{10,300}$".into()),
     };
     if let (Some(members), false) = (schema.as_object_mut(), matches!(word, Word::Choice(_) | Word::Key)) {
         members.insert("examples".into(), json!([written::json(&word.example())]));

@@ -79,6 +79,8 @@ pub enum Word {
     Profile,
     /// A setting's name, or a section's for all of its settings.
     Key,
+    /// A file that the scan lets pass, and why: `PATH: REASON`.
+    Exception,
 }
 
 /// Whether a setting must be there once everything is resolved.
@@ -150,6 +152,7 @@ impl Word {
             Self::JobKey => format!("a public key (64 hexadecimal digits) or the path of its file such as {example}"),
             Self::Profile => format!("the path of another profile such as {example}"),
             Self::Key => format!("a setting such as {example}, or a section such as \"trust\" for all of its settings"),
+            Self::Exception => format!("PATH: REASON such as {example}"),
         }
     }
 
@@ -177,6 +180,7 @@ impl Word {
             Self::JobKey => "station/job.pub",
             Self::Profile => "base.toml",
             Self::Key => "debian.mirror",
+            Self::Exception => "/etc/ssl/private/ssl-cert-snakeoil.key: snake oil that nobody trusts",
         };
         format!("{text:?}")
     }
@@ -319,6 +323,13 @@ pub const TABLE: &[Setting] = &[
         "3",
         ALL,
         "zstd's level for what lies in the store: higher is smaller and slower to build.",
+    ),
+    default(
+        "scan.allow",
+        List(Word::Exception),
+        "[]",
+        ALL,
+        "Files that the scan for secrets and for unsafe permissions lets pass, each with the reason; `*` in the path stands for anything. One that nothing needs any more is named when an image is built.",
     ),
     default(
         "boot.kernel-arguments",

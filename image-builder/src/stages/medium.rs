@@ -10,7 +10,7 @@ use livery_contract::{Digest, Fault, Result};
 
 use super::{
     cache::Key,
-    modules,
+    inside, modules,
     roots::{self, Root},
     sandbox::Sandbox,
     settings::{self, AGENT, COMMON, Furnish},
@@ -18,7 +18,7 @@ use super::{
     trim,
     workshop::Workshop,
 };
-use crate::{lock::RootName, profile::Profile};
+use crate::{lock::RootName, profile::Profile, scan::verdict};
 
 const VERSION: u32 = 2;
 /// Where the agent finds what a firmware without keys is given.
@@ -107,6 +107,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &enabled, "livery-agent.target")?;
         try_agent(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
+        inside::scan_tree(workshop, root, &tree, result)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
@@ -114,6 +115,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         let tools = workshop.tools(profile)?.bind(&tree, "/mnt").bind(result, "/srv");
         tools.run("bash", ["-o", "pipefail", "-c", &script]).map(drop)
     })?;
+    verdict::judge(&inside::tree_findings(&path)?, &profile.scan, "the agent's system", &workshop.progress)?;
     Ok(System { initrd: path.join("initrd.img"), os_release: path.join("os-release"), digest: key.digest() })
 }
 

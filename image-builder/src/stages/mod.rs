@@ -6,6 +6,7 @@
 //! boot root --- modules --- initrd --------------------------- UKI  |    |
 //!         `---- modules --.                                   /    ESP  |
 //! root ------- tree ----- settings --- erofs --- verity -----'       `- disk -> store
+//!                                          `---- scan, list (SBOM) ---------------'
 //! ```
 //!
 //! | module | stage |
@@ -22,6 +23,7 @@
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`own`] | what of the initrd is one image's own: the check of its personal layer |
 //! | [`medium`] | the agent's system, whole in an initrd |
+//! | [`inside`] | what is inside: the scan for what no image may have, and the list for the SBOM |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
 //! | [`disk`] | partitions to a disk image |
@@ -32,6 +34,7 @@ pub mod data;
 pub mod disk;
 pub mod esp;
 pub mod initrd;
+pub mod inside;
 pub mod kiosk;
 pub mod medium;
 pub mod modules;

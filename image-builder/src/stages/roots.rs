@@ -32,6 +32,9 @@ const NEVER: [&str; 6] = [
     "/usr/share/man/*",
 ];
 
+/// Always unpacked where the image is made from: the SBOM says what licences these state. No image has them: they are trimmed.
+const COPYRIGHT: &str = "/usr/share/doc/*/copyright";
+
 /// A root in the cache. Nobody may change it there.
 #[derive(Clone, Debug)]
 pub struct Root {
@@ -55,10 +58,15 @@ struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     fn of(root: RootName, workshop: &'a Workshop, profile: &'a Profile) -> Self {
-        let patterns = |patterns: &'a [String]| patterns.iter().map(String::as_str).collect();
+        let patterns = |patterns: &'a [String]| patterns.iter().map(String::as_str).collect::<Vec<_>>();
         let (exclude, include) = match root {
-            RootName::Device => (patterns(&profile.packages.exclude_paths), patterns(&profile.packages.include_paths)),
-            RootName::Tools | RootName::Boot => (NEVER.to_vec(), Vec::new()),
+            RootName::Device => {
+                let mut include = patterns(&profile.packages.include_paths);
+                include.push(COPYRIGHT);
+                (patterns(&profile.packages.exclude_paths), include)
+            }
+            RootName::Boot => (NEVER.to_vec(), vec![COPYRIGHT]),
+            RootName::Tools => (NEVER.to_vec(), Vec::new()),
         };
         Self {
             suite: &profile.debian.suite,

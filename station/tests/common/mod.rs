@@ -75,6 +75,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         accepts: None,
         identity: None,
         data: None,
+        sbom: None,
     }
 }
 

@@ -1,0 +1,44 @@
+//! Findings against the exceptions that a profile makes.
+
+use super::Finding;
+use crate::{profile::Exception, progress::Progress};
+use livery_contract::{Fault, Result};
+
+/// Judges what a scan found. An exception that nothing needs any more is named: it would cover what comes there next.
+///
+/// # Errors
+/// Exit 3 with every finding that no exception covers.
+pub fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, progress: &Progress) -> Result<()> {
+    let mut used = vec![false; allowed.len()];
+    let mut open = Vec::new();
+    for finding in findings {
+        let mut covered = false;
+        for (exception, used) in allowed.iter().zip(&mut used) {
+            if exception.covers(&finding.path) {
+                (covered, *used) = (true, true);
+            }
+        }
+        if !covered {
+            open.push(finding);
+        }
+    }
+    for (exception, used) in allowed.iter().zip(used) {
+        if !used {
+            progress.note(&format!(
+                "warning: `scan.allow` excepts {}, where nothing is found (any more): take it out, before something else comes there",
+                exception.path
+            ));
+        }
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    progress.event("findings", &open);
+    let mut text = format!("{subject} has {} that no image may have:", if open.len() == 1 { "a thing" } else { "things" });
+    for Finding { path, place, what, why, fix, .. } in open {
+        let place = place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
+        text.push_str(&format!("\n  {path}{place}: {what}\n     why: {why}\n    mend: {fix}"));
+    }
+    Err(Fault::refused(text)
+        .fix("mend each of these; what is right as it is goes into the profile: [scan] allow = [\"PATH: REASON\"]"))
+}
