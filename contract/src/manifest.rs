@@ -27,6 +27,9 @@ pub const SECTION: u64 = 64 << 20;
 /// A larger image has larger sections: so that its record stays well under a message's limit.
 pub const MAX_SECTIONS: u64 = 512;
 
+/// The most bytes of a line of [`Manifest::restricted`].
+pub const MAX_RESTRICTION: usize = 1200;
+
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +67,10 @@ pub struct Manifest {
     /// Which personal settings the image can take; `None` for one that has no personal layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<Accepts>,
+    /// What is in it that may not be passed on to everybody, for people: package, version, licence. Only a store that is marked
+    /// for such software takes an image that has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restricted: Vec<String>,
 }
 
 /// Which personal settings an image can take: a roster is checked against these before anything is signed.
@@ -230,6 +237,10 @@ impl Manifest {
                 && length.is_multiple_of(BLOCK)
                 && offset.checked_add(length).is_some_and(|end| end <= self.size)
         };
+        let is_line = |text: &String| text.len() <= MAX_RESTRICTION && !text.chars().any(char::is_control);
+        if self.restricted.len() > 32 || !self.restricted.iter().all(is_line) {
+            return wrong("what it says is restricted is too much, or not in lines of text".into());
+        }
         if self.partitions.len() > 128 {
             return wrong(format!("{} partitions", self.partitions.len()));
         }
@@ -332,6 +343,7 @@ pub(crate) mod tests {
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
             accepts: None,
+            restricted: Vec::new(),
         }
     }
 

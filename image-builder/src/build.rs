@@ -20,7 +20,7 @@ use crate::{
     lock::RootName,
     plan::{self, Plan, Planned},
     profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
-    publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher},
+    publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     secure_boot::signer::Signer,
     stages::{
         disk::{self, Content, Piece, derive},
@@ -54,7 +54,8 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
-    Keys::open(keys)?; // both before minutes of work
+    restricted::check(store, &profile.packages.restrictions())?;
+    Keys::open(keys)?; // all three before minutes of work
     let signer = Signer::open(keys)?;
     fs::create_dir_all(store)
         .map_err(|error| Fault::source("the store's folder can't be made").at(store.display()).cause(error))?;
@@ -160,7 +161,7 @@ impl Terminal {
         let (system, initrd) = thread::scope(|scope| {
             let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
             let tree = system::tree(workshop, profile, desk, &boot, &root, &plan.tree)?;
-            let system = system::terminal(workshop, profile, (desk, kiosk), &boot, &tree, plan.uuids, &plan.system)?;
+            let system = system::terminal(workshop, profile, (desk, kiosk), [&boot, &root], &tree, plan.uuids, &plan.system)?;
             Ok::<_, Fault>((system, initrd.join().map_err(|_| Fault::internal("a stage stopped"))??))
         })?;
         let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
@@ -208,6 +209,7 @@ impl Terminal {
             partitions: disk.partitions,
             minimum_disk: profile.image.minimum_disk,
             accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+            restricted: profile.packages.restrictions(),
         };
         Ok((disk.file, master))
     }

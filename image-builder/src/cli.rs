@@ -18,7 +18,7 @@ use crate::{
     plan::Planned,
     profile,
     progress::{Progress, bytes},
-    publish::{keys, repository::Publisher},
+    publish::{keys, repository::Publisher, restricted},
     rootless,
     secure_boot::keygen,
     stages::workshop::Setup,
@@ -36,6 +36,7 @@ Examples:
   livery build profiles/terminal.toml --store store --keys keys
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
+  livery store allow store --restricted
   livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
   livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
@@ -227,6 +228,11 @@ enum Command {
         #[arg(long)]
         keys: PathBuf,
     },
+    /// Say what a store may hold.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// List the images in a store.
     List {
         #[command(flatten)]
@@ -250,6 +256,18 @@ enum Command {
         format: export::Format,
         #[command(flatten)]
         store: StoreArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Let a store hold what is kept out of others.
+    Allow {
+        /// The store's folder; made where it is not there.
+        store: PathBuf,
+        /// Images with software that may not be passed on to everybody: only those whom its licence covers may read the store.
+        #[arg(long, required = true)]
+        restricted: bool,
     },
 }
 
@@ -393,6 +411,12 @@ async fn run(cli: Cli) -> Result<()> {
             }
             publisher.commit().await?;
             say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed afresh", store.display()))
+        }
+        Command::Store { command: StoreCommand::Allow { store, restricted: _ } } => {
+            restricted::allow(&store)?;
+            say(json, &serde_json::json!({"allowed": "restricted", "store": store}), || {
+                format!("{} may hold images with restricted software", store.display())
+            })
         }
         Command::List { store } => {
             let listed = show::list(&open(&store).await?);

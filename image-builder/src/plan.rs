@@ -69,6 +69,8 @@ struct Inputs<'a> {
     version: Option<&'a str>,
     image: &'a crate::profile::Image,
     locales: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restricted: Vec<String>,
     nobody: Digest,
     esp: Digest,
     system: Digest,
@@ -105,6 +107,7 @@ impl Plan {
             version: profile.version.as_ref().map(|version| version.as_str()),
             image: &profile.image,
             locales: &desk.locale.available,
+            restricted: profile.packages.restrictions(),
             nobody: Digest::of(nobody),
             esp: esp.digest(),
             system: system.digest(),

@@ -84,6 +84,7 @@ pub async fn import(
         boot,
         minimum_disk: size,
         accepts: None,
+        restricted: Vec::new(),
     };
     master::publish(&file, master, store, keys, LEVEL, progress).await
 }

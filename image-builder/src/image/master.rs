@@ -14,7 +14,7 @@ use crate::{
     publish::{
         packer::{self, Known, Packed},
         repository::{self, Publisher},
-        sections,
+        restricted, sections,
     },
 };
 
@@ -43,6 +43,8 @@ pub struct Master {
     pub minimum_disk: u64,
     /// Personal settings that it takes.
     pub accepts: Option<Accepts>,
+    /// What is in it that may not be passed on to everybody.
+    pub restricted: Vec<String>,
 }
 
 /// A master in the store.
@@ -64,6 +66,7 @@ pub struct Published {
 /// Exit 3 where the store has another image by this name, 4 where the store is signed by other keys, 5 where it can't be
 /// written.
 pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, level: i32, progress: &Progress) -> Result<Published> {
+    restricted::check(store, &master.restricted)?;
     let mut publisher = Publisher::open(store, keys).await?;
     let mut known = Known::default();
     if let Some(current) = publisher.current() {
@@ -98,6 +101,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
+        restricted: master.restricted,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.

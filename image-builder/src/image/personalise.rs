@@ -19,6 +19,7 @@ use crate::{
     publish::{
         packer::{self, Known},
         repository::Publisher,
+        restricted,
     },
 };
 
@@ -62,6 +63,7 @@ pub async fn personalise(
     let (Some(partition), Some(accepts)) = (manifest.partition(Role::Identity), &manifest.accepts) else {
         return Err(Fault::refused(format!("{master} takes no personal layer: it has no identity partition")).at(store.display()));
     };
+    restricted::check(store, &manifest.restricted)?;
     check(&employees, &accepts.locales, roster)?;
 
     let mut bar = progress.pieces("personalise", employees.len() as u64);

@@ -129,6 +129,9 @@ impl std::fmt::Display for Inspected {
         if let Some(boot) = &self.manifest.boot {
             writeln!(f, "boot       {:?}: partition {}, {}", boot.label, boot.partition, boot.loader)?;
         }
+        for restricted in &self.manifest.restricted {
+            writeln!(f, "restricted {restricted}")?;
+        }
         Ok(())
     }
 }

@@ -9,10 +9,12 @@ use url::Url;
 
 use super::{
     certificate::{self, Authority},
+    client::ClientSetting,
     diagnose::{Problem, nearest, quoted},
     host::Host,
     network,
     source::{Source, read_text},
+    supplied::Supplied,
     table::{self, Form, Word},
 };
 
@@ -37,6 +39,8 @@ pub enum Value {
     Authorities(Vec<Authority>),
     /// A public key.
     Key(PublicKey),
+    /// A .deb that IT supplies.
+    Supplied(Supplied),
 }
 
 /// Where a value is read, which decides what a path in it means and what has expired.
@@ -121,6 +125,9 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
         },
         Word::Profile => Ok(Value::Text(text.to_owned())),
         Word::Key => key(text),
+        Word::ClientSetting => ClientSetting::parse(text).map(|_| Value::Text(text.to_owned())),
+        // Its items are tables, and read as such before this is asked.
+        Word::Supplied => Err(Problem::new(format!("text, where {} is expected", kind.wanted())).what("wrong type")),
     }
 }
 
@@ -252,7 +259,7 @@ fn timezone(text: &str) -> Result<Value, Problem> {
 }
 
 /// Debian Policy section 5.6.1.
-fn package(text: &str) -> Result<Value, Problem> {
+pub fn package(text: &str) -> Result<Value, Problem> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if first && text.len() >= 2 && text.len() <= 128 && text.bytes().all(allowed) {

@@ -16,6 +16,7 @@
 //! not. [`explain`](fn@explain) tells what came of merging, and by which lines.
 
 mod certificate;
+pub mod client;
 mod decode;
 mod diagnose;
 mod draft;
@@ -33,6 +34,7 @@ mod rules;
 mod schema;
 mod source;
 mod starter;
+mod supplied;
 pub mod table;
 mod tell;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use livery_contract::{Fault, Result as FaultResult, envelope::PublicKey};
 use url::Url;
 
 pub use certificate::Authority;
+pub use client::{Client, ClientSetting};
 pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use explain::{Brought, Explained, Explanation, explain, explain_at};
 pub use host::Host;
@@ -56,6 +59,7 @@ pub use model::{
 pub use reference::reference;
 pub use schema::schema;
 pub use starter::{Started, Starter, start};
+pub use supplied::Supplied;
 
 use diagnose::Sink;
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{
     certificate::{Authority, name_apart},
+    client::{self, Client, ClientSetting},
     decode::Value,
     diagnose::{Problem, Sink},
     extends::{Chain, chain},
@@ -19,6 +20,7 @@ use super::{
         After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
     },
     rules,
+    supplied::Supplied,
     table::{Need, Setting, TABLE},
 };
 
@@ -184,6 +186,11 @@ impl<'a> Values<'a> {
         self.list(key, |value| if let Value::Host(host) = value { Some(host.clone()) } else { None })
     }
 
+    /// The packages that IT supplies.
+    pub fn supplied(&mut self) -> Option<Vec<Supplied>> {
+        self.list("packages.supplied", |value| if let Value::Supplied(supplied) = value { Some(supplied.clone()) } else { None })
+    }
+
     fn boolean(&mut self, key: &str) -> Option<bool> {
         self.one(key, |value| if let Value::Boolean(value) = value { Some(*value) } else { None })
     }
@@ -255,6 +262,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             recommends: v.boolean("packages.recommends")?,
             exclude_paths: v.texts("packages.exclude-paths")?,
             include_paths: v.texts("packages.include-paths")?,
+            supplied: v.supplied()?,
         },
         image: Image {
             epoch: v.time("image.epoch")?,
@@ -288,8 +296,24 @@ fn desk(v: &mut Values<'_>) -> Option<Desk> {
         storefront_hosts: v.hosts("citrix.storefront-hosts")?,
         identity_provider_hosts: v.hosts("citrix.identity-provider-hosts")?,
         mfa_hosts: v.hosts("citrix.mfa-hosts")?,
+        client: client(v)?,
     };
     Some(Desk { locale, authorities, citrix })
+}
+
+/// Citrix's client: none where nobody supplies it. The outer `None` is as everywhere here.
+#[expect(clippy::option_option, reason = "no client, and not read, are two things")]
+fn client(v: &mut Values<'_>) -> Option<Option<Client>> {
+    if !v.supplied()?.iter().any(|supplied| supplied.package == client::PACKAGE) {
+        return Some(None);
+    }
+    Some(Some(Client {
+        fido2: v.boolean("citrix.fido2")?,
+        app_protection: v.boolean("citrix.app-protection")?,
+        device_trust: v.boolean("citrix.device-trust")?,
+        endpoint_analysis: v.boolean("citrix.endpoint-analysis")?,
+        settings: v.texts("citrix.client-settings")?.iter().map(|text| ClientSetting::parse(text).ok()).collect::<Option<_>>()?,
+    }))
 }
 
 fn kiosk(v: &mut Values<'_>, citrix: &Citrix) -> Option<Kiosk> {

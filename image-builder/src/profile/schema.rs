@@ -10,8 +10,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    client,
     decode::SIZE_UNITS,
     model::Kind,
+    supplied,
     table::{self, Form, Setting, Word},
     written,
 };
@@ -134,6 +136,8 @@ fn word_schema(word: Word) -> Value {
         Word::Console => pattern("^((ttyS|tty|hvc)[0-9]{1,2}|ttyS[0-9]{1,2},[0-9]{3,7}(n|e|o|n8|e8|o8|n7|e7|o7|n8r)?)$".into()),
         Word::Authorities | Word::JobKey | Word::Profile => json!({"type": "string", "minLength": 1}),
         Word::Key => json!({"enum": table::lockable().collect::<Vec<_>>()}),
+        Word::Supplied => supplied::schema(),
+        Word::ClientSetting => pattern(client::PATTERN.into()),
     };
     if let (Some(members), false) = (schema.as_object_mut(), matches!(word, Word::Choice(_) | Word::Key)) {
         members.insert("examples".into(), json!([written::json(&word.example())]));

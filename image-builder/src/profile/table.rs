@@ -2,7 +2,7 @@
 //!
 //! Parser, resolver and the guide's key reference all read it; a setting that is not here does not exist.
 
-use super::{decode::human, model::Kind};
+use super::{decode::human, model::Kind, supplied};
 
 /// What a setting's value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,10 @@ pub enum Word {
     Profile,
     /// A setting's name, or a section's for all of its settings.
     Key,
+    /// A .deb that IT supplies: a table, not a text.
+    Supplied,
+    /// A setting in a file of Citrix's client.
+    ClientSetting,
 }
 
 /// Whether a setting must be there once everything is resolved.
@@ -150,6 +154,8 @@ impl Word {
             Self::JobKey => format!("a public key (64 hexadecimal digits) or the path of its file such as {example}"),
             Self::Profile => format!("the path of another profile such as {example}"),
             Self::Key => format!("a setting such as {example}, or a section such as \"trust\" for all of its settings"),
+            Self::Supplied => supplied::wanted(),
+            Self::ClientSetting => format!("FILE [SECTION] KEY=VALUE such as {example}"),
         }
     }
 
@@ -177,6 +183,8 @@ impl Word {
             Self::JobKey => "station/job.pub",
             Self::Profile => "base.toml",
             Self::Key => "debian.mirror",
+            Self::Supplied => return supplied::example(),
+            Self::ClientSetting => "wfclient.ini [Thinwire3.0] InvertCursorEnabled=True",
         };
         format!("{text:?}")
     }
@@ -278,6 +286,13 @@ pub const TABLE: &[Setting] = &[
         "Files that are left out when packages are unpacked, as dpkg's `path-exclude`.",
     ),
     default("packages.include-paths", List(Word::PathPattern), "[]", ALL, "Exceptions from that, as dpkg's `path-include`."),
+    default(
+        "packages.supplied",
+        List(Word::Supplied),
+        "[]",
+        DESK,
+        "Packages that you supply yourself, because they may not be passed on: each with its file, digest, name, version and your word that its licence was read. Images with such software go only into stores that are marked for it.",
+    ),
     required(
         "image.epoch",
         Time,
@@ -362,6 +377,23 @@ pub const TABLE: &[Setting] = &[
         "Hosts of the identity provider that sign-in is handed to.",
     ),
     default("citrix.mfa-hosts", List(Word::Host), "[]", DESK, "Hosts of the second factor (one-time codes, push)."),
+    default(
+        "citrix.fido2",
+        Boolean,
+        "true",
+        DESK,
+        "Whether a FIDO2 key in the device can be used within sessions. This and what follows is for the client `icaclient`, where `packages.supplied` has it.",
+    ),
+    default("citrix.app-protection", Boolean, "false", DESK, "Whether the client's App Protection is installed with it."),
+    default("citrix.device-trust", Boolean, "false", DESK, "Whether the client's Device Trust is installed with it."),
+    default("citrix.endpoint-analysis", Boolean, "false", DESK, "Whether the client's Endpoint Analysis is installed with it."),
+    default(
+        "citrix.client-settings",
+        List(Word::ClientSetting),
+        "[]",
+        DESK,
+        "Settings in the client's own files, as Citrix documents them: `module.ini` for defaults, `wfclient.ini` for what users may change, `All_Regions.ini` for what they may not.",
+    ),
     default(
         "kiosk.browser",
         Text(Word::Choice(&["firefox-esr"])),

@@ -17,6 +17,8 @@
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
 //! | [`kiosk`] | a terminal's browser and screen |
+//! | [`citrix`] | Citrix's client, where IT supplies it |
+//! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`medium`] | the agent's system, whole in an initrd |
@@ -26,8 +28,10 @@
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
 pub mod cache;
+pub mod citrix;
 pub mod disk;
 pub mod esp;
+pub mod ini;
 pub mod initrd;
 pub mod kiosk;
 pub mod medium;

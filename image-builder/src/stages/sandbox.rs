@@ -20,12 +20,20 @@ pub struct Sandbox {
     root: PathBuf,
     binds: Vec<(PathBuf, PathBuf)>,
     epoch: i64,
+    read_only: bool,
 }
 
 impl Sandbox {
     /// Runs tools of `root`; `epoch` becomes their `SOURCE_DATE_EPOCH`.
     pub fn new(root: &Path, epoch: i64) -> Self {
-        Self { root: root.to_owned(), binds: Vec::new(), epoch }
+        Self { root: root.to_owned(), binds: Vec::new(), epoch, read_only: false }
+    }
+
+    /// The root itself can't be written: only what is bound can.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
     }
 
     /// Lets the tools see `host` as `inside`, writable.
@@ -41,7 +49,7 @@ impl Sandbox {
     /// Exit 1 where it fails, with the end of what it said; exit 3 where bubblewrap is missing.
     pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
         let mut command = Command::new("bwrap");
-        command.arg("--bind").arg(&self.root).arg("/");
+        command.arg(if self.read_only { "--ro-bind" } else { "--bind" }).arg(&self.root).arg("/");
         for (host, inside) in &self.binds {
             command.arg("--bind").arg(host).arg(inside);
         }

@@ -73,6 +73,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         boot: None,
         minimum_disk: SIZE,
         accepts: None,
+        restricted: Vec::new(),
     }
 }
 
