@@ -67,6 +67,9 @@ pub struct Manifest {
     /// Which personal settings the image can take; `None` for one that has no personal layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<Accepts>,
+    /// Where the personal layer of an imported image goes: a file of a file system that we did not make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal_file: Option<PersonalFile>,
     /// What is in it that may not be passed on to everybody, for people: package, version, licence. Only a store that is marked
     /// for such software takes an image that has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +82,20 @@ pub struct Manifest {
 pub struct Accepts {
     /// Locales that are generated in it, such as `fr_FR.UTF-8`.
     pub locales: Vec<String>,
+}
+
+/// A file on a partition of an imported image, whose bytes are one employee's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalFile {
+    /// Number of the partition.
+    pub partition: u32,
+    /// The file's path from the partition's top, with `/` between its parts.
+    pub path: String,
+    /// Its first byte on the disk, a multiple of [`BLOCK`].
+    pub offset: u64,
+    /// Its bytes, a multiple of [`BLOCK`]: all of them, in one piece.
+    pub length: u64,
 }
 
 /// What makes an image one employee's.
@@ -255,6 +272,18 @@ impl Manifest {
             }
             end = partition.offset + partition.length;
         }
+        if let Some(file) = &self.personal_file {
+            let partition = self.partitions.iter().find(|partition| partition.number == file.partition);
+            let within = partition.is_some_and(|partition| {
+                file.offset >= partition.offset && file.length <= partition.length && {
+                    // Neither can be over: both lie below the disk's size.
+                    file.offset - partition.offset <= partition.length - file.length
+                }
+            });
+            if !within || !fits(file.offset, file.length) || file.path.len() > 1024 {
+                return wrong("the place of the personal file does not lie in its partition".into());
+            }
+        }
         match self.layers.first() {
             Some(base) if base.offset == 0 && base.length == self.size => {}
             _ => return wrong("the first layer does not cover the whole image".into()),
@@ -343,6 +372,7 @@ pub(crate) mod tests {
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
             accepts: None,
+            personal_file: None,
             restricted: Vec::new(),
         }
     }
@@ -356,7 +386,7 @@ pub(crate) mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Spoil = fn(&mut Manifest);
-        let cases: [(&str, Spoil); 9] = [
+        let cases: [(&str, Spoil); 11] = [
             ("sectors", |m| (m.sector_size, m.converts_to_4096) = (4096, true)),
             ("grows", |m| m.grow = Some(1)),
             ("size", |m| m.size = 4097),
@@ -365,12 +395,27 @@ pub(crate) mod tests {
             ("outside", |m| m.partitions[1].length = u64::MAX - 4095),
             ("layer", |m| m.layers[0].length = 4096),
             ("no layer", |m| m.layers.clear()),
+            ("personal file", |m| m.personal_file = Some(file(2, 1 << 20))),
+            ("personal file", |m| m.personal_file = Some(file(1, (2 << 20) - 4096))),
             ("boot", |m| m.boot.as_mut().unwrap().partition = 9),
         ];
         for (what, spoil) in cases {
             let mut manifest = sample();
             spoil(&mut manifest);
             assert!(Manifest::parse(&manifest.to_bytes()).is_err(), "{what}");
+        }
+    }
+
+    fn file(partition: u32, offset: u64) -> PersonalFile {
+        PersonalFile { partition, path: "/livery.json".into(), offset, length: 8192 }
+    }
+
+    #[test]
+    fn a_personal_file_lies_in_its_partition() {
+        let mut manifest = sample();
+        for offset in [1 << 20, (2 << 20) - 8192] {
+            manifest.personal_file = Some(file(1, offset));
+            assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
         }
     }
 

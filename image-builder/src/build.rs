@@ -209,6 +209,7 @@ impl Terminal {
             partitions: disk.partitions,
             minimum_disk: profile.image.minimum_disk,
             accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+            personal_file: None,
             restricted: profile.packages.restrictions(),
         };
         Ok((disk.file, master))

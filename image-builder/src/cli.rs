@@ -34,6 +34,7 @@ Examples:
   livery lock profiles/terminal.toml --store store
   livery lock --update profiles/terminal.toml
   livery build profiles/terminal.toml --store store --keys keys
+  livery import windows.raw --profile profiles/windows.toml --store store --keys keys
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
   livery store allow store --restricted
@@ -186,12 +187,15 @@ enum Command {
     Import {
         /// The raw disk image.
         raw: PathBuf,
-        /// The master's name.
+        /// A profile (TOML) of kind "import": how to take it, and where its personal layer goes.
         #[arg(long)]
-        name: Name,
-        /// The master's version.
-        #[arg(long)]
-        version: Version,
+        profile: Option<PathBuf>,
+        /// The master's name; goes before the profile's.
+        #[arg(long, required_unless_present = "profile")]
+        name: Option<Name>,
+        /// The master's version; goes before the profile's.
+        #[arg(long, required_unless_present = "profile")]
+        version: Option<Version>,
         /// Let the last partition grow to the disk's end.
         #[arg(long)]
         grow: bool,
@@ -393,9 +397,10 @@ async fn run(cli: Cli) -> Result<()> {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
             })
         }
-        Command::Import { raw, name, version, grow, any_sectors, store, keys } => {
-            let choices = import::Choices { grow, any_sectors };
-            let published = import::import(&raw, (name, version), choices, &store, &keys, &progress).await?;
+        Command::Import { raw, profile, name, version, grow, any_sectors, store, keys } => {
+            let flags = import::Flags { name, version, grow, any_sectors };
+            let (names, choices) = import::choices(profile.as_deref(), flags, json)?;
+            let published = import::import(&raw, names, choices, &store, &keys, &progress).await?;
             published_line(&published, json)
         }
         Command::Personalise { reference, roster, store, keys } => {

@@ -72,7 +72,11 @@ pub async fn make(path: &Path, authority: &str, rehash: bool) -> Result<Digest> 
         ("opt/Citrix/ICAClient/wfica", program, 0o755),
         ("opt/Citrix/ICAClient/util/storebrowse", program, 0o755),
         ("opt/Citrix/ICAClient/util/ctx_rehash", REHASH, 0o755),
-        ("opt/Citrix/ICAClient/config/module.ini", "; theirs\r\n[ICA 3.0]\r\nFIDO2=Off\r\nVersion=1\r\n\r\n[WFClient]\r\nVersion=2\r\n", 0o644),
+        (
+            "opt/Citrix/ICAClient/config/module.ini",
+            "; theirs\r\n[ICA 3.0]\r\nFIDO2=Off\r\nVersion=1\r\n\r\n[WFClient]\r\nVersion=2\r\n",
+            0o644,
+        ),
         ("opt/Citrix/ICAClient/config/wfclient.template", "[WFClient]\nVersion=2\n", 0o644),
         ("opt/Citrix/ICAClient/config/All_Regions.ini", "[Virtual Channels\\Drives]\nCDMAllowed=*\n", 0o644),
         ("opt/Citrix/ICAClient/keystore/intcerts/README", "intermediates\n", 0o644),

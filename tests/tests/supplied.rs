@@ -90,7 +90,8 @@ impl Desk {
         fs::File::open(&raw).unwrap().read_exact_at(&mut bytes, root["offset"].as_u64().unwrap()).unwrap();
         fs::write(self.path("root.erofs"), bytes).unwrap();
         let tree = self.path("root");
-        let extracted = Command::new("fsck.erofs").arg(format!("--extract={}", tree.display())).arg(self.path("root.erofs")).output();
+        let extracted =
+            Command::new("fsck.erofs").arg(format!("--extract={}", tree.display())).arg(self.path("root.erofs")).output();
         let extracted = extracted.unwrap();
         assert!(extracted.status.success(), "{extracted:?}");
         tree
@@ -149,7 +150,10 @@ async fn qemu_free_the_client_is_in_the_image_with_authorities_settings_and_answ
     let inspected = desk.livery(&["inspect", &reference, "--store", "STORE"]).await.good().unwrap();
     assert!(inspected.stdout.contains("restricted icaclient 24.11.0.85 (Stand-in EULA)"), "{}", inspected.stdout);
     let deb = fs::read(desk.path("client.deb")).unwrap();
-    assert!(!holds_deb(&desk.path("store"), &deb) && !holds_deb(&desk.site.cache().join("debs"), &deb), "the .deb stays where it was");
+    assert!(
+        !holds_deb(&desk.path("store"), &deb) && !holds_deb(&desk.site.cache().join("debs"), &deb),
+        "the .deb stays where it was"
+    );
 
     let root = desk.root_of(&reference).await;
     let home = root.join("opt/Citrix/ICAClient");
@@ -167,7 +171,10 @@ async fn qemu_free_the_client_is_in_the_image_with_authorities_settings_and_answ
     assert_eq!(linked(&cacerts, &root.join(citrix_client::OWN_AUTHORITY)), [Path::new("Own_Root.pem")]);
     assert!(fs::symlink_metadata(cacerts.join("by-ctx_rehash")).is_ok(), "the client's own tool made the links");
     // Settings, with what the package says left as it was.
-    assert_eq!(text("opt/Citrix/ICAClient/config/module.ini"), "; theirs\n[ICA 3.0]\nFIDO2=On\nVersion=1\n\n[WFClient]\nVersion=2\n");
+    assert_eq!(
+        text("opt/Citrix/ICAClient/config/module.ini"),
+        "; theirs\n[ICA 3.0]\nFIDO2=On\nVersion=1\n\n[WFClient]\nVersion=2\n"
+    );
     assert_eq!(
         text("opt/Citrix/ICAClient/config/wfclient.template"),
         "[WFClient]\nVersion=2\n\n[Thinwire3.0]\nInvertCursorEnabled=True\n"
@@ -215,7 +222,8 @@ async fn without_digest_or_word_or_with_another_file_nothing_is_built() {
     desk.livery(&["store", "allow", "STORE", "--restricted"]).await.good().unwrap();
     let item = desk.item();
     let digest = desk.digest.to_string();
-    let without = |key: &str| item.lines().filter(|line| !line.starts_with(key)).fold(String::new(), |text, line| text + line + "\n");
+    let without =
+        |key: &str| item.lines().filter(|line| !line.starts_with(key)).fold(String::new(), |text, line| text + line + "\n");
     for (item, place, words) in [
         (without("sha256"), "desk.toml:6:", "missing `sha256`"),
         (without("accept-licence"), "desk.toml:6:", "missing `accept-licence`"),
@@ -225,7 +233,8 @@ async fn without_digest_or_word_or_with_another_file_nothing_is_built() {
         (item.replace("client.deb", "gone.deb"), "desk.toml:7:8", "no such file"),
     ] {
         desk.profile(&item);
-        for command in [&["check", "PROFILE"][..], &["build", "PROFILE", "--store", "STORE", "--keys", "KEYS", "--cache", "CACHE"]] {
+        for command in [&["check", "PROFILE"][..], &["build", "PROFILE", "--store", "STORE", "--keys", "KEYS", "--cache", "CACHE"]]
+        {
             let done = desk.livery(command).await;
             assert_eq!(done.code, Some(3), "{done:?}");
             assert!(done.stderr.contains(place) && done.stderr.contains(words), "{place} {words}\n{}", done.stderr);

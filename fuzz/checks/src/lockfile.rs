@@ -14,7 +14,11 @@ pub fn check(input: &[u8]) -> bool {
     assert_eq!(again, lock);
     for package in &lock.packages {
         assert_eq!(package.supplied, package.origin.is_empty(), "{}", package.origin);
-        assert!(package.supplied || package.path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')), "{}", package.path);
+        assert!(
+            package.supplied || package.path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')),
+            "{}",
+            package.path
+        );
         let name = package.file_name();
         assert!(!name.contains('/') && name.ends_with(".deb"), "{name}");
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, Name, Reference, Result, Version,
     digest::Blob,
-    manifest::{Accepts, BLOCK, BootEntry, Layer, Manifest, Partition, SCHEMA},
+    manifest::{Accepts, BLOCK, BootEntry, Layer, Manifest, Partition, PersonalFile, SCHEMA},
 };
 
 use crate::{
@@ -43,6 +43,8 @@ pub struct Master {
     pub minimum_disk: u64,
     /// Personal settings that it takes.
     pub accepts: Option<Accepts>,
+    /// Where an imported image takes the personal layer.
+    pub personal_file: Option<PersonalFile>,
     /// What is in it that may not be passed on to everybody.
     pub restricted: Vec<String>,
 }
@@ -77,9 +79,10 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         }
     }
     let size = master.size.next_multiple_of(BLOCK);
-    // Every partition begins and ends a chunk: layers can then replace whole partitions.
-    let cuts: Vec<u64> =
-        master.partitions.iter().flat_map(|partition| [partition.offset, partition.offset + partition.length]).collect();
+    // Every partition begins and ends a chunk: layers can then replace whole partitions. So does a personal file.
+    let partitions = master.partitions.iter().map(|partition| (partition.offset, partition.length));
+    let file = master.personal_file.iter().map(|file| (file.offset, file.length));
+    let cuts: Vec<u64> = partitions.chain(file).flat_map(|(offset, length)| [offset, offset + length]).collect();
     let mut bar = progress.bytes("pack", size);
     let before = modified(raw)?;
     let (mut map, packed) = packer::pack(publisher.blobs(), raw, (0, size), &cuts, &known, level, &mut |done| bar.at(done))?;
@@ -101,6 +104,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
+        personal_file: master.personal_file,
         restricted: master.restricted,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;

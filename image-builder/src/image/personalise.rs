@@ -7,13 +7,13 @@ use std::{fs, io::Write as _, path::Path};
 
 use livery_contract::{
     Digest, Fault, Reference, Result,
-    manifest::{BLOCK, Layer, Manifest, Partition, Personal, Role},
+    manifest::{BLOCK, Layer, Manifest, Personal, Role},
     roster::{self, Employee, Format, RowError},
 };
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use super::{erofs, identity};
+use super::{erofs, identity, reserve};
 use crate::{
     progress::Progress,
     publish::{
@@ -60,8 +60,13 @@ pub async fn personalise(
     let mut publisher = Publisher::open(store, keys).await?;
     let absent = || Fault::refused(format!("the store has no image {master}")).at(store.display()).fix("build or import it first");
     let (manifest, digest) = publisher.current().ok_or_else(absent)?.manifest(master).await?;
-    let (Some(partition), Some(accepts)) = (manifest.partition(Role::Identity), &manifest.accepts) else {
-        return Err(Fault::refused(format!("{master} takes no personal layer: it has no identity partition")).at(store.display()));
+    let partition = manifest.partition(Role::Identity);
+    let (true, Some(accepts)) = (partition.is_some() || manifest.personal_file.is_some(), &manifest.accepts) else {
+        return Err(Fault::refused(format!(
+            "{master} takes no personal layer: it has neither an identity partition nor a file for it"
+        ))
+        .at(store.display())
+        .fix("for an imported image: name partition and file in a profile, livery import --profile"));
     };
     restricted::check(store, &manifest.restricted)?;
     check(&employees, &accepts.locales, roster)?;
@@ -70,7 +75,7 @@ pub async fn personalise(
     let mut made = Vec::with_capacity(employees.len());
     for batch in employees.chunks(BATCH) {
         let personal: Vec<Manifest> =
-            batch.par_iter().map(|employee| personal(&publisher, &manifest, digest, partition, employee)).collect::<Result<_>>()?;
+            batch.par_iter().map(|employee| personal(&publisher, &manifest, digest, employee)).collect::<Result<_>>()?;
         for personal in personal {
             let added = publisher.add(&personal)?;
             made.push(Personalised { image: personal.reference(), manifest: added.digest, fresh: added.fresh });
@@ -123,13 +128,12 @@ fn check(employees: &[Employee], locales: &[String], roster: &Path) -> Result<()
 }
 
 /// One employee's manifest; its layer goes into the store.
-fn personal(
-    publisher: &Publisher,
-    master: &Manifest,
-    digest: Digest,
-    partition: &Partition,
-    employee: &Employee,
-) -> Result<Manifest> {
+fn personal(publisher: &Publisher, master: &Manifest, digest: Digest, employee: &Employee) -> Result<Manifest> {
+    if let Some(place) = &master.personal_file {
+        let bytes = reserve::content(employee, place)?;
+        return layered(publisher, master, digest, employee, &bytes, (place.offset, place.length));
+    }
+    let partition = master.partition(Role::Identity).ok_or_else(|| Fault::internal("a master lost its identity partition"))?;
     let uuid = Uuid::new_v5(&NAMESPACE, format!("{digest}/{}", employee.order).as_bytes());
     let image = erofs::make(&identity::files(employee), uuid, master.created.as_second())?;
     let length = image.len() as u64;
@@ -140,14 +144,27 @@ fn personal(
         ))
         .fix("raise `image.identity-size` in the profile and build the master again"));
     }
+    layered(publisher, master, digest, employee, &image, (partition.offset, partition.length))
+}
+
+/// The master with one layer more, over this range of the disk: these bytes, and zeros behind them.
+fn layered(
+    publisher: &Publisher,
+    master: &Manifest,
+    digest: Digest,
+    employee: &Employee,
+    bytes: &[u8],
+    (offset, length): (u64, u64),
+) -> Result<Manifest> {
     let mut raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
-    raw.write_all(&image)
-        .and_then(|()| raw.set_len(partition.length.next_multiple_of(BLOCK)))
+    raw.write_all(bytes)
+        .and_then(|()| raw.set_len(length.next_multiple_of(BLOCK)))
         .map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
-    let (map, _) = packer::pack(publisher.blobs(), &raw, (0, partition.length), &[length], &Known::default(), 19, &mut |_| {})?;
+    let end = bytes.len() as u64;
+    let (map, _) = packer::pack(publisher.blobs(), &raw, (0, length), &[end], &Known::default(), 19, &mut |_| {})?;
     let chunk_map = publisher.blobs().put(&map.encode())?;
     let mut personal = master.clone();
     personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master: digest });
-    personal.layers.push(Layer { offset: partition.offset, length: partition.length, chunk_map });
+    personal.layers.push(Layer { offset, length, chunk_map });
     Ok(personal)
 }

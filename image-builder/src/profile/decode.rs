@@ -126,6 +126,8 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
         Word::Profile => Ok(Value::Text(text.to_owned())),
         Word::Key => key(text),
         Word::ClientSetting => ClientSetting::parse(text).map(|_| Value::Text(text.to_owned())),
+        Word::Partition => form(!text.trim().is_empty() && text.chars().count() <= 36 && !text.chars().any(char::is_control)),
+        Word::FilePath => file_path(text),
         // Its items are tables, and read as such before this is asked.
         Word::Supplied => Err(Problem::new(format!("text, where {} is expected", kind.wanted())).what("wrong type")),
     }
@@ -142,6 +144,20 @@ fn choice(text: &str, known: &[&str]) -> Result<Value, Problem> {
         _ if known.len() == 1 => problem.help(format!("this release knows only {all}")),
         _ => problem.help(format!("choose one of {all}")),
     })
+}
+
+/// A path in a partition, with `/` between its parts: only what every file system and its tools take alike.
+fn file_path(text: &str) -> Result<Value, Problem> {
+    let path = text.replace('\\', "/");
+    let part = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b" ._+()@~-".contains(&byte);
+        (1..=100).contains(&part.len()) && part.bytes().all(allowed) && !part.starts_with(['-', ' ']) && !part.ends_with(['.', ' '])
+    };
+    match path.strip_prefix('/') {
+        Some(parts) if path.len() <= 240 && parts.split('/').all(part) => Ok(Value::Text(path)),
+        _ => Err(Problem::new(format!("{} is not {}", quoted(text), Word::FilePath.wanted()))
+            .help("begin with / or \\; names have A-Z a-z 0-9 . _ + ( ) @ ~ - and spaces within")),
+    }
 }
 
 /// What a file locks.
@@ -407,6 +423,12 @@ mod tests {
         }
         assert!(["firefox-esr", "libstdc++6", "7zip"].into_iter().all(|text| package(text).is_ok()));
         assert!(["", "x", "Firefox", "a=1", "-a", "a b"].into_iter().all(|text| package(text).is_err()));
+        assert!(
+            matches!(file_path(r"\ProgramData\Our Firm\livery.json"), Ok(Value::Text(path)) if path == "/ProgramData/Our Firm/livery.json")
+        );
+        for bad in ["", "/", "livery.json", "/a/../b", "/a//b", "/a/", "/-a", "/a\"b", "/a:b", "/a. ", "/é"] {
+            assert!(file_path(bad).is_err(), "{bad}");
+        }
         assert!(timezone("Europe/Paris").is_ok() && timezone("UTC").is_ok() && timezone("paris").is_err());
     }
 }

@@ -122,7 +122,14 @@ words! {
         Laptop = "laptop",
         /// The agent's boot medium.
         Agent = "agent",
+        /// A ready-made disk image, taken as it is.
+        Import = "import",
     }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Terminal, Self::Laptop, Self::Agent, Self::Import];
 }
 
 words! {

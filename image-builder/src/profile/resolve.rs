@@ -13,6 +13,7 @@ use super::{
     diagnose::{Problem, Sink},
     extends::{Chain, chain},
     host::Host,
+    import::Import,
     layer::Layer,
     locks,
     merge::{Held, Merged, merge},
@@ -59,11 +60,23 @@ pub fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
 }
 
 /// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
-pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Profile> {
+pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Resolved> {
     let read = read(chain(path, now, sink), now, sink)?;
     judge(&read, purpose, sink);
     let Read { layers, merged, kind, .. } = read;
-    if layers.first()?.is_abstract() { None } else { assemble(path, &layers, kind?, merged) }
+    match kind? {
+        _ if layers.first()?.is_abstract() => None,
+        Kind::Import => Import::assemble(&merged).map(|import| Resolved::Import(Box::new(import))),
+        kind => assemble(path, &layers, kind, merged).map(|profile| Resolved::Build(Box::new(profile))),
+    }
+}
+
+/// What a profile came to.
+pub enum Resolved {
+    /// Something to build.
+    Build(Box<Profile>),
+    /// How to take a ready-made image.
+    Import(Box<Import>),
 }
 
 /// What the files say together: what is missing, what has no effect, what contradicts.
@@ -87,8 +100,8 @@ pub fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
     }
     if *whole {
         for setting in TABLE.iter().filter(|setting| setting.need == Need::Required && setting.key != "schema") {
-            // Without a kind only what all kinds need can be missed.
-            if kind.map_or(setting.kinds.len() == 3, |kind| setting.kinds.contains(&kind)) {
+            // Without a kind only what all that is built needs can be missed.
+            if kind.map_or(setting.kinds.len() >= 3, |kind| setting.kinds.contains(&kind)) {
                 is_there(setting, leaf, merged, sink);
             }
         }
@@ -191,7 +204,13 @@ impl<'a> Values<'a> {
         self.list("packages.supplied", |value| if let Value::Supplied(supplied) = value { Some(supplied.clone()) } else { None })
     }
 
-    fn boolean(&mut self, key: &str) -> Option<bool> {
+    /// Whether a reader was of another mind than the table.
+    pub fn is_odd(&self) -> bool {
+        self.odd
+    }
+
+    /// A flag.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
         self.one(key, |value| if let Value::Boolean(value) = value { Some(*value) } else { None })
     }
 
@@ -199,7 +218,8 @@ impl<'a> Values<'a> {
         self.one(key, |value| if let Value::Integer(value) = value { i32::try_from(*value).ok() } else { None })
     }
 
-    fn size(&mut self, key: &str) -> Option<u64> {
+    /// Bytes.
+    pub fn size(&mut self, key: &str) -> Option<u64> {
         self.one(key, |value| if let Value::Size(value) = value { Some(*value) } else { None })
     }
 
@@ -240,6 +260,8 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             job_key: v.key("agent.job-key"),
             after: After::of(&v.text("agent.after")?)?,
         }),
+        // Not a profile of this form.
+        Kind::Import => return None,
     };
     let profile = Profile {
         name: v.text("name")?.parse().ok()?,

@@ -36,6 +36,9 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
         host_allowed("citrix.store-url", merged, sink);
         client_settings(merged, sink);
     }
+    if kind == Some(Kind::Import) {
+        personal(merged, sink);
+    }
     if kind == Some(Kind::Terminal) {
         host_allowed("kiosk.url", merged, sink);
         kiosk_packages(merged, sink);
@@ -61,6 +64,27 @@ fn mirrors(merged: &Merged, sink: &mut Sink) {
             let problem = Problem::new(format!("`{other}` is missing")).help("set both, or neither for the distribution's own");
             sink.at(place, format!("`{one}` alone is half a source of packages"), problem);
         }
+    }
+}
+
+/// A file without its partition is nowhere, and a place for people without a locale takes nobody.
+fn personal(merged: &Merged, sink: &mut Sink) {
+    for (one, other) in [("personal.partition", "personal.file"), ("personal.file", "personal.partition")] {
+        if let (Some(place), false) = (merged.places.get(one), merged.held.contains_key(other)) {
+            let problem =
+                Problem::new(format!("`{other}` is missing")).help("set both, or neither for an image without a personal layer");
+            sink.at(place, format!("`{one}` alone is half a place for the personal layer"), problem);
+        }
+    }
+    if let (Some(place), Some(true)) =
+        (merged.places.get("personal.file"), Values::new(merged).texts("locale.available").map(|list| list.is_empty()))
+    {
+        let problem = Problem::new("`locale.available` is empty, so no row of a roster would do");
+        sink.at(
+            place,
+            "nobody can have this image",
+            problem.help("list the locales that the image's system has, such as [\"fr_FR.UTF-8\"]"),
+        );
     }
 }
 
@@ -145,7 +169,9 @@ fn client_settings(merged: &Merged, sink: &mut Sink) {
     if has_client(&mut values) || values.supplied().is_none() {
         return;
     }
-    for key in ["citrix.fido2", "citrix.app-protection", "citrix.device-trust", "citrix.endpoint-analysis", "citrix.client-settings"] {
+    for key in
+        ["citrix.fido2", "citrix.app-protection", "citrix.device-trust", "citrix.endpoint-analysis", "citrix.client-settings"]
+    {
         let (Some(place), Some(setting)) = (merged.places.get(key), setting(key)) else { continue };
         if merged.value_of(setting).as_deref() != setting.default {
             let problem = Problem::new(format!("`packages.supplied` has no {}, Citrix's client", client::PACKAGE));

@@ -80,13 +80,16 @@ pub fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_>) -> R
     let path = item.text("path");
     let sha256 = item.checked("sha256", |text| {
         let digest = text.parse::<Digest>().ok();
-        digest.ok_or_else(|| Problem::new(format!("{} is no SHA-256", quoted(text))).help("write the 64 digits that sha256sum prints"))
+        digest.ok_or_else(|| {
+            Problem::new(format!("{} is no SHA-256", quoted(text))).help("write the 64 digits that sha256sum prints")
+        })
     });
     let package = item.checked("package", |text| decode::package(text).map(|_| text.to_owned()));
     let version = item.checked("version", |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
         let good = (1..=200).contains(&text.len()) && text.bytes().all(allowed);
-        let problem = || Problem::new(format!("{} is no version", quoted(text))).help("write what dpkg-deb --field FILE Version says");
+        let problem =
+            || Problem::new(format!("{} is no version", quoted(text))).help("write what dpkg-deb --field FILE Version says");
         good.then(|| text.to_owned()).ok_or_else(problem)
     });
     let licence = item.checked("licence", |text| {
@@ -161,7 +164,9 @@ impl Item<'_> {
                 "accept-licence" => format!("read the licence; then write accept-licence = \"{ACCEPT}\" and its name"),
                 _ => format!("write {key} = \"…\": what dpkg-deb --field FILE says"),
             };
-            let problem = Problem::new("software that you supply is taken with all of path, sha256, package, version, licence and accept-licence");
+            let problem = Problem::new(
+                "software that you supply is taken with all of path, sha256, package, version, licence and accept-licence",
+            );
             self.report(self.whole.clone(), format!("missing `{key}` in an item of `packages.supplied`"), problem.help(help));
             return None;
         };

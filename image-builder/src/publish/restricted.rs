@@ -56,7 +56,11 @@ mod tests {
         check(&store, &[]).unwrap();
         let fault = check(&store, &restricted).unwrap_err();
         assert_eq!(fault.exit().code(), 3);
-        assert!(fault.render().contains("icaclient 1 (EULA)") && fault.render().contains("livery store allow"), "{}", fault.render());
+        assert!(
+            fault.render().contains("icaclient 1 (EULA)") && fault.render().contains("livery store allow"),
+            "{}",
+            fault.render()
+        );
         assert!(!store.exists(), "asking makes nothing");
         // A folder of that name, or a link to somewhere, is no mark.
         fs::create_dir_all(store.join(MARK)).unwrap();

@@ -97,9 +97,12 @@ fn rehash(home: &Path, authorities: &[Authority], root: &Root, epoch: i64) -> Re
             fs::read(link).is_ok_and(|bytes| bytes == authority.pem.as_bytes())
         });
         if !linked {
-            return Err(Fault::refused(format!("the client would not find the authority {}: nothing links {hash}.0 to it", authority.subject))
-                .at(path)
-                .fix("this version of the client keeps its authorities otherwise than Livery knows: please report it"));
+            return Err(Fault::refused(format!(
+                "the client would not find the authority {}: nothing links {hash}.0 to it",
+                authority.subject
+            ))
+            .at(path)
+            .fix("this version of the client keeps its authorities otherwise than Livery knows: please report it"));
         }
     }
     Ok(())
@@ -128,7 +131,8 @@ mod tests {
         let home = tree.path().join(HOME);
         fs::create_dir_all(home.join("config")).unwrap();
         fs::write(home.join("config/wfclient.template"), "[WFClient]\nVersion=2\n").unwrap();
-        for text in ["wfclient.ini [WFClient] KeyboardLayout=French", "All_Regions.ini [Virtual Channels\\Drives] CDMAllowed=False"] {
+        for text in ["wfclient.ini [WFClient] KeyboardLayout=French", "All_Regions.ini [Virtual Channels\\Drives] CDMAllowed=False"]
+        {
             set(&Furnish::new(tree.path()), &home, &ClientSetting::parse(text).unwrap()).unwrap();
         }
         let text = |name: &str| fs::read_to_string(home.join("config").join(name)).unwrap();

@@ -73,6 +73,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         boot: None,
         minimum_disk: SIZE,
         accepts: None,
+        personal_file: None,
         restricted: Vec::new(),
     }
 }

@@ -26,7 +26,7 @@ use std::{
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
-    manifest::{BLOCK, Partition, PersonalFile},
+    manifest::{Partition, PersonalFile},
     roster::Employee,
 };
 use uuid::Uuid;
@@ -35,7 +35,7 @@ use super::{erofs::Node, identity};
 use crate::{profile::PersonalPlace, stages::sandbox};
 use tools::Tools;
 
-/// Bytes that are compared at once; a multiple of [`BLOCK`].
+/// Bytes that are compared at once: a multiple of every block's size.
 const STEP: usize = 1 << 20;
 
 /// An image with a place for the personal layer.
@@ -66,8 +66,7 @@ pub fn reserve(raw: &File, path: &Path, partitions: &[Partition], wish: &Persona
     let failed = |error: io::Error| {
         Fault::refused("the copy of the image can't be used").at(folder.display()).cause(error).fix("make room beside the image")
     };
-    let (disk, inner, filler) =
-        (scratch.path().join("disk"), scratch.path().join("partition"), scratch.path().join("personal"));
+    let (disk, inner, filler) = (scratch.path().join("disk"), scratch.path().join("partition"), scratch.path().join("personal"));
     // Shares blocks where the file system can.
     let mut copy = Command::new("cp");
     copy.args(["--reflink=auto", "--sparse=always"]).arg(path).arg(&disk);
@@ -89,7 +88,9 @@ pub fn reserve(raw: &File, path: &Path, partitions: &[Partition], wish: &Persona
 
     let changed = File::open(&inner).map_err(failed)?;
     let offset = take_over(raw, &changed, partition, &disk, &wanted).map_err(failed)?.map_err(|why| {
-        Fault::refused(why).at(named()).fix("make room in the partition or defragment it, or choose another one; blocks of its file system of 4096 bytes or more")
+        Fault::refused(why).at(named()).fix(
+            "make room in the partition or defragment it, or choose another one; blocks of its file system of 4096 bytes or more",
+        )
     })?;
     let place = PersonalFile { partition: partition.number, path: wish.file.clone(), offset, length: wish.size };
     // A master that is nobody's yet is empty there, not noise.
@@ -130,9 +131,8 @@ fn padded(text: &[u8], length: usize) -> Vec<u8> {
 fn find<'a>(partitions: &'a [Partition], wish: &str) -> Result<&'a Partition> {
     let guid = wish.parse::<Uuid>().ok();
     let number = wish.parse::<u32>().ok();
-    let meant = |partition: &&Partition| {
-        Some(partition.number) == number || Some(partition.guid) == guid || partition.label == wish
-    };
+    let meant =
+        |partition: &&Partition| Some(partition.number) == number || Some(partition.guid) == guid || partition.label == wish;
     let mut found = partitions.iter().filter(meant);
     let there = || {
         let one = |partition: &Partition| format!("{} {:?} {}", partition.number, partition.label, partition.guid);
@@ -191,13 +191,23 @@ fn step(left: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use livery_contract::manifest::BLOCK;
+
     use super::*;
     use crate::image::gpt;
 
     fn partition(number: u32, label: &str) -> Partition {
         let (offset, length) = (u64::from(number) << 20, BLOCK);
         let guid = Uuid::from_u128(number.into());
-        Partition { number, role: livery_contract::manifest::Role::Other, offset, length, type_guid: gpt::LINUX, guid, label: label.into() }
+        Partition {
+            number,
+            role: livery_contract::manifest::Role::Other,
+            offset,
+            length,
+            type_guid: gpt::LINUX,
+            guid,
+            label: label.into(),
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// For a filler of whole blocks.
     pub fn new(wanted: &'a [u8]) -> Self {
-        let heads: HashMap<&[u8], usize> = wanted.chunks_exact(SIZE).enumerate().map(|(number, block)| (&block[..32], number)).collect();
+        let heads: HashMap<&[u8], usize> =
+            wanted.chunks_exact(SIZE).enumerate().map(|(number, block)| (&block[..32], number)).collect();
         Self { wanted, found: vec![None; heads.len()], heads, askew: None }
     }
 

@@ -85,7 +85,8 @@ impl Tools {
         match self.read(path)? {
             Some(back) if back == bytes => Ok(()),
             _ => {
-                let words = String::from_utf8_lossy(&[said.stderr, said.stdout].concat()).trim().replace(&from.display().to_string(), "it");
+                let words =
+                    String::from_utf8_lossy(&[said.stderr, said.stdout].concat()).trim().replace(&from.display().to_string(), "it");
                 let words = words.lines().filter(|line| !line.starts_with("debugfs ")).take(3).collect::<Vec<_>>().join("; ");
                 Err(Fault::refused(format!("the file can't be put into the partition: {words}"))
                     .fix("its folder must be there already, with room for the file; a Windows system must have been shut down, not put to sleep"))
@@ -96,11 +97,12 @@ impl Tools {
     /// Whether there is something of this name.
     fn has(&self, path: &str) -> Result<bool> {
         Ok(match self.kind {
-            Kind::Fat => self.run("mdir", |command| {
-                command.args(["-b", "-i"]).arg(&self.image).arg(format!("::{path}"));
-            })?
-            .status
-            .success(),
+            Kind::Fat => self
+                .run("mdir", |command| {
+                    command.args(["-b", "-i"]).arg(&self.image).arg(format!("::{path}"));
+                })?
+                .status
+                .success(),
             Kind::Ext => String::from_utf8_lossy(&self.debugfs(false, &format!("stat \"{path}\""))?.stdout).contains("Inode:"),
             Kind::Ntfs => self.read(path)?.is_some(),
         })
@@ -154,12 +156,17 @@ fn kind(head: &[u8; 4096]) -> Result<Kind, (String, &'static str)> {
     // The superblock begins at byte 1024; magic, then feature_incompat with its flag "needs recovery" (ext4's disk layout).
     if magic(1024 + 0x38, &[0x53, 0xef]) {
         if head[1024 + 0x60] & 0x4 != 0 {
-            return Err(("the partition's file system was not unmounted".into(), "let e2fsck replay its journal: start the image once, or e2fsck it"));
+            return Err((
+                "the partition's file system was not unmounted".into(),
+                "let e2fsck replay its journal: start the image once, or e2fsck it",
+            ));
         }
         return Ok(Kind::Ext);
     }
     let fix = "name a partition with NTFS, FAT or ext4 in `personal.partition`";
-    for (at, text, name) in [(3, &b"EXFAT   "[..], "exFAT"), (3, b"-FVE-FS-", "BitLocker"), (0, b"LUKS\xba\xbe", "LUKS"), (0, b"XFSB", "XFS")] {
+    for (at, text, name) in
+        [(3, &b"EXFAT   "[..], "exFAT"), (3, b"-FVE-FS-", "BitLocker"), (0, b"LUKS\xba\xbe", "LUKS"), (0, b"XFSB", "XFS")]
+    {
         if magic(at, text) {
             return Err((format!("the partition has {name}, which no file can be put into"), fix));
         }

@@ -52,7 +52,10 @@ fn with_all_that_must_be_said_it_is_taken() {
     std::fs::write(folder.path("p.toml"), text).unwrap();
     let profile = folder.load("p.toml").map_err(|all| folder.told(&all)).unwrap();
     let supplied = &profile.packages.supplied[0];
-    assert_eq!((supplied.package.as_str(), supplied.version.as_str(), supplied.architecture.as_str()), ("icaclient", "24.11.0.85", "amd64"));
+    assert_eq!(
+        (supplied.package.as_str(), supplied.version.as_str(), supplied.architecture.as_str()),
+        ("icaclient", "24.11.0.85", "amd64")
+    );
     assert_eq!((supplied.sha256.to_string(), &supplied.file), (digest.clone(), &folder.path("client.deb")));
     assert_eq!(profile.packages.restrictions(), ["icaclient 24.11.0.85 (Citrix EULA)"]);
     let client = profile.desk().unwrap().citrix.client.as_ref().unwrap();
@@ -90,16 +93,31 @@ fn what_is_not_what_the_profile_means_is_refused_at_its_place() {
     let (folder, digest) = supplied();
     let good = item(&digest);
     let cases = [
-        (good.replace("client.deb", "none.deb"), "p.toml:6:8: this software can't be supplied: looked for none.deb: there is no such file"),
+        (
+            good.replace("client.deb", "none.deb"),
+            "p.toml:6:8: this software can't be supplied: looked for none.deb: there is no such file",
+        ),
         (good.replace("client.deb", "."), "p.toml:6:8: this software can't be supplied: looked for .: it is not a regular file"),
         (good.replace(&digest, &Digest::of(b"x").to_string()), "p.toml:7:10: this is not the software that the profile means"),
         (good.replace(&digest, "abc"), "p.toml:7:10: bad value for `sha256` of `packages.supplied`: \"abc\" is no SHA-256"),
-        (good.replace("\"icaclient\"", "\"icaclients\""), "p.toml:8:11: this is another package than the profile means: the .deb itself says Package \"icaclient\""),
-        (good.replace("24.11.0.85", "24.11.0.86"), "p.toml:9:11: this is another version than the profile means: the .deb itself says Version \"24.11.0.85\""),
-        (good.replace("accept Citrix EULA", "accept it"), "p.toml:11:18: bad value for `accept-licence` of `packages.supplied`: this does not say that this licence was read and accepted"),
+        (
+            good.replace("\"icaclient\"", "\"icaclients\""),
+            "p.toml:8:11: this is another package than the profile means: the .deb itself says Package \"icaclient\"",
+        ),
+        (
+            good.replace("24.11.0.85", "24.11.0.86"),
+            "p.toml:9:11: this is another version than the profile means: the .deb itself says Version \"24.11.0.85\"",
+        ),
+        (
+            good.replace("accept Citrix EULA", "accept it"),
+            "p.toml:11:18: bad value for `accept-licence` of `packages.supplied`: this does not say that this licence was read and accepted",
+        ),
         (good.replace("licence = \"Citrix EULA\"", "licence = \" \""), "p.toml:10:11: bad value for `licence`"),
         (good.replace("version = \"24.11.0.85\"", "version = 24"), "p.toml:9:11: wrong type for `version`"),
-        (format!("{good}licnce = \"x\"\n"), "p.toml:12:1: unknown key `licnce` in `packages.supplied`: an item has no such key | did you mean `licence`?"),
+        (
+            format!("{good}licnce = \"x\"\n"),
+            "p.toml:12:1: unknown key `licnce` in `packages.supplied`: an item has no such key | did you mean `licence`?",
+        ),
     ];
     for (item, wanted) in cases {
         let told = errors(&folder, &item);
@@ -122,7 +140,10 @@ fn it_is_one_package_and_settings_of_a_client_need_one() {
     let told = errors(&folder, &format!("{good}[[packages.supplied]]\n{}", good.replace("client.deb", "again.deb")));
     assert!(told[0].contains("double package in `packages.supplied`: \"client.deb\" is the package icaclient too"), "{told:#?}");
     let told = child("[citrix]\napp-protection = true\n");
-    assert!(told[0].starts_with("p.toml:4:18: `citrix.app-protection` has no effect: `packages.supplied` has no icaclient"), "{told:#?}");
+    assert!(
+        told[0].starts_with("p.toml:4:18: `citrix.app-protection` has no effect: `packages.supplied` has no icaclient"),
+        "{told:#?}"
+    );
     let text = format!("schema = 1\nextends = \"good.toml\"\n[[packages.supplied]]\n{good}");
     std::fs::write(folder.path("p.toml"), text).unwrap();
     assert!(folder.errors("p.toml")[0].contains("\"xwayland\" is not in the list"), "an X11 program on a Wayland screen");
