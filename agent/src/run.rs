@@ -65,7 +65,10 @@ pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<
                     format!("image    {}", record.image),
                     format!("disk     {}", target::describe(&record.disk)),
                     format!("boot     {}", record.boot_entry.as_deref().unwrap_or("by the disk's default loader")),
-                    format!("bound    {}", if record.bound.is_some() { "to this device's TPM" } else { "to nothing but its signature" }),
+                    format!(
+                        "bound    {}",
+                        if record.bound.is_some() { "to this device's TPM" } else { "to nothing but its signature" }
+                    ),
                     format!("record   no. {} of the station, all {} bytes read back", receipt.sequence, record.size),
                     String::new(),
                     "The user may have it.".into(),
@@ -108,13 +111,7 @@ impl Known {
     }
 }
 
-async fn steps(
-    settings: &Settings,
-    console: &Console,
-    stop: &Stop,
-    progress: &Progress,
-    known: &mut Known,
-) -> Result<Outcome> {
+async fn steps(settings: &Settings, console: &Console, stop: &Stop, progress: &Progress, known: &mut Known) -> Result<Outcome> {
     progress.enter(Phase::Inventory, 0);
     let station = Station::new(&settings.station, &settings.access, new_key()?)?;
     known.station = Some(station.clone());

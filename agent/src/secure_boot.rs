@@ -51,14 +51,18 @@ pub fn enrol(folder: &Path, efivars: &Path) -> Result<bool> {
     for (name, vendor, bytes) in signed {
         let path = efivars.join(format!("{name}-{vendor}"));
         // One write: it is one call of the firmware's SetVariable().
-        fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).and_then(|mut file| file.write_all(&bytes)).map_err(
-            |error| {
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&bytes))
+            .map_err(|error| {
                 Fault::device(format!("the firmware does not take the organisation's {name}"))
                     .at(path.display())
                     .cause(error)
                     .fix("clear all Secure Boot keys in the firmware's setup, so that it is in setup mode, and start again")
-            },
-        )?;
+            })?;
     }
     if in_setup_mode(efivars) {
         return Err(Fault::device("the firmware took the organisation's keys and is in setup mode still")

@@ -29,6 +29,9 @@ pub const MAX_SECTIONS: u64 = 512;
 /// The most bytes of an image's SBOM.
 pub const MAX_SBOM: u64 = 64 << 20;
 
+/// The most bytes of a line of [`Manifest::restricted`].
+pub const MAX_RESTRICTION: usize = 1200;
+
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +78,13 @@ pub struct Manifest {
     /// What is inside, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Blob>,
+    /// Where the personal layer of an imported image goes: a file of a file system that we did not make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal_file: Option<PersonalFile>,
+    /// What is in it that may not be passed on to everybody, for people: package, version, licence. Only a store that is marked
+    /// for such software takes an image that has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restricted: Vec<String>,
 }
 
 /// The personal layer as the device checks it before it is applied: a disk image of its own (UAPI.3, Discoverable Disk Images)
@@ -105,6 +115,20 @@ pub struct Data {
 pub struct Accepts {
     /// Locales that are generated in it, such as `fr_FR.UTF-8`.
     pub locales: Vec<String>,
+}
+
+/// A file on a partition of an imported image, whose bytes are one employee's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalFile {
+    /// Number of the partition.
+    pub partition: u32,
+    /// The file's path from the partition's top, with `/` between its parts.
+    pub path: String,
+    /// Its first byte on the disk, a multiple of [`BLOCK`].
+    pub offset: u64,
+    /// Its bytes, a multiple of [`BLOCK`]: all of them, in one piece.
+    pub length: u64,
 }
 
 /// What makes an image one employee's.
@@ -263,6 +287,10 @@ impl Manifest {
                 && length.is_multiple_of(BLOCK)
                 && offset.checked_add(length).is_some_and(|end| end <= self.size)
         };
+        let is_line = |text: &String| text.len() <= MAX_RESTRICTION && !text.chars().any(char::is_control);
+        if self.restricted.len() > 32 || !self.restricted.iter().all(is_line) {
+            return wrong("what it says is restricted is too much, or not in lines of text".into());
+        }
         if self.partitions.len() > 128 {
             return wrong(format!("{} partitions", self.partitions.len()));
         }
@@ -276,6 +304,18 @@ impl Manifest {
                 ));
             }
             end = partition.offset + partition.length;
+        }
+        if let Some(file) = &self.personal_file {
+            let partition = self.partitions.iter().find(|partition| partition.number == file.partition);
+            let within = partition.is_some_and(|partition| {
+                file.offset >= partition.offset && file.length <= partition.length && {
+                    // Neither can be over: both lie below the disk's size.
+                    file.offset - partition.offset <= partition.length - file.length
+                }
+            });
+            if !within || !fits(file.offset, file.length) || file.path.len() > 1024 {
+                return wrong("the place of the personal file does not lie in its partition".into());
+            }
         }
         match self.layers.first() {
             Some(base) if base.offset == 0 && base.length == self.size => {}
@@ -300,7 +340,10 @@ impl Manifest {
                 (esp.offset..esp.offset + esp.length).contains(&identity.binding) && identity.binding.is_multiple_of(BLOCK)
             });
             if esp.is_none() || self.partition(Role::Identity).is_none() {
-                return wrong(format!("there is no identity partition, or no block at {} of an ESP to bind it by", identity.binding));
+                return wrong(format!(
+                    "there is no identity partition, or no block at {} of an ESP to bind it by",
+                    identity.binding
+                ));
             }
         }
         if self.data.is_some() != self.partition(Role::Data).is_some() {
@@ -382,6 +425,8 @@ pub(crate) mod tests {
             identity: None,
             data: None,
             sbom: None,
+            personal_file: None,
+            restricted: Vec::new(),
         }
     }
 
@@ -400,7 +445,7 @@ pub(crate) mod tests {
         fn binding(binding: u64) -> Option<Identity> {
             Some(Identity { root_hash: Digest::of(b""), binding })
         }
-        let cases: [(&str, Spoil); 13] = [
+        let cases: [(&str, Spoil); 15] = [
             ("no identity", |m| m.identity = binding(1 << 20)),
             ("binding", |m| {
                 m.partitions[1].role = Role::Identity;
@@ -416,12 +461,27 @@ pub(crate) mod tests {
             ("outside", |m| m.partitions[1].length = u64::MAX - 4095),
             ("layer", |m| m.layers[0].length = 4096),
             ("no layer", |m| m.layers.clear()),
+            ("personal file", |m| m.personal_file = Some(file(2, 1 << 20))),
+            ("personal file", |m| m.personal_file = Some(file(1, (2 << 20) - 4096))),
             ("boot", |m| m.boot.as_mut().unwrap().partition = 9),
         ];
         for (what, spoil) in cases {
             let mut manifest = sample();
             spoil(&mut manifest);
             assert!(Manifest::parse(&manifest.to_bytes()).is_err(), "{what}");
+        }
+    }
+
+    fn file(partition: u32, offset: u64) -> PersonalFile {
+        PersonalFile { partition, path: "/livery.json".into(), offset, length: 8192 }
+    }
+
+    #[test]
+    fn a_personal_file_lies_in_its_partition() {
+        let mut manifest = sample();
+        for offset in [1 << 20, (2 << 20) - 8192] {
+            manifest.personal_file = Some(file(1, offset));
+            assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     },
     plan::{self, Plan, Planned},
     profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
-    publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher},
+    publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     sbom::spdx,
     scan::{Finding, verdict},
     secure_boot::{keygen, signer::Signer, variables::Variable},
@@ -63,6 +63,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    restricted::check(store, &profile.packages.restrictions())?;
     Keys::open(keys)?; // all keys before minutes of work
     let trust = Trust::open(keys)?;
     fs::create_dir_all(store)
@@ -212,7 +213,7 @@ impl Terminal {
         let (system, initrd) = thread::scope(|scope| {
             let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
             let tree = system::tree(workshop, profile, desk, &boot, &root, &plan.tree)?;
-            let system = system::terminal(workshop, profile, (desk, kiosk), &boot, &tree, plan.uuids, &plan.system)?;
+            let system = system::terminal(workshop, profile, (desk, kiosk), [&boot, &root], &tree, plan.uuids, &plan.system)?;
             let initrd = initrd.join().map_err(|_| Fault::internal("a stage stopped"))??;
             Ok::<_, Fault>((system, initrd))
         })?;
@@ -293,6 +294,8 @@ impl Terminal {
             data,
             left: left.into_iter().chain([(binding, BLOCK)]).collect(),
             sbom,
+            personal_file: None,
+            restricted: profile.packages.restrictions(),
         };
         Ok((disk.file, master))
     }
@@ -392,11 +395,15 @@ fn make_medium(
         configuration,
         station_ca: authorities.iter().map(|authority| authority.pem.as_str()).collect(),
         root_json: keys.root_json(),
-        secure_boot: Variable::ALL.map(|variable| (variable.name(), keys.folder().join(keygen::PUBLIC))).into_iter().map(|(name, folder)| {
-            let path = folder.join(format!("{name}.auth"));
-            let unreadable = |error| Fault::usage("a Secure Boot variable can't be read").at(path.display()).cause(error);
-            Ok((format!("{name}.auth"), fs::read(&path).map_err(unreadable)?))
-        }).collect::<Result<_>>()?,
+        secure_boot: Variable::ALL
+            .map(|variable| (variable.name(), keys.folder().join(keygen::PUBLIC)))
+            .into_iter()
+            .map(|(name, folder)| {
+                let path = folder.join(format!("{name}.auth"));
+                let unreadable = |error| Fault::usage("a Secure Boot variable can't be read").at(path.display()).cause(error);
+                Ok((format!("{name}.auth"), fs::read(&path).map_err(unreadable)?))
+            })
+            .collect::<Result<_>>()?,
     };
     let (root, boot) = roots_for(workshop, profile)?;
     let system = medium::make(workshop, profile, &boot, &root, &site)?;

@@ -20,7 +20,7 @@ use crate::{
     plan::Planned,
     profile,
     progress::{Progress, bytes},
-    publish::{keys, repository::Publisher},
+    publish::{keys, repository::Publisher, restricted},
     rootless, sbom,
     secure_boot::keygen,
     stages::workshop::Setup,
@@ -36,8 +36,10 @@ Examples:
   livery lock profiles/terminal.toml --store store
   livery lock --update profiles/terminal.toml
   livery build profiles/terminal.toml --store store --keys keys
+  livery import windows.raw --profile profiles/windows.toml --store store --keys keys
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
+  livery store allow store --restricted
   livery export terminal@2026.11/ORD-1001 --store store --format qcow2 device.qcow2
   livery recover record.json --keys safe
   livery sbom terminal@2026.11 --store store > terminal.spdx.json
@@ -190,12 +192,15 @@ enum Command {
     Import {
         /// The raw disk image.
         raw: PathBuf,
-        /// The master's name.
+        /// A profile (TOML) of kind "import": how to take it, and where its personal layer goes.
         #[arg(long)]
-        name: Name,
-        /// The master's version.
-        #[arg(long)]
-        version: Version,
+        profile: Option<PathBuf>,
+        /// The master's name; goes before the profile's.
+        #[arg(long, required_unless_present = "profile")]
+        name: Option<Name>,
+        /// The master's version; goes before the profile's.
+        #[arg(long, required_unless_present = "profile")]
+        version: Option<Version>,
         /// Let the last partition grow to the disk's end.
         #[arg(long)]
         grow: bool,
@@ -239,6 +244,11 @@ enum Command {
         /// The folder that `livery keygen` made.
         #[arg(long)]
         keys: PathBuf,
+    },
+    /// Say what a store may hold.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
     },
     /// List the images in a store.
     List {
@@ -289,6 +299,18 @@ enum Command {
         format: export::Format,
         #[command(flatten)]
         store: StoreArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Let a store hold what is kept out of others.
+    Allow {
+        /// The store's folder; made where it is not there.
+        store: PathBuf,
+        /// Images with software that may not be passed on to everybody: only those whom its licence covers may read the store.
+        #[arg(long, required = true)]
+        restricted: bool,
     },
 }
 
@@ -420,9 +442,10 @@ async fn run(cli: Cli) -> Result<()> {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
             })
         }
-        Command::Import { raw, name, version, grow, any_sectors, store, keys } => {
-            let choices = import::Choices { grow, any_sectors };
-            let published = import::import(&raw, (name, version), choices, &store, &keys, &progress).await?;
+        Command::Import { raw, profile, name, version, grow, any_sectors, store, keys } => {
+            let flags = import::Flags { name, version, grow, any_sectors };
+            let (names, choices) = import::choices(profile.as_deref(), flags, json)?;
+            let published = import::import(&raw, names, choices, &store, &keys, &progress).await?;
             published_line(&published, json)
         }
         Command::Personalise { reference, roster, store, keys } => {
@@ -442,6 +465,12 @@ async fn run(cli: Cli) -> Result<()> {
             }
             publisher.commit().await?;
             say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed afresh", store.display()))
+        }
+        Command::Store { command: StoreCommand::Allow { store, restricted: _ } } => {
+            restricted::allow(&store)?;
+            say(json, &serde_json::json!({"allowed": "restricted", "store": store}), || {
+                format!("{} may hold images with restricted software", store.display())
+            })
         }
         Command::List { store } => {
             let listed = show::list(&open(&store).await?);

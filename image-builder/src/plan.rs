@@ -75,6 +75,8 @@ struct Inputs<'a> {
     version: Option<&'a str>,
     image: &'a crate::profile::Image,
     locales: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restricted: Vec<String>,
     nobody: Digest,
     recovery: Option<Digest>,
     esp: Digest,
@@ -116,6 +118,7 @@ impl Plan {
             version: profile.version.as_ref().map(|version| version.as_str()),
             image: &profile.image,
             locales: &desk.locale.available,
+            restricted: profile.packages.restrictions(),
             nobody,
             recovery: trust.filter(|_| profile.image.data.is_some()).map(|trust| Digest::of(trust.recovery.as_bytes())),
             esp: esp.digest(),

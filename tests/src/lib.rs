@@ -16,6 +16,7 @@
 //! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
+//! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
@@ -23,6 +24,7 @@
 pub mod bad_server;
 pub mod bench;
 pub mod browser;
+pub mod citrix_client;
 pub mod device;
 pub mod elsewhere;
 pub mod evidence;

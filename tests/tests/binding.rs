@@ -56,7 +56,10 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     let strangers = folder.join("strangers-keys");
     Program::Livery.run([Path::new("keygen"), Path::new("--out"), &strangers]).await.unwrap().good().unwrap();
     let refused = recover(&kept, &strangers).await;
-    assert!(refused.code == Some(4) && refused.stderr.contains("another") | refused.stderr.contains("not encrypted"), "{refused:?}");
+    assert!(
+        refused.code == Some(4) && refused.stderr.contains("another") | refused.stderr.contains("not encrypted"),
+        "{refused:?}"
+    );
 
     // At the employee's desk.
     let said = boot(&device, "own", &[]).await;

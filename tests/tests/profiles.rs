@@ -18,7 +18,8 @@ async fn check(profiles: &[&Path]) -> Done {
 
 #[tokio::test]
 async fn ours_are_accepted_silently() {
-    let names = ["base.toml", "terminal.toml", "laptop.toml", "agent.toml"].map(|name| root().join("profiles").join(name));
+    let names =
+        ["base.toml", "terminal.toml", "laptop.toml", "agent.toml", "windows.toml"].map(|name| root().join("profiles").join(name));
     let done = check(&names.each_ref().map(|path| path.as_path())).await;
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "", ""));
 }

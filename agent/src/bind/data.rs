@@ -52,7 +52,8 @@ pub fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
     getrandom::fill(&mut secret).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error))?;
     fs::File::create(&passphrase).and_then(|mut file| file.write_all(&secret)).map_err(failed)?;
 
-    let (key_file, unlock) = (format!("--key-file={}", passphrase.display()), format!("--unlock-key-file={}", passphrase.display()));
+    let (key_file, unlock) =
+        (format!("--key-file={}", passphrase.display()), format!("--unlock-key-file={}", passphrase.display()));
     let uuid = format!("--uuid={}", data.luks_uuid);
     // The passphrase has 512 random bits and lives for a second: stretching it would cost a gibibyte of memory for nothing.
     let format = ["luksFormat", "--batch-mode", "--type=luks2", &uuid, "--cipher=aes-xts-plain64", "--key-size=512"];

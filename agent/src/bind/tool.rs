@@ -53,8 +53,9 @@ impl Tool {
         let output = child.wait_with_output().map_err(|error| failed("it can't be waited for".into()).cause(error))?;
         if !output.status.success() {
             let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(600).collect();
-            return Err(failed(said)
-                .fix("look whether the TPM is switched on and empty of an owner's password in the firmware's setup; clear it there"));
+            return Err(failed(said).fix(
+                "look whether the TPM is switched on and empty of an owner's password in the firmware's setup; clear it there",
+            ));
         }
         Ok(output.stdout)
     }

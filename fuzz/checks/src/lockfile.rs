@@ -13,10 +13,16 @@ pub fn check(input: &[u8]) -> bool {
     let again = Lock::parse(&encoded).unwrap_or_else(|fault| panic!("what was written is not read: {fault}"));
     assert_eq!(again, lock);
     for package in &lock.packages {
-        assert!(package.path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')), "{}", package.path);
+        assert_eq!(package.supplied, package.origin.is_empty(), "{}", package.origin);
+        assert!(
+            package.supplied || package.path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')),
+            "{}",
+            package.path
+        );
         let name = package.file_name();
         assert!(!name.contains('/') && name.ends_with(".deb"), "{name}");
     }
-    lock.fits(&lock.debian, &lock.roots).unwrap_or_else(|fault| panic!("a lock does not fit itself: {fault}"));
+    let supplied: Vec<_> = lock.packages.iter().filter(|package| package.supplied).cloned().collect();
+    lock.fits(&lock.debian, &lock.roots, &supplied).unwrap_or_else(|fault| panic!("a lock does not fit itself: {fault}"));
     true
 }

@@ -5,25 +5,69 @@ use std::{fs::File, os::unix::fs::FileTypeExt as _, path::Path};
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Name, Result, Version,
-    manifest::{BootEntry, MAX_IMAGE, Role},
+    manifest::{Accepts, BootEntry, MAX_IMAGE, Role},
 };
 
 use super::{
     gpt,
     master::{self, Master, Published},
+    reserve,
 };
-use crate::progress::Progress;
+use crate::{
+    profile::{self, PersonalPlace},
+    progress::Progress,
+    publish::restricted,
+};
 
 /// zstd's level for imported images: near the best ratio for the time.
 const LEVEL: i32 = 6;
 
 /// What the image itself does not say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Choices {
     /// Whether the last partition grows to the disk's end.
     pub grow: bool,
     /// Whether the agent may convert table and FAT to sectors of 4096 bytes.
     pub any_sectors: bool,
+    /// What is in it that may not be passed on to everybody.
+    pub restricted: Vec<String>,
+    /// Where the personal layer goes.
+    pub personal: Option<PersonalPlace>,
+}
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Flags {
+    /// `--name`
+    pub name: Option<Name>,
+    /// `--version`
+    pub version: Option<Version>,
+    /// `--grow`
+    pub grow: bool,
+    /// `--any-sectors`
+    pub any_sectors: bool,
+}
+
+/// What command line and profile say together; the command line goes first.
+///
+/// # Errors
+/// Exit 2 where nobody says name or version, 3 where the profile is faulty.
+pub fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Name, Version), Choices)> {
+    let profile = match profile {
+        Some(path) => Some(profile::load_import(path).map_err(|diagnostics| diagnostics.print(json))?),
+        None => None,
+    };
+    let name = flags.name.or_else(|| profile.as_ref().map(|profile| profile.name.clone()));
+    let version = flags.version.or_else(|| profile.as_ref()?.version.clone());
+    let (Some(name), Some(version)) = (name, version) else {
+        return Err(Fault::usage("nobody says the image's version").fix("give --version, or write `version` in the profile"));
+    };
+    let (grow, any_sectors, restricted, personal) = match profile {
+        Some(profile) => (profile.grow, profile.any_sectors, profile.restricted, profile.personal),
+        None => (false, false, Vec::new(), None),
+    };
+    let choices = Choices { grow: grow || flags.grow, any_sectors: any_sectors || flags.any_sectors, restricted, personal };
+    Ok(((name, version), choices))
 }
 
 /// Takes `raw` into the store as `name@version`.
@@ -38,6 +82,7 @@ pub async fn import(
     keys: &Path,
     progress: &Progress,
 ) -> Result<Published> {
+    restricted::check(store, &choices.restricted)?;
     let refused = |what: String| Fault::refused(what).at(raw.display());
     let file = File::open(raw).map_err(|error| refused("the disk image can't be opened".into()).cause(error))?;
     let metadata = file.metadata().map_err(|error| refused("the disk image can't be read".into()).cause(error))?;
@@ -72,6 +117,22 @@ pub async fn import(
         return Err(refused("there is no partition table that could be made to fit a disk".into())
             .fix("leave out --grow and --any-sectors, or import an image with a GPT"));
     }
+    let reserved = match &choices.personal {
+        Some(wish) => {
+            let step = progress.stage("reserve");
+            let reserved = reserve::reserve(&file, raw, &partitions, wish, created)?;
+            // What was copied while somebody wrote to it is no image.
+            let now = file.metadata().map_err(|error| refused("the disk image can't be read".into()).cause(error))?;
+            if (now.len(), now.modified().ok()) != (size, metadata.modified().ok()) {
+                return Err(refused("the disk image was changed while it was read".into())
+                    .fix("stop what writes to it, such as a virtual machine, then run the same command again"));
+            }
+            step.done();
+            Some(reserved)
+        }
+        None => None,
+    };
+    let disk = reserved.as_ref().map_or(&file, |reserved| &reserved.disk);
     let master = Master {
         name,
         version,
@@ -83,11 +144,13 @@ pub async fn import(
         partitions,
         boot,
         minimum_disk: size,
-        accepts: None,
         identity: None,
         data: None,
         left: Vec::new(),
         sbom: None,
+        accepts: choices.personal.map(|wish| Accepts { locales: wish.locales }),
+        personal_file: reserved.as_ref().map(|reserved| reserved.place.clone()),
+        restricted: choices.restricted,
     };
-    master::publish(&file, master, store, keys, LEVEL, progress).await
+    master::publish(disk, master, store, keys, LEVEL, progress).await
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, Name, Reference, Result, Version,
     digest::Blob,
-    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Layer, Manifest, Partition, SCHEMA},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Layer, Manifest, Partition, PersonalFile, SCHEMA},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     publish::{
         packer::{self, Known, Packed},
         repository::{self, Publisher},
-        sections,
+        restricted, sections,
     },
 };
 
@@ -51,6 +51,10 @@ pub struct Master {
     pub left: Vec<(u64, u64)>,
     /// Its SBOM, whole.
     pub sbom: Option<Vec<u8>>,
+    /// Where an imported image takes the personal layer.
+    pub personal_file: Option<PersonalFile>,
+    /// What is in it that may not be passed on to everybody.
+    pub restricted: Vec<String>,
 }
 
 /// A master in the store.
@@ -72,6 +76,7 @@ pub struct Published {
 /// Exit 3 where the store has another image by this name, 4 where the store is signed by other keys, 5 where it can't be
 /// written.
 pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, level: i32, progress: &Progress) -> Result<Published> {
+    restricted::check(store, &master.restricted)?;
     let mut publisher = Publisher::open(store, keys).await?;
     let mut known = Known::default();
     if let Some(current) = publisher.current() {
@@ -82,12 +87,14 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         }
     }
     let size = master.size.next_multiple_of(BLOCK);
-    // Every partition begins and ends a chunk: layers can then replace whole partitions.
-    let cuts: Vec<u64> =
-        master.partitions.iter().flat_map(|partition| [partition.offset, partition.offset + partition.length]).collect();
+    // Every partition begins and ends a chunk: layers can then replace whole partitions. So does a personal file.
+    let partitions = master.partitions.iter().map(|partition| (partition.offset, partition.length));
+    let file = master.personal_file.iter().map(|file| (file.offset, file.length));
+    let cuts: Vec<u64> = partitions.chain(file).flat_map(|(offset, length)| [offset, offset + length]).collect();
     let mut bar = progress.bytes("pack", size);
     let before = modified(raw)?;
-    let (mut map, packed) = packer::pack(publisher.blobs(), raw, (0, size), (&cuts, &master.left), &known, level, &mut |done| bar.at(done))?;
+    let (mut map, packed) =
+        packer::pack(publisher.blobs(), raw, (0, size), (&cuts, &master.left), &known, level, &mut |done| bar.at(done))?;
     bar.done();
     // Which sections there are depends on the chunks, and they go into the chunk map.
     let no_map_yet = Blob { digest: Digest::of(b""), length: 0 };
@@ -109,6 +116,8 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         identity: master.identity,
         data: master.data,
         sbom: master.sbom.map(|sbom| publisher.blobs().put(&sbom)).transpose()?,
+        personal_file: master.personal_file,
+        restricted: master.restricted,
     };
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.

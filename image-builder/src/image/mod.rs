@@ -7,6 +7,7 @@
 //! | [`master`] | a disk image and its partitions into the store; what `import` and `build` share |
 //! | [`show`] | `livery list`, `livery inspect` |
 //! | [`export`] | `livery export`: back to a disk image |
+//! | [`reserve`] | a file for the personal layer on a partition that others made |
 //! | [`identity`] | the files of one employee's layer |
 //! | [`erofs`] | a small read-only file system made of a list of files |
 //! | [`gpt`] | partition tables, read and made |
@@ -18,4 +19,5 @@ pub mod identity;
 pub mod import;
 pub mod master;
 pub mod personalise;
+pub mod reserve;
 pub mod show;

@@ -8,19 +8,20 @@ use std::{fs, os::unix::fs::FileExt as _, path::Path};
 use livery_contract::{
     Digest, Fault, Reference, Result,
     cut::{BLOCK_BYTES, is_zero},
-    manifest::{Identity, Layer, Manifest, Partition, Personal, Role},
+    manifest::{Identity, Layer, Manifest, Personal, Role},
     roster::{self, Employee, Format, RowError},
 };
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use super::{erofs, identity};
+use super::{erofs, identity, reserve};
 use crate::{
     personal::{ddi, keys},
     progress::Progress,
     publish::{
         packer::{self, Known},
         repository::Publisher,
+        restricted,
     },
     secure_boot::signer::Signer,
 };
@@ -59,24 +60,30 @@ pub async fn personalise(
             .fix(format!("give the master: {}", master.master())));
     }
     let employees = read(roster)?;
-    let signer = keys::signer(keys_folder)?;
     let mut publisher = Publisher::open(store, keys_folder).await?;
     let absent = || Fault::refused(format!("the store has no image {master}")).at(store.display()).fix("build or import it first");
     let (manifest, digest) = publisher.current().ok_or_else(absent)?.manifest(master).await?;
-    let (Some(partition), Some(accepts)) = (manifest.partition(Role::Identity), &manifest.accepts) else {
-        return Err(Fault::refused(format!("{master} takes no personal layer: it has no identity partition")).at(store.display()));
+    let partition = manifest.partition(Role::Identity);
+    let (true, Some(accepts)) = (partition.is_some() || manifest.personal_file.is_some(), &manifest.accepts) else {
+        return Err(Fault::refused(format!(
+            "{master} takes no personal layer: it has neither an identity partition nor a file for it"
+        ))
+        .at(store.display())
+        .fix("for an imported image: name partition and file in a profile, livery import --profile"));
     };
-    if manifest.identity.is_none() {
+    restricted::check(store, &manifest.restricted)?;
+    if partition.is_some() && manifest.identity.is_none() {
         return Err(Fault::refused(format!("{master} takes personal layers without asking whose they are"))
             .at(store.display())
             .fix("build it again: this release signs personal layers, and devices check that"));
     }
     check(&employees, &accepts.locales, roster)?;
+    let signer = partition.map(|_| keys::signer(keys_folder)).transpose()?;
 
     let mut bar = progress.pieces("personalise", employees.len() as u64);
     let mut made = Vec::with_capacity(employees.len());
     for batch in employees.chunks(BATCH) {
-        let over = Over { publisher: &publisher, master: &manifest, digest, partition, signer: &signer };
+        let over = Over { publisher: &publisher, master: &manifest, digest, signer: signer.as_ref() };
         let personal: Vec<Manifest> = batch.par_iter().map(|employee| over.personal(employee)).collect::<Result<_>>()?;
         for personal in personal {
             let added = publisher.add(&personal)?;
@@ -134,37 +141,50 @@ struct Over<'a> {
     publisher: &'a Publisher,
     master: &'a Manifest,
     digest: Digest,
-    partition: &'a Partition,
-    signer: &'a Signer,
+    /// Signs layers; a file in an imported image needs none.
+    signer: Option<&'a Signer>,
 }
 
 impl Over<'_> {
     /// One employee's manifest; its layer goes into the store.
     fn personal(&self, employee: &Employee) -> Result<Manifest> {
-        let Self { publisher, master, digest, partition, signer } = self;
+        let Self { master, digest, signer, .. } = self;
+        if let Some(place) = &master.personal_file {
+            return self.layered(employee, &reserve::content(employee, place)?, (place.offset, place.length));
+        }
+        let (Some(partition), Some(signer)) = (master.partition(Role::Identity), signer) else {
+            return Err(Fault::internal("a master lost its identity partition"));
+        };
         let uuid = Uuid::new_v5(&NAMESPACE, format!("{digest}/{}", employee.order).as_bytes());
         let file_system = erofs::make(&identity::files(employee), uuid, master.created.as_second())?;
         let layer = ddi::make(&file_system, partition.length, uuid, signer)
             .map_err(|fault| fault.at(format!("order {}", employee.order)))?;
-        let raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
-        write_sparse(&raw, &layer.bytes).map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
-        let whole = (0, partition.length);
-        let (map, _) = packer::pack(publisher.blobs(), &raw, whole, (&[], &[]), &Known::default(), 19, &mut |_| {})?;
-        let chunk_map = publisher.blobs().put(&map.encode())?;
-        let mut personal = (*master).clone();
-        personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master: *digest });
-        personal.layers.push(Layer { offset: partition.offset, length: partition.length, chunk_map });
+        let mut personal = self.layered(employee, &layer.bytes, (partition.offset, partition.length))?;
         personal.identity = master.identity.map(|identity| Identity { root_hash: layer.root_hash, ..identity });
+        Ok(personal)
+    }
+
+    /// The master with one layer more, over this range of the disk: these bytes, and zeros behind them.
+    fn layered(&self, employee: &Employee, bytes: &[u8], (offset, length): (u64, u64)) -> Result<Manifest> {
+        let raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
+        write_sparse(&raw, bytes, length).map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
+        let blobs = self.publisher.blobs();
+        let (map, _) = packer::pack(blobs, &raw, (0, length), (&[], &[]), &Known::default(), 19, &mut |_| {})?;
+        let chunk_map = blobs.put(&map.encode())?;
+        let mut personal = self.master.clone();
+        let master = self.digest;
+        personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master });
+        personal.layers.push(Layer { offset, length, chunk_map });
         Ok(personal)
     }
 }
 
-/// Writes bytes to an empty file, zeros as holes: nearly all of a layer's partition is zero.
-fn write_sparse(file: &fs::File, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes bytes to an empty file that shall have `length`, zeros as holes: nearly all of a layer's partition is zero.
+fn write_sparse(file: &fs::File, bytes: &[u8], length: u64) -> std::io::Result<()> {
     for (at, block) in (0..).step_by(BLOCK_BYTES).zip(bytes.chunks(BLOCK_BYTES)) {
         if !is_zero(block) {
             file.write_all_at(block, at)?;
         }
     }
-    file.set_len(bytes.len() as u64)
+    file.set_len(length)
 }

@@ -129,6 +129,12 @@ impl std::fmt::Display for Inspected {
         if let Some(boot) = &self.manifest.boot {
             writeln!(f, "boot       {:?}: partition {}, {}", boot.label, boot.partition, boot.loader)?;
         }
+        if let Some(file) = &self.manifest.personal_file {
+            writeln!(f, "personal   {} of partition {}, {} at {}", file.path, file.partition, bytes(file.length), file.offset)?;
+        }
+        for restricted in &self.manifest.restricted {
+            writeln!(f, "restricted {restricted}")?;
+        }
         Ok(())
     }
 }

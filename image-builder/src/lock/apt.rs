@@ -69,11 +69,11 @@ impl Apt {
         Ok(apt)
     }
 
-    /// Besides the mirrors, an archive in a folder, and the versions that are to be preferred wherever they are still to be had.
+    /// Besides the mirrors, an archive in a folder, and the versions that are to be preferred wherever they are to be had.
     ///
     /// # Errors
     /// Exit 1 where the files can't be written.
-    pub fn prefer(&self, archive: &Path, packages: &[Package]) -> Result<()> {
+    pub fn prefer(&self, archive: &Path, packages: &[&Package]) -> Result<()> {
         self.write("etc/apt/sources.list", &format!("{}deb [trusted=yes] copy:{} ./\n", self.sources(), archive.display()))?;
         // Above 1000: also where that is a step back (apt_preferences(5)).
         let pins = packages

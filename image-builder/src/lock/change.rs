@@ -75,14 +75,14 @@ pub fn changes(before: &Lock, now: &Lock) -> Vec<Change> {
 fn change(before: Option<&Package>, now: Option<&Package>) -> Option<Change> {
     match (before, now) {
         (None, Some(now)) => {
-            Some(Change::Added { name: now.name.clone(), version: now.version.clone(), origin: now.origin.clone() })
+            Some(Change::Added { name: now.name.clone(), version: now.version.clone(), origin: now.source().to_owned() })
         }
         (Some(before), None) => Some(Change::Removed { name: before.name.clone(), version: before.version.clone() }),
         (Some(before), Some(now)) if before.sha256 != now.sha256 => Some(Change::Changed {
             name: now.name.clone(),
             from: before.version.clone(),
             to: now.version.clone(),
-            origin: now.origin.clone(),
+            origin: now.source().to_owned(),
         }),
         (Some(before), Some(now)) if before.roots != now.roots => Some(Change::Moved {
             name: now.name.clone(),

@@ -70,11 +70,12 @@ pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -
 
 fn one(profile: &Profile, options: &Options, cache: &Cache, progress: &Progress) -> Result<Locked> {
     let path = beside::path_of(&profile.path);
-    let debs = debs(options.store.as_deref(), cache);
+    let debs = debs(options.store.as_deref(), cache).with(&profile.packages.supplied);
     let before = beside::read(&path)?;
-    let keep = before.as_ref().filter(|_| !options.update).map(|lock| (lock, &debs));
+    let keep = before.as_ref().filter(|_| !options.update);
     let step = progress.stage("packages");
-    let now = resolve(&profile.debian, &request::requests(profile), keep, cache.scratch()?)?;
+    let (requests, supplied) = (request::requests(profile), request::supplied(profile));
+    let now = resolve(&profile.debian, &requests, &supplied, keep, &debs, cache.scratch()?)?;
     step.done();
     let changes = before.as_ref().map(|before| changes(before, &now)).unwrap_or_default();
     let differs = before.as_ref() != Some(&now);

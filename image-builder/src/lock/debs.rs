@@ -1,17 +1,18 @@
 //! Folders of .debs, found by digest: `sha256/ab/abcdef….deb`. A store has one (`debs`), so that a locked build needs no network;
-//! the cache has another, for builds that are not locked.
+//! the cache has another, for builds that are not locked. What IT supplies is taken from where the profile says, and put into neither.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::Read as _,
     path::{Path, PathBuf},
 };
 
-use livery_contract::{Fault, Result, digest::Hasher};
+use livery_contract::{Digest, Fault, Result, digest::Hasher};
 use rayon::prelude::*;
 
 use super::{apt::Apt, file::Package};
-use crate::progress::Progress;
+use crate::{profile::Supplied, progress::Progress};
 
 /// So many are asked of a mirror at once: one connection, and progress that moves.
 const BATCH: usize = 24;
@@ -21,16 +22,29 @@ const BATCH: usize = 24;
 pub struct Debs {
     home: PathBuf,
     also: Option<PathBuf>,
+    supplied: HashMap<Digest, PathBuf>,
 }
 
 impl Debs {
     /// .debs are put into `home`, and looked for in `also` as well.
     pub fn new(home: PathBuf, also: Option<PathBuf>) -> Self {
-        Self { home, also }
+        Self { home, also, supplied: HashMap::new() }
+    }
+
+    /// Knows the files that IT supplies.
+    #[must_use]
+    pub fn with(mut self, supplied: &[Supplied]) -> Self {
+        // Links to them are made elsewhere.
+        let path = |supplied: &Supplied| std::path::absolute(&supplied.file).unwrap_or_else(|_| supplied.file.clone());
+        self.supplied = supplied.iter().map(|supplied| (supplied.sha256, path(supplied))).collect();
+        self
     }
 
     /// Where the .deb is.
     pub fn find(&self, package: &Package) -> Option<PathBuf> {
+        if package.supplied {
+            return self.supplied.get(&package.sha256).filter(|path| is_there(path, package)).cloned();
+        }
         [Some(&self.home), self.also.as_ref()]
             .into_iter()
             .flatten()
@@ -50,7 +64,7 @@ impl Debs {
     pub fn bring(&self, packages: &[&Package], apt: impl FnOnce() -> Result<Apt>, progress: &Progress) -> Result<()> {
         let (near, far): (Vec<&Package>, Vec<&Package>) = packages
             .iter()
-            .filter(|package| !is_there(&place(&self.home, package), package))
+            .filter(|package| !package.supplied && !is_there(&place(&self.home, package), package))
             .partition(|package| self.find(package).is_some());
         if near.is_empty() && far.is_empty() {
             return Ok(());
@@ -147,8 +161,6 @@ fn failed(path: &Path, error: std::io::Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use livery_contract::Digest;
-
     use super::*;
     use crate::lock::{RootName, file::tests::package};
 
@@ -167,5 +179,26 @@ mod tests {
         assert_eq!(debs.checked(&[&package]).unwrap_err().exit().code(), 4);
         fs::write(&path, "de").unwrap();
         assert_eq!(debs.checked(&[&package]).unwrap_err().exit().code(), 5, "half a file is none");
+    }
+    #[test]
+    fn what_is_supplied_stays_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("icaclient.deb");
+        fs::write(&file, "deb").unwrap();
+        let supplied = Supplied {
+            file: file.clone(),
+            path: "icaclient.deb".into(),
+            sha256: Digest::of(b"deb"),
+            size: 3,
+            package: "icaclient".into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            licence: "EULA".into(),
+        };
+        let package = Package::from(&supplied);
+        let debs = Debs::new(folder.path().join("home"), None).with(&[supplied]);
+        assert_eq!(debs.checked(&[&package]).unwrap(), std::slice::from_ref(&file));
+        debs.bring(&[&package], || Err(Fault::internal("no network is needed")), &Progress::new(false)).unwrap();
+        assert!(!folder.path().join("home").exists(), "it is copied nowhere");
     }
 }

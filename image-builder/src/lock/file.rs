@@ -129,9 +129,14 @@ pub struct Package {
     pub size: u64,
     /// Digest of the .deb.
     pub sha256: Digest,
+    /// Whether IT supplies it: then it has neither origin nor path, and its .deb lies in no store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supplied: bool,
     /// Suite and component that it was found in: `trixie-security/main`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub origin: String,
     /// Where the .deb lies below the archive's top.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The roots that it is installed into.
     pub roots: Vec<RootName>,
@@ -139,8 +144,18 @@ pub struct Package {
 
 impl Package {
     /// The .deb's own file name.
-    pub fn file_name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
+    pub fn file_name(&self) -> String {
+        if self.supplied {
+            // As Debian's archive names them: without the epoch.
+            let version = self.version.split_once(':').map_or(self.version.as_str(), |(_, version)| version);
+            return format!("{}_{version}_{}.deb", self.name, self.architecture);
+        }
+        self.path.rsplit('/').next().unwrap_or(&self.path).to_owned()
+    }
+
+    /// Where it comes from, for people.
+    pub fn source(&self) -> &str {
+        if self.supplied { "supplied" } else { &self.origin }
     }
 
     /// Whether it comes from the security archive, which may have a mirror of its own.
@@ -162,6 +177,12 @@ impl Package {
         if self.size == 0 || self.size > MAX_PACKAGE {
             return Err("this is no package's size");
         }
+        if self.supplied {
+            if !(self.origin.is_empty() && self.path.is_empty()) {
+                return Err("it is supplied, and yet has an origin");
+            }
+            return self.check_roots();
+        }
         if self.origin.split('/').count() < 2 || !self.origin.split('/').all(is_word) {
             return Err("the origin is not suite/component");
         }
@@ -173,6 +194,10 @@ impl Package {
         if self.path.len() > 1000 || !self.path.ends_with(".deb") || !self.path.split('/').all(part) {
             return Err("the path is not one below an archive's top");
         }
+        self.check_roots()
+    }
+
+    fn check_roots(&self) -> Result<(), &'static str> {
         let sorted = self.roots.windows(2).all(|pair| pair[0] < pair[1]);
         if self.roots.is_empty() || !sorted { Err("the roots are not in order") } else { Ok(()) }
     }
@@ -220,7 +245,7 @@ impl Lock {
     ///
     /// # Errors
     /// Exit 3 with what is asked for and not locked, or locked and no longer asked for.
-    pub fn fits(&self, debian: &Release, requests: &[Request]) -> Result<()> {
+    pub fn fits(&self, debian: &Release, requests: &[Request], supplied: &[Package]) -> Result<()> {
         let mut differences = Vec::new();
         if self.debian != *debian {
             differences.push("another Debian: suite, architecture or components have changed".to_owned());
@@ -236,6 +261,26 @@ impl Lock {
                 differences.push("`packages.recommends` has changed".to_owned());
             }
         }
+        let before = || self.packages.iter().filter(|package| package.supplied);
+        for now in supplied {
+            match before().find(|before| before.name == now.name) {
+                Some(before) if before.sha256 == now.sha256 => {}
+                Some(before) => differences.push(format!(
+                    "{} is supplied as {} ({}), and locked as {} ({})",
+                    now.name,
+                    now.version,
+                    now.sha256.short(),
+                    before.version,
+                    before.sha256.short()
+                )),
+                None => differences.push(format!("{} is supplied, and not locked as such", now.name)),
+            }
+        }
+        differences.extend(
+            before()
+                .filter(|before| !supplied.iter().any(|now| now.name == before.name))
+                .map(|before| format!("{} is locked as supplied, and no longer supplied", before.name)),
+        );
         if differences.is_empty() {
             return Ok(());
         }
@@ -286,6 +331,7 @@ pub(super) mod tests {
             architecture: "amd64".into(),
             size: 10,
             sha256: Digest::of(format!("{name} {version}").as_bytes()),
+            supplied: false,
             origin: "trixie/main".into(),
             path: format!("pool/main/{name}_{}_amd64.deb", version.replace(':', "")),
             roots: roots.to_vec(),
@@ -346,9 +392,29 @@ pub(super) mod tests {
         let asked = |packages: &[&str]| {
             [Request { name: RootName::Device, recommends: false, packages: packages.iter().map(|&name| name.into()).collect() }]
         };
-        lock.fits(&debian, &asked(&["cage"])).unwrap();
-        let fault = lock.fits(&debian, &asked(&["seatd"])).unwrap_err().to_string();
+        lock.fits(&debian, &asked(&["cage"]), &[]).unwrap();
+        let fault = lock.fits(&debian, &asked(&["seatd"]), &[]).unwrap_err().to_string();
         assert!(fault.contains("seatd is asked for by `packages.install` and not locked"), "{fault}");
         assert!(fault.contains("cage is locked and no longer asked for"), "{fault}");
+    }
+
+    #[test]
+    fn what_is_supplied_has_no_origin_and_must_be_the_same_file() {
+        let mut client = package("icaclient", "1:24.11", &[RootName::Device]);
+        (client.supplied, client.origin, client.path) = (true, String::new(), String::new());
+        assert_eq!((client.file_name().as_str(), client.source()), ("icaclient_24.11_amd64.deb", "supplied"));
+        let lock = lock(vec![client.clone()]);
+        let text = lock.encode().unwrap();
+        assert!(text.contains("supplied = true") && !text.contains("origin") && !text.contains("path"), "{text}");
+        assert_eq!(Lock::parse(&text).unwrap(), lock);
+        let fault = Lock::parse(&text.replace("supplied = true", "supplied = true\norigin = \"trixie/main\"")).unwrap_err();
+        assert!(fault.to_string().contains("supplied, and yet has an origin"), "{fault}");
+        assert!(Lock::parse(&text.replace("supplied = true\n", "")).is_err(), "neither supplied nor from an archive");
+
+        let fits = |supplied: &[Package]| lock.fits(&lock.debian, &lock.roots, supplied).map_err(|fault| fault.to_string());
+        fits(std::slice::from_ref(&client)).unwrap();
+        assert!(fits(&[]).unwrap_err().contains("icaclient is locked as supplied, and no longer supplied"));
+        client.sha256 = Digest::of(b"another");
+        assert!(fits(&[client]).unwrap_err().contains("icaclient is supplied as 1:24.11"), "another file");
     }
 }

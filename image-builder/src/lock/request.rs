@@ -1,7 +1,7 @@
 //! Which packages a profile asks for, root by root.
 
-use super::file::{Release, Request, RootName};
-use crate::profile::{Debian, Profile};
+use super::file::{Package, Release, Request, RootName};
+use crate::profile::{Debian, Profile, Supplied};
 
 /// What the image tools come from: the profile's own release, whatever the host runs.
 const TOOLS: [&str; 10] = [
@@ -21,13 +21,28 @@ const TOOLS: [&str; 10] = [
 pub fn requests(profile: &Profile) -> Vec<Request> {
     let request = |name, recommends, mut packages: Vec<String>| {
         packages.sort_unstable();
+        packages.dedup();
         Request { name, recommends, packages }
     };
+    let supplied: Vec<String> = profile.packages.supplied.iter().map(|supplied| supplied.package.clone()).collect();
     vec![
         request(RootName::Tools, false, TOOLS.map(str::to_owned).to_vec()),
         request(RootName::Boot, false, profile.packages.boot.clone()),
-        request(RootName::Device, profile.packages.recommends, profile.packages.install.clone()),
+        request(RootName::Device, profile.packages.recommends, [profile.packages.install.clone(), supplied].concat()),
     ]
+}
+
+impl From<&Supplied> for Package {
+    fn from(supplied: &Supplied) -> Self {
+        let Supplied { package, version, architecture, size, sha256, .. } = supplied.clone();
+        let (origin, path) = (String::new(), String::new());
+        Self { name: package, version, architecture, size, sha256, supplied: true, origin, path, roots: vec![RootName::Device] }
+    }
+}
+
+/// The packages that IT supplies, as a lock has them.
+pub fn supplied(profile: &Profile) -> Vec<Package> {
+    profile.packages.supplied.iter().map(Package::from).collect()
 }
 
 impl From<&Debian> for Release {

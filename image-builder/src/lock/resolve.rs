@@ -1,9 +1,6 @@
 //! apt's answers as a lock.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use livery_contract::{Digest, Fault, Result};
 
@@ -15,16 +12,28 @@ use super::{
 };
 use crate::profile::Debian;
 
-/// Asks apt what the requests come to now. With `keep`, the versions of that lock stay wherever they are still to be had: on a
-/// mirror or among `debs`.
+/// Asks apt what the requests come to now, with just those files of the packages that IT supplies. With `keep`, the versions of that
+/// lock stay wherever they are still to be had: on a mirror or among `debs`.
 ///
 /// # Errors
 /// Exit 3 where apt can't satisfy a request, 5 where no mirror can be reached.
-pub fn resolve(debian: &Debian, requests: &[Request], keep: Option<(&Lock, &Debs)>, scratch: tempfile::TempDir) -> Result<Lock> {
-    let kept = scratch.path().join("kept");
+pub fn resolve(
+    debian: &Debian,
+    requests: &[Request],
+    supplied: &[Package],
+    keep: Option<&Lock>,
+    debs: &Debs,
+    scratch: tempfile::TempDir,
+) -> Result<Lock> {
+    let archive = scratch.path().join("archive");
     let apt = Apt::new(scratch, debian)?;
-    if let Some((lock, debs)) = keep {
-        keep_versions(&apt, lock, debs, &kept)?;
+    // What was supplied then is not what is supplied now.
+    let kept = keep.iter().flat_map(|lock| &lock.packages).filter(|package| !package.supplied);
+    let known: Vec<&Package> = kept.chain(supplied).collect();
+    if !known.is_empty() {
+        let here: Vec<&Package> = known.iter().copied().filter(|package| debs.find(package).is_some()).collect();
+        archive::make(&archive, &here, debs, &Release::from(debian))?;
+        apt.prefer(&archive, &known)?;
     }
     apt.update()?;
     let mut roots: BTreeMap<Digest, BTreeSet<RootName>> = BTreeMap::new();
@@ -37,13 +46,18 @@ pub fn resolve(debian: &Debian, requests: &[Request], keep: Option<(&Lock, &Debs
     let mut packages = Vec::with_capacity(roots.len());
     for (digest, roots) in roots {
         let roots = roots.into_iter().collect();
-        let before = keep.and_then(|(lock, _)| lock.packages.iter().find(|package| package.sha256 == digest));
+        let before = known.iter().find(|package| package.sha256 == digest);
         packages.push(match (listed.get(&digest), before) {
+            (_, Some(before)) if before.supplied => (*before).clone(),
             (Some(listed), _) => package(digest, listed, roots)?,
             // No mirror has it any more.
-            (None, Some(before)) => Package { roots, ..before.clone() },
+            (None, Some(before)) => Package { roots, ..(*before).clone() },
             (None, None) => return Err(Fault::internal("apt chose a package that no index has")),
         });
+    }
+    if let Some(lost) = supplied.iter().find(|supplied| !packages.iter().any(|package| package.sha256 == supplied.sha256)) {
+        return Err(Fault::refused(format!("apt would install another {} than the {} that is supplied", lost.name, lost.version))
+            .fix("look whether another package asks for another version of it, or the mirror has the same version"));
     }
     packages.sort_by(|one, other| one.name.cmp(&other.name));
     if let Some(pair) = packages.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -59,12 +73,6 @@ pub fn resolve(debian: &Debian, requests: &[Request], keep: Option<(&Lock, &Debs
     Ok(lock)
 }
 
-fn keep_versions(apt: &Apt, lock: &Lock, debs: &Debs, folder: &Path) -> Result<()> {
-    let here: Vec<&Package> = lock.packages.iter().filter(|package| debs.find(package).is_some()).collect();
-    archive::make(folder, &here, debs, &lock.debian)?;
-    apt.prefer(folder, &lock.packages)
-}
-
 fn package(sha256: Digest, listed: &Listed, roots: Vec<RootName>) -> Result<Package> {
     let field = |name: &str| {
         let odd = || Fault::source(format!("an index lacks the {name} of a package")).at(sha256);
@@ -77,6 +85,7 @@ fn package(sha256: Digest, listed: &Listed, roots: Vec<RootName>) -> Result<Pack
         architecture: field("Architecture")?,
         size: size.parse().map_err(|error| Fault::source(format!("{size:.40} is no size")).at(sha256).cause(error))?,
         sha256,
+        supplied: false,
         origin: listed.origin.clone(),
         path: field("Filename")?,
         roots,

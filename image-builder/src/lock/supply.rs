@@ -47,15 +47,16 @@ impl Supply {
     /// # Errors
     /// Exit 3 where the lockfile does not fit or is asked for and not there, 5 where apt is needed and no mirror answers.
     pub fn open(profile: &Profile, store: Option<&Path>, terms: Terms, cache: &Cache, progress: &Progress) -> Result<Self> {
-        let requests = request::requests(profile);
+        let (requests, supplied) = (request::requests(profile), request::supplied(profile));
         let path = beside::path_of(&profile.path);
         let (in_cache, in_store) = (cache.debs(), store.map(in_store));
         if let Some(lock) = beside::read(&path)? {
-            lock.fits(&Release::from(&profile.debian), &requests).map_err(|fault| fault.at(path.display()))?;
+            lock.fits(&Release::from(&profile.debian), &requests, &supplied).map_err(|fault| fault.at(path.display()))?;
             let debs = match in_store {
                 Some(store) => Debs::new(store, Some(in_cache)),
                 None => Debs::new(in_cache, None),
             };
+            let debs = debs.with(&profile.packages.supplied);
             return Ok(Self { lock, debs, locked: true, offline: terms.offline });
         }
         if terms.locked || terms.offline {
@@ -65,16 +66,17 @@ impl Supply {
         }
         // What a mirror has changes at most a few times a day; asking again for each build would cost the time and change little.
         let today = jiff::Timestamp::now().strftime("%F").to_string();
-        let key = Key::new("packages", VERSION, &(&profile.debian, &requests, today))?;
+        let key = Key::new("packages", VERSION, &(&profile.debian, &requests, &supplied, today))?;
+        let debs = Debs::new(in_cache, in_store).with(&profile.packages.supplied);
         let folder = cache.get(&key, |folder| {
             let step = progress.stage(key.stage());
-            let lock = resolve(&profile.debian, &requests, None, cache.scratch()?)?;
+            let lock = resolve(&profile.debian, &requests, &supplied, None, &debs, cache.scratch()?)?;
             step.done();
             beside::write(&folder.join("lock"), &lock)
         })?;
         let path = folder.join("lock");
         let lock = beside::read(&path)?.ok_or_else(|| Fault::internal("the cache lost a file").at(path.display()))?;
-        Ok(Self { lock, debs: Debs::new(in_cache, in_store), locked: false, offline: false })
+        Ok(Self { lock, debs, locked: false, offline: false })
     }
 
     /// Whether a lockfile names the packages.
@@ -96,7 +98,7 @@ impl Supply {
         let wanted: Vec<&Package> = self.lock.packages.iter().filter(wanted).collect();
         let lacking = self.debs.lacking(wanted.iter().copied());
         if self.offline && !lacking.is_empty() {
-            let names: Vec<&str> = lacking.iter().take(10).map(|package| package.file_name()).collect();
+            let names: Vec<String> = lacking.iter().take(10).map(|package| package.file_name()).collect();
             return Err(Fault::source(format!(
                 "{} of {} packages are not here, and --offline fetches none",
                 lacking.len(),

@@ -9,11 +9,13 @@ use url::Url;
 
 use super::{
     certificate::{self, Authority},
+    client::ClientSetting,
     diagnose::{Problem, nearest, quoted},
     exception::Exception,
     host::Host,
     network,
     source::{Source, read_text},
+    supplied::Supplied,
     table::{self, Form, Word},
 };
 
@@ -38,6 +40,8 @@ pub enum Value {
     Authorities(Vec<Authority>),
     /// A public key.
     Key(PublicKey),
+    /// A .deb that IT supplies.
+    Supplied(Supplied),
 }
 
 /// Where a value is read, which decides what a path in it means and what has expired.
@@ -123,6 +127,11 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
         Word::Profile => Ok(Value::Text(text.to_owned())),
         Word::Key => key(text),
         Word::Exception => exception(text),
+        Word::ClientSetting => ClientSetting::parse(text).map(|_| Value::Text(text.to_owned())),
+        Word::Partition => form(!text.trim().is_empty() && text.chars().count() <= 36 && !text.chars().any(char::is_control)),
+        Word::FilePath => file_path(text),
+        // Its items are tables, and read as such before this is asked.
+        Word::Supplied => Err(Problem::new(format!("text, where {} is expected", kind.wanted())).what("wrong type")),
     }
 }
 
@@ -145,6 +154,20 @@ fn exception(text: &str) -> Result<Value, Problem> {
         Some(_) => Ok(Value::Text(text.to_owned())),
         None => Err(Problem::new(format!("{} does not say a path and a reason", quoted(text)))
             .help("write \"/PATH: REASON\", the reason in 10 to 300 characters: why this file may be in every image")),
+    }
+}
+
+/// A path in a partition, with `/` between its parts: only what every file system and its tools take alike.
+fn file_path(text: &str) -> Result<Value, Problem> {
+    let path = text.replace('\\', "/");
+    let part = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b" ._+()@~-".contains(&byte);
+        (1..=100).contains(&part.len()) && part.bytes().all(allowed) && !part.starts_with(['-', ' ']) && !part.ends_with(['.', ' '])
+    };
+    match path.strip_prefix('/') {
+        Some(parts) if path.len() <= 240 && parts.split('/').all(part) => Ok(Value::Text(path)),
+        _ => Err(Problem::new(format!("{} is not {}", quoted(text), Word::FilePath.wanted()))
+            .help("begin with / or \\; names have A-Z a-z 0-9 . _ + ( ) @ ~ - and spaces within")),
     }
 }
 
@@ -263,7 +286,7 @@ fn timezone(text: &str) -> Result<Value, Problem> {
 }
 
 /// Debian Policy section 5.6.1.
-fn package(text: &str) -> Result<Value, Problem> {
+pub fn package(text: &str) -> Result<Value, Problem> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if first && text.len() >= 2 && text.len() <= 128 && text.bytes().all(allowed) {
@@ -411,6 +434,12 @@ mod tests {
         }
         assert!(["firefox-esr", "libstdc++6", "7zip"].into_iter().all(|text| package(text).is_ok()));
         assert!(["", "x", "Firefox", "a=1", "-a", "a b"].into_iter().all(|text| package(text).is_err()));
+        assert!(
+            matches!(file_path(r"\ProgramData\Our Firm\livery.json"), Ok(Value::Text(path)) if path == "/ProgramData/Our Firm/livery.json")
+        );
+        for bad in ["", "/", "livery.json", "/a/../b", "/a//b", "/a/", "/-a", "/a\"b", "/a:b", "/a. ", "/é"] {
+            assert!(file_path(bad).is_err(), "{bad}");
+        }
         assert!(timezone("Europe/Paris").is_ok() && timezone("UTC").is_ok() && timezone("paris").is_err());
     }
 }

@@ -170,8 +170,8 @@ impl Draft {
         match written::json(value) {
             serde_json::Value::Array(items) if line.chars().count() > WIDTH => {
                 self.line(&format!("{mark}{name} = ["));
-                for item in items.iter().filter_map(serde_json::Value::as_str) {
-                    self.line(&format!("{mark}    {},", toml::Value::from(item)));
+                for item in items.iter().filter_map(|item| toml::Value::try_from(item).ok()) {
+                    self.line(&format!("{mark}    {item},"));
                 }
                 self.line(&format!("{mark}]"));
             }

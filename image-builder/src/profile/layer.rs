@@ -20,6 +20,7 @@ use super::{
     decode::{self, Context, Value},
     diagnose::{Diagnostic, Problem, Sink, nearest, quoted},
     source::{Place, Source},
+    supplied,
     table::{self, Form, Setting, TABLE, Word},
 };
 
@@ -74,6 +75,16 @@ pub struct Item {
     pub value: Option<Value>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl Item {
+    /// As TOML in one line.
+    pub fn to_toml(&self) -> String {
+        match &self.value {
+            Some(Value::Supplied(supplied)) => supplied.to_toml(),
+            _ => toml::Value::from(self.text.as_str()).to_string(),
+        }
+    }
 }
 
 impl Layer {
@@ -276,10 +287,9 @@ impl Reader<'_> {
         let mut list: Vec<Item> = Vec::new();
         let mut first: HashMap<String, usize> = HashMap::new();
         for item in items {
-            let context = Context { source: self.source, now: self.now };
-            match decode::single(Form::Text(word), item.get_ref(), context) {
-                Ok(value) => {
-                    let text = item.get_ref().as_str().unwrap_or_default();
+            match self.value(setting, word, item) {
+                Some((text, value)) => {
+                    let text = text.as_str();
                     let item = self.item(word, text, Some(value), item.span());
                     if let Some(at) = first.get(&item.id) {
                         let line = self.source.line_column(*at).0;
@@ -291,24 +301,46 @@ impl Reader<'_> {
                         list.push(item);
                     }
                 }
-                Err(problem) => {
-                    self.report(item.span(), format!("{} for `{}`", problem.what, setting.key), problem);
-                    sound = false;
-                }
+                None => sound = false,
             }
         }
         sound.then_some(list)
     }
 
+    /// An item's text (a supplied package's path) and value; what is wrong with it has been said where there is none.
+    fn value(&mut self, setting: &Setting, word: Word, item: &Spanned<DeValue<'_>>) -> Option<(String, Value)> {
+        let context = Context { source: self.source, now: self.now };
+        if let (true, DeValue::Table(table)) = (supplied::is_table(word), item.get_ref()) {
+            return match supplied::read(table, item.span(), context) {
+                Ok(supplied) => Some((supplied.path.clone(), Value::Supplied(supplied))),
+                Err(found) => {
+                    for (span, what, problem) in found {
+                        self.report(span, what, problem);
+                    }
+                    None
+                }
+            };
+        }
+        match decode::single(Form::Text(word), item.get_ref(), context) {
+            Ok(value) => Some((item.get_ref().as_str().unwrap_or_default().to_owned(), value)),
+            Err(problem) => {
+                self.report(item.span(), format!("{} for `{}`", problem.what, setting.key), problem);
+                None
+            }
+        }
+    }
+
     fn item(&self, word: Word, text: &str, value: Option<Value>, span: Range<usize>) -> Item {
         let id = match word {
             // The same file may be reached from another folder by another path.
-            Word::Authorities => {
+            Word::Authorities | Word::Supplied => {
                 let path = self.source.beside(text);
                 std::fs::canonicalize(&path).unwrap_or(path).to_string_lossy().into_owned()
             }
             // A path has one reason, and is removed without it.
             Word::Exception => text.split(": ").next().unwrap_or(text).to_owned(),
+            // One key has one value, whatever it is.
+            Word::ClientSetting => text.split('=').next().unwrap_or(text).to_owned(),
             _ => text.to_owned(),
         };
         Item { id, text: text.to_owned(), value, place: self.place(span) }
@@ -334,6 +366,7 @@ impl Reader<'_> {
                 (name, _) => {
                     let problem = Problem::new("a list is changed by `add` and `remove` alone").help(
                         match nearest(name, ["add", "remove"]) {
+                            _ if supplied::is_table(word) => "write [[packages.supplied]], with two brackets".to_owned(),
                             Some(near) => format!("did you mean `{near}`?"),
                             None => "write { add = […], remove = […] }".to_owned(),
                         },

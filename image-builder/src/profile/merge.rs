@@ -122,7 +122,7 @@ impl Merged {
     pub fn value_of(&self, setting: &Setting) -> Option<String> {
         match self.held.get(setting.key)? {
             Held::One(_) => self.places.get(setting.key).map(Place::text).or(setting.default).map(written::one_line),
-            Held::List(items) => Some(written::list(items.iter().map(|item| item.text.clone()))),
+            Held::List(items) => Some(written::list(items.iter().map(Item::to_toml))),
             Held::Bad => None,
         }
     }
@@ -166,7 +166,7 @@ fn action(entry: &Entry) -> Action {
     let texts = |items: &[Item]| items.iter().map(|item| item.text.clone()).collect::<Vec<_>>();
     match &entry.change {
         Change::Set(_) => Action::Set { value: written::one_line(entry.value.text()) },
-        Change::List(items) => Action::Set { value: written::list(texts(items)) },
+        Change::List(items) => Action::Set { value: written::list(items.iter().map(Item::to_toml)) },
         Change::Edit { add, remove } => Action::Changed { add: texts(add), remove: texts(remove) },
         Change::Bad => Action::Faulty,
     }

@@ -16,6 +16,7 @@
 //! not. [`explain`](fn@explain) tells what came of merging, and by which lines.
 
 mod certificate;
+pub mod client;
 mod decode;
 mod diagnose;
 mod draft;
@@ -23,6 +24,7 @@ mod exception;
 mod explain;
 mod extends;
 mod host;
+mod import;
 mod layer;
 mod locks;
 mod merge;
@@ -34,6 +36,7 @@ mod rules;
 mod schema;
 mod source;
 mod starter;
+mod supplied;
 pub mod table;
 mod tell;
 #[cfg(test)]
@@ -47,10 +50,12 @@ use livery_contract::{Fault, Result as FaultResult, envelope::PublicKey};
 use url::Url;
 
 pub use certificate::Authority;
+pub use client::{Client, ClientSetting};
 pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use exception::Exception;
 pub use explain::{Brought, Explained, Explanation, explain, explain_at};
 pub use host::Host;
+pub use import::{Import, PersonalPlace};
 pub use merge::{Action, Origin, Origins};
 pub use model::{
     After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
@@ -58,8 +63,10 @@ pub use model::{
 pub use reference::reference;
 pub use schema::schema;
 pub use starter::{Started, Starter, start};
+pub use supplied::Supplied;
 
 use diagnose::Sink;
+use resolve::{Purpose, Resolved, resolve};
 
 /// Loads a profile that can be built: an abstract one is refused here.
 ///
@@ -74,10 +81,37 @@ pub fn load(path: &Path) -> Result<Profile, Diagnostics> {
 /// # Errors
 /// As [`load`].
 pub fn load_at(path: &Path, now: Timestamp) -> Result<Profile, Diagnostics> {
+    match resolved(path, now)? {
+        Resolved::Build(profile) => Ok(*profile),
+        Resolved::Import(_) => Err(Diagnostics::one(
+            Diagnostic::of_file(
+                path,
+                "kind = \"import\": this profile says how a ready-made image is taken, nothing is built of it",
+            )
+            .help("livery import RAW --profile PROFILE"),
+        )),
+    }
+}
+
+/// Loads a profile of a ready-made image.
+///
+/// # Errors
+/// Every error of the profile and of the files that it extends.
+pub fn load_import(path: &Path) -> Result<Import, Diagnostics> {
+    match resolved(path, Timestamp::now())? {
+        Resolved::Import(import) => Ok(*import),
+        Resolved::Build(profile) => Err(Diagnostics::one(
+            Diagnostic::of_file(path, format!("kind = \"{}\": this profile is built, no image is imported by it", profile.kind()))
+                .help("give a profile of kind = \"import\""),
+        )),
+    }
+}
+
+fn resolved(path: &Path, now: Timestamp) -> Result<Resolved, Diagnostics> {
     let mut sink = Sink::default();
-    let profile = resolve::resolve(path, now, resolve::Purpose::Build, &mut sink);
-    match (profile, sink.finish()) {
-        (Some(profile), None) => Ok(profile),
+    let resolved = resolve(path, now, Purpose::Build, &mut sink);
+    match (resolved, sink.finish()) {
+        (Some(resolved), None) => Ok(resolved),
         (_, Some(diagnostics)) => Err(diagnostics),
         (None, None) => Err(Diagnostics::one(
             Diagnostic::of_file(path, "the profile did not resolve, and no setting says why")
@@ -101,7 +135,7 @@ pub fn check(paths: &[PathBuf]) -> Result<(), Diagnostics> {
 pub fn check_at(paths: &[PathBuf], now: Timestamp) -> Result<(), Diagnostics> {
     let mut sink = Sink::default();
     for path in paths {
-        resolve::resolve(path, now, resolve::Purpose::Check, &mut sink);
+        resolve(path, now, Purpose::Check, &mut sink);
     }
     sink.finish().map_or(Ok(()), Err)
 }

@@ -7,7 +7,7 @@ use livery_contract::{Name, Version, envelope::PublicKey};
 use serde::Serialize;
 use url::Url;
 
-use super::{certificate::Authority, exception::Exception, host::Host, merge::Origins};
+use super::{certificate::Authority, client::Client, exception::Exception, host::Host, merge::Origins, supplied::Supplied};
 
 /// A profile, resolved over all that it extends. As JSON it is what the image follows from: where its files lie and
 /// which line decided is left out.
@@ -125,7 +125,14 @@ words! {
         Laptop = "laptop",
         /// The agent's boot medium.
         Agent = "agent",
+        /// A ready-made disk image, taken as it is.
+        Import = "import",
     }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Terminal, Self::Laptop, Self::Agent, Self::Import];
 }
 
 words! {
@@ -207,6 +214,15 @@ pub struct Packages {
     pub exclude_paths: Vec<String>,
     /// dpkg `path-include`.
     pub include_paths: Vec<String>,
+    /// Those that IT supplies; they are installed too.
+    pub supplied: Vec<Supplied>,
+}
+
+impl Packages {
+    /// What makes an image with these packages restricted, in words; empty where nothing does.
+    pub fn restrictions(&self) -> Vec<String> {
+        self.supplied.iter().map(Supplied::restriction).collect()
+    }
 }
 
 /// The disk image.
@@ -281,6 +297,9 @@ pub struct Citrix {
     pub identity_provider_hosts: Vec<Host>,
     /// Hosts of the second factor.
     pub mfa_hosts: Vec<Host>,
+    /// The client, where IT supplies it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
 }
 
 /// The closed browser.

@@ -31,7 +31,7 @@ fn row(name: &str, setting: &Setting, text: &mut String) {
         (None, Need::Required) => "required".to_owned(),
         (None, Need::Optional) => "none".to_owned(),
     };
-    let users = if setting.kinds.len() == 3 {
+    let users = if setting.kinds.len() == Kind::ALL.len() {
         "all".to_owned()
     } else {
         setting.kinds.iter().copied().map(Kind::as_str).collect::<Vec<_>>().join(", ")

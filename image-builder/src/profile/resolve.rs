@@ -8,11 +8,13 @@ use url::Url;
 
 use super::{
     certificate::{Authority, name_apart},
+    client::{self, Client, ClientSetting},
     decode::Value,
     diagnose::{Problem, Sink},
     exception::Exception,
     extends::{Chain, chain},
     host::Host,
+    import::Import,
     layer::Layer,
     locks,
     merge::{Held, Merged, merge},
@@ -20,6 +22,7 @@ use super::{
         After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
     },
     rules,
+    supplied::Supplied,
     table::{Need, Setting, TABLE},
 };
 
@@ -58,11 +61,23 @@ pub fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
 }
 
 /// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
-pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Profile> {
+pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Resolved> {
     let read = read(chain(path, now, sink), now, sink)?;
     judge(&read, purpose, sink);
     let Read { layers, merged, kind, .. } = read;
-    if layers.first()?.is_abstract() { None } else { assemble(path, &layers, kind?, merged) }
+    match kind? {
+        _ if layers.first()?.is_abstract() => None,
+        Kind::Import => Import::assemble(&merged).map(|import| Resolved::Import(Box::new(import))),
+        kind => assemble(path, &layers, kind, merged).map(|profile| Resolved::Build(Box::new(profile))),
+    }
+}
+
+/// What a profile came to.
+pub enum Resolved {
+    /// Something to build.
+    Build(Box<Profile>),
+    /// How to take a ready-made image.
+    Import(Box<Import>),
 }
 
 /// What the files say together: what is missing, what has no effect, what contradicts.
@@ -86,8 +101,8 @@ pub fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
     }
     if *whole {
         for setting in TABLE.iter().filter(|setting| setting.need == Need::Required && setting.key != "schema") {
-            // Without a kind only what all kinds need can be missed.
-            if kind.map_or(setting.kinds.len() == 3, |kind| setting.kinds.contains(&kind)) {
+            // Without a kind only what all that is built needs can be missed.
+            if kind.map_or(setting.kinds.len() >= 3, |kind| setting.kinds.contains(&kind)) {
                 is_there(setting, leaf, merged, sink);
             }
         }
@@ -185,7 +200,18 @@ impl<'a> Values<'a> {
         self.list(key, |value| if let Value::Host(host) = value { Some(host.clone()) } else { None })
     }
 
-    fn boolean(&mut self, key: &str) -> Option<bool> {
+    /// The packages that IT supplies.
+    pub fn supplied(&mut self) -> Option<Vec<Supplied>> {
+        self.list("packages.supplied", |value| if let Value::Supplied(supplied) = value { Some(supplied.clone()) } else { None })
+    }
+
+    /// Whether a reader was of another mind than the table.
+    pub fn is_odd(&self) -> bool {
+        self.odd
+    }
+
+    /// A flag.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
         self.one(key, |value| if let Value::Boolean(value) = value { Some(*value) } else { None })
     }
 
@@ -193,7 +219,8 @@ impl<'a> Values<'a> {
         self.one(key, |value| if let Value::Integer(value) = value { i32::try_from(*value).ok() } else { None })
     }
 
-    fn size(&mut self, key: &str) -> Option<u64> {
+    /// Bytes.
+    pub fn size(&mut self, key: &str) -> Option<u64> {
         self.one(key, |value| if let Value::Size(value) = value { Some(*value) } else { None })
     }
 
@@ -234,6 +261,8 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             job_key: v.key("agent.job-key"),
             after: After::of(&v.text("agent.after")?)?,
         }),
+        // Not a profile of this form.
+        Kind::Import => return None,
     };
     let profile = Profile {
         name: v.text("name")?.parse().ok()?,
@@ -256,6 +285,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             recommends: v.boolean("packages.recommends")?,
             exclude_paths: v.texts("packages.exclude-paths")?,
             include_paths: v.texts("packages.include-paths")?,
+            supplied: v.supplied()?,
         },
         image: Image {
             epoch: v.time("image.epoch")?,
@@ -291,8 +321,24 @@ fn desk(v: &mut Values<'_>) -> Option<Desk> {
         storefront_hosts: v.hosts("citrix.storefront-hosts")?,
         identity_provider_hosts: v.hosts("citrix.identity-provider-hosts")?,
         mfa_hosts: v.hosts("citrix.mfa-hosts")?,
+        client: client(v)?,
     };
     Some(Desk { locale, authorities, citrix })
+}
+
+/// Citrix's client: none where nobody supplies it. The outer `None` is as everywhere here.
+#[expect(clippy::option_option, reason = "no client, and not read, are two things")]
+fn client(v: &mut Values<'_>) -> Option<Option<Client>> {
+    if !v.supplied()?.iter().any(|supplied| supplied.package == client::PACKAGE) {
+        return Some(None);
+    }
+    Some(Some(Client {
+        fido2: v.boolean("citrix.fido2")?,
+        app_protection: v.boolean("citrix.app-protection")?,
+        device_trust: v.boolean("citrix.device-trust")?,
+        endpoint_analysis: v.boolean("citrix.endpoint-analysis")?,
+        settings: v.texts("citrix.client-settings")?.iter().map(|text| ClientSetting::parse(text).ok()).collect::<Option<_>>()?,
+    }))
 }
 
 fn kiosk(v: &mut Values<'_>, citrix: &Citrix) -> Option<Kiosk> {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use livery_contract::Digest;
 
 use super::{
+    client,
     decode::Value,
     diagnose::{Problem, Sink, nearest, quoted},
     host::Host,
@@ -30,8 +31,13 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
     mirrors(merged, sink);
     default_locale(merged, sink);
     authorities(merged, sink);
+    supplied(merged, sink);
     if let Some(Kind::Terminal | Kind::Laptop) = kind {
         host_allowed("citrix.store-url", merged, sink);
+        client_settings(merged, sink);
+    }
+    if kind == Some(Kind::Import) {
+        personal(merged, sink);
     }
     if kind == Some(Kind::Terminal) {
         host_allowed("kiosk.url", merged, sink);
@@ -58,6 +64,27 @@ fn mirrors(merged: &Merged, sink: &mut Sink) {
             let problem = Problem::new(format!("`{other}` is missing")).help("set both, or neither for the distribution's own");
             sink.at(place, format!("`{one}` alone is half a source of packages"), problem);
         }
+    }
+}
+
+/// A file without its partition is nowhere, and a place for people without a locale takes nobody.
+fn personal(merged: &Merged, sink: &mut Sink) {
+    for (one, other) in [("personal.partition", "personal.file"), ("personal.file", "personal.partition")] {
+        if let (Some(place), false) = (merged.places.get(one), merged.held.contains_key(other)) {
+            let problem =
+                Problem::new(format!("`{other}` is missing")).help("set both, or neither for an image without a personal layer");
+            sink.at(place, format!("`{one}` alone is half a place for the personal layer"), problem);
+        }
+    }
+    if let (Some(place), Some(true)) =
+        (merged.places.get("personal.file"), Values::new(merged).texts("locale.available").map(|list| list.is_empty()))
+    {
+        let problem = Problem::new("`locale.available` is empty, so no row of a roster would do");
+        sink.at(
+            place,
+            "nobody can have this image",
+            problem.help("list the locales that the image's system has, such as [\"fr_FR.UTF-8\"]"),
+        );
     }
 }
 
@@ -112,6 +139,47 @@ fn host_allowed(key: &str, merged: &Merged, sink: &mut Sink) {
     }
 }
 
+/// A package of another architecture cannot be installed, and of two of one name only one.
+fn supplied(merged: &Merged, sink: &mut Sink) {
+    let architecture = Values::new(merged).text("debian.architecture");
+    let (Some(Held::List(items)), Some(architecture)) = (merged.held.get("packages.supplied"), architecture) else { return };
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for item in items {
+        let Some(Value::Supplied(supplied)) = &item.value else { continue };
+        if supplied.architecture != architecture && supplied.architecture != "all" {
+            let cause = format!("it is for {}, the image is for {architecture}", quoted(&supplied.architecture));
+            let problem = Problem::new(cause).help(format!("take its maker's package for {architecture}"));
+            sink.at(&item.place, format!("{} cannot be installed", quoted(&supplied.path)), problem);
+        }
+        if let Some(first) = seen.insert(&supplied.package, &supplied.path) {
+            let problem = Problem::new(format!("{} is the package {} too", quoted(first), supplied.package));
+            sink.at(&item.place, "double package in `packages.supplied`", problem.help("take one out"));
+        }
+    }
+}
+
+fn has_client(values: &mut Values<'_>) -> bool {
+    values.supplied().is_some_and(|supplied| supplied.iter().any(|one| one.package == client::PACKAGE))
+}
+
+/// Settings of a client that is not there would be silently ignored.
+fn client_settings(merged: &Merged, sink: &mut Sink) {
+    let mut values = Values::new(merged);
+    // A faulty list may well hold it.
+    if has_client(&mut values) || values.supplied().is_none() {
+        return;
+    }
+    for key in
+        ["citrix.fido2", "citrix.app-protection", "citrix.device-trust", "citrix.endpoint-analysis", "citrix.client-settings"]
+    {
+        let (Some(place), Some(setting)) = (merged.places.get(key), setting(key)) else { continue };
+        if merged.value_of(setting).as_deref() != setting.default {
+            let problem = Problem::new(format!("`packages.supplied` has no {}, Citrix's client", client::PACKAGE));
+            sink.at(place, format!("`{key}` has no effect"), problem.help("supply the client, or take this out"));
+        }
+    }
+}
+
 /// What a terminal's screen is made of.
 fn kiosk_packages(merged: &Merged, sink: &mut Sink) {
     let mut values = Values::new(merged);
@@ -121,7 +189,11 @@ fn kiosk_packages(merged: &Merged, sink: &mut Sink) {
         ("cage", "it puts the browser on the screen"),
         ("seatd", "it gives the browser's screen its seat"),
         (browser.as_str(), "it is kiosk.browser"),
+        ("xwayland", "Citrix's client, which packages.supplied has, is a program of X11"),
     ] {
+        if package == "xwayland" && !has_client(&mut values) {
+            continue;
+        }
         if !install.iter().any(|name| name == package) {
             let problem = Problem::new(format!("{} is not in the list: {why}", quoted(package)));
             sink.at(place, "a terminal lacks a package", problem.help(format!("add {package:?} to packages.install")));

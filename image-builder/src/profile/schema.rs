@@ -10,8 +10,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    client,
     decode::SIZE_UNITS,
     model::Kind,
+    supplied,
     table::{self, Form, Setting, Word},
     written,
 };
@@ -54,7 +56,7 @@ fn members(section: &str) -> Map<String, Value> {
 fn member(setting: &Setting) -> Value {
     let mut value = form(setting);
     let users = setting.kinds.iter().copied().map(Kind::as_str).collect::<Vec<_>>().join(" and ");
-    let users = if setting.kinds.len() == 3 { String::new() } else { format!(" Used by {users} only.") };
+    let users = if setting.kinds.len() == Kind::ALL.len() { String::new() } else { format!(" Used by {users} only.") };
     value.insert("description".into(), format!("{}{users}\n\nIt is {}.", setting.doc, setting.form.wanted()).into());
     if let Some(default) = setting.default {
         value.insert("default".into(), written::json(default));
@@ -135,6 +137,10 @@ fn word_schema(word: Word) -> Value {
         Word::Authorities | Word::JobKey | Word::Profile => json!({"type": "string", "minLength": 1}),
         Word::Key => json!({"enum": table::lockable().collect::<Vec<_>>()}),
         Word::Exception => pattern("^/[!-~]{1,255}: [^\\u0000-\\u001f\\u007f-\\u009f]{10,300}$".into()),
+        Word::Supplied => supplied::schema(),
+        Word::Partition => json!({"type": "string", "minLength": 1, "maxLength": 36}),
+        Word::FilePath => pattern("^[/\\\\][A-Za-z0-9 ._+()@~/\\\\-]{1,239}$".into()),
+        Word::ClientSetting => pattern(client::PATTERN.into()),
     };
     if let (Some(members), false) = (schema.as_object_mut(), matches!(word, Word::Choice(_) | Word::Key)) {
         members.insert("examples".into(), json!([written::json(&word.example())]));

@@ -2,7 +2,7 @@
 //!
 //! Parser, resolver and the guide's key reference all read it; a setting that is not here does not exist.
 
-use super::{decode::human, model::Kind};
+use super::{decode::human, model::Kind, supplied};
 
 /// What a setting's value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,14 @@ pub enum Word {
     Key,
     /// A file that the scan lets pass, and why: `PATH: REASON`.
     Exception,
+    /// A .deb that IT supplies: a table, not a text.
+    Supplied,
+    /// A setting in a file of Citrix's client.
+    ClientSetting,
+    /// A partition of an image: its number, GUID or name.
+    Partition,
+    /// A file's path within a partition.
+    FilePath,
 }
 
 /// Whether a setting must be there once everything is resolved.
@@ -153,6 +161,10 @@ impl Word {
             Self::Profile => format!("the path of another profile such as {example}"),
             Self::Key => format!("a setting such as {example}, or a section such as \"trust\" for all of its settings"),
             Self::Exception => format!("PATH: REASON such as {example}"),
+            Self::Supplied => supplied::wanted(),
+            Self::ClientSetting => format!("FILE [SECTION] KEY=VALUE such as {example}"),
+            Self::Partition => format!("a partition's number, GUID or name such as {example}"),
+            Self::FilePath => format!("a path from the partition's top such as {example}"),
         }
     }
 
@@ -181,15 +193,22 @@ impl Word {
             Self::Profile => "base.toml",
             Self::Key => "debian.mirror",
             Self::Exception => "/etc/ssl/private/ssl-cert-snakeoil.key: snake oil that nobody trusts",
+            Self::Supplied => return supplied::example(),
+            Self::ClientSetting => "wfclient.ini [Thinwire3.0] InvertCursorEnabled=True",
+            Self::Partition => "Basic data partition",
+            Self::FilePath => "/ProgramData/livery.json",
         };
         format!("{text:?}")
     }
 }
 
+const EVERY: &[Kind] = &Kind::ALL;
 const ALL: &[Kind] = &[Kind::Terminal, Kind::Laptop, Kind::Agent];
 const DESK: &[Kind] = &[Kind::Terminal, Kind::Laptop];
 const TERMINAL: &[Kind] = &[Kind::Terminal];
 const AGENT: &[Kind] = &[Kind::Agent];
+const IMPORT: &[Kind] = &[Kind::Import];
+const LOCALES: &[Kind] = &[Kind::Terminal, Kind::Laptop, Kind::Import];
 
 /// The settings that a file has for itself, and never hands on to one that extends it.
 pub const OWN: &[&str] = &["schema", "extends", "abstract", "locked"];
@@ -210,39 +229,39 @@ use Form::{Boolean, Integer, List, Text, Time};
 
 /// Every setting, in the order of the guide.
 pub const TABLE: &[Setting] = &[
-    required("schema", Integer { least: 1, most: 1 }, ALL, "The version of this format. Each file says its own."),
+    required("schema", Integer { least: 1, most: 1 }, EVERY, "The version of this format. Each file says its own."),
     required(
         "kind",
-        Text(Word::Choice(&["terminal", "laptop", "agent"])),
-        ALL,
-        "What is built: a thin terminal, a laptop, or the agent's boot medium.",
+        Text(Word::Choice(&["terminal", "laptop", "agent", "import"])),
+        EVERY,
+        "What is built: a thin terminal, a laptop, or the agent's boot medium; or that a ready-made disk image is imported.",
     ),
-    required("name", Text(Word::Name), ALL, "The image's name in the store: the part before `@`."),
+    required("name", Text(Word::Name), EVERY, "The image's name in the store: the part before `@`."),
     optional(
         "version",
         Text(Word::Version),
-        ALL,
-        "The image's version: the part after `@`. Left out, it follows from what goes into the image.",
+        EVERY,
+        "The image's version: the part after `@`. Left out, it follows from what goes into the image; for an import, `--version` says it.",
     ),
-    default("description", Text(Word::Line { most: 200 }), "\"\"", ALL, "A line for people."),
+    default("description", Text(Word::Line { most: 200 }), "\"\"", EVERY, "A line for people."),
     optional(
         "extends",
         Text(Word::Profile),
-        ALL,
+        EVERY,
         "The profile that this one builds on; its path starts from this file's folder. One parent, which may have its own.",
     ),
     default(
         "abstract",
         Boolean,
         "false",
-        ALL,
+        EVERY,
         "A file that others extend and that is not built itself. It need not be complete, and may hold settings of several kinds.",
     ),
     default(
         "locked",
         List(Word::Key),
         "[]",
-        ALL,
+        EVERY,
         "What files that extend this one may not change: settings, or sections for all of their settings. Locks of several files add up; none can be undone.",
     ),
     default("debian.suite", Text(Word::Choice(&["trixie"])), "\"trixie\"", ALL, "The Debian release."),
@@ -282,6 +301,13 @@ pub const TABLE: &[Setting] = &[
         "Files that are left out when packages are unpacked, as dpkg's `path-exclude`.",
     ),
     default("packages.include-paths", List(Word::PathPattern), "[]", ALL, "Exceptions from that, as dpkg's `path-include`."),
+    default(
+        "packages.supplied",
+        List(Word::Supplied),
+        "[]",
+        DESK,
+        "Packages that you supply yourself, because they may not be passed on: each with its file, digest, name, version and your word that its licence was read. Images with such software go only into stores that are marked for it.",
+    ),
     required(
         "image.epoch",
         Time,
@@ -299,10 +325,10 @@ pub const TABLE: &[Setting] = &[
         "image.sectors",
         Text(Word::Choice(&["512", "any"])),
         "\"512\"",
-        ALL,
+        EVERY,
         "The sectors of the disks that the image is written to: `512` refuses others before the first byte; with `any` the agent converts partition table and FAT for 4096. That asks for an EFI system partition of 264 MiB.",
     ),
-    default("image.grow", Boolean, "false", ALL, "Whether the last partition is made to reach to the end of a larger disk."),
+    default("image.grow", Boolean, "false", EVERY, "Whether the last partition is made to reach to the end of a larger disk."),
     default(
         "image.identity-size",
         Text(Word::Size { least: 256 << 10, most: 64 << 20, multiple: 4096 }),
@@ -332,6 +358,13 @@ pub const TABLE: &[Setting] = &[
         "Files that the scan for secrets and for unsafe permissions lets pass, each with the reason; `*` in the path stands for anything. One that nothing needs any more is named when an image is built.",
     ),
     default(
+        "image.restricted",
+        List(Word::Line { most: 200 }),
+        "[]",
+        IMPORT,
+        "What is in the image that may not be passed on to everybody, such as Windows under your licence: then it goes only into stores that are marked for it.",
+    ),
+    default(
         "boot.kernel-arguments",
         List(Word::KernelArgument),
         "[]",
@@ -359,7 +392,13 @@ pub const TABLE: &[Setting] = &[
         "The devices that the image shall run on; decides which drivers it has.",
     ),
     required("locale.default", Text(Word::Locale), DESK, "The language and country where the roster names none."),
-    default("locale.available", List(Word::Locale), "[]", DESK, "Every locale that a roster may name. Empty: the default alone."),
+    default(
+        "locale.available",
+        List(Word::Locale),
+        "[]",
+        LOCALES,
+        "Every locale that a roster may name. Empty: the default alone; for an import there is none, so write those that its system has.",
+    ),
     required("locale.keyboard", Text(Word::Keyboard), DESK, "The keyboard where the roster names none."),
     required("locale.timezone", Text(Word::Timezone), DESK, "The time zone where the roster names none."),
     default(
@@ -381,6 +420,23 @@ pub const TABLE: &[Setting] = &[
     ),
     default("citrix.mfa-hosts", List(Word::Host), "[]", DESK, "Hosts of the second factor (one-time codes, push)."),
     default(
+        "citrix.fido2",
+        Boolean,
+        "true",
+        DESK,
+        "Whether a FIDO2 key in the device can be used within sessions. This and what follows is for the client `icaclient`, where `packages.supplied` has it.",
+    ),
+    default("citrix.app-protection", Boolean, "false", DESK, "Whether the client's App Protection is installed with it."),
+    default("citrix.device-trust", Boolean, "false", DESK, "Whether the client's Device Trust is installed with it."),
+    default("citrix.endpoint-analysis", Boolean, "false", DESK, "Whether the client's Endpoint Analysis is installed with it."),
+    default(
+        "citrix.client-settings",
+        List(Word::ClientSetting),
+        "[]",
+        DESK,
+        "Settings in the client's own files, as Citrix documents them: `module.ini` for defaults, `wfclient.ini` for what users may change, `All_Regions.ini` for what they may not.",
+    ),
+    default(
         "kiosk.browser",
         Text(Word::Choice(&["firefox-esr"])),
         "\"firefox-esr\"",
@@ -394,6 +450,25 @@ pub const TABLE: &[Setting] = &[
         "[]",
         TERMINAL,
         "Hosts that the browser may reach besides the four lists of `[citrix]`. Everything else is closed.",
+    ),
+    optional(
+        "personal.partition",
+        Text(Word::Partition),
+        IMPORT,
+        "The partition of a ready-made image that gets a file for the personal layer; with NTFS, FAT or ext4. Goes with `personal.file`.",
+    ),
+    optional(
+        "personal.file",
+        Text(Word::FilePath),
+        IMPORT,
+        "That file, from the partition's top, `/` or `\\` between folders; its folder must be there, the file must not. What reads it on the device is the image's own business.",
+    ),
+    default(
+        "personal.size",
+        Text(Word::Size { least: 4096, most: 1 << 20, multiple: 4096 }),
+        "\"64 KiB\"",
+        IMPORT,
+        "The room for it: JSON, and white space up to this size.",
     ),
     optional(
         "agent.station",

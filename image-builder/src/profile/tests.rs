@@ -17,6 +17,7 @@ mod locking;
 mod merging;
 mod schemas;
 mod starters;
+mod supplied;
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()

@@ -7,9 +7,9 @@ pub fn one_line(text: &str) -> String {
     parsed(text).map_or_else(|| text.to_owned(), |value| value.to_string())
 }
 
-/// A list of texts as TOML.
+/// A list as TOML, from its items as TOML.
 pub fn list(items: impl IntoIterator<Item = String>) -> String {
-    Value::from(items.into_iter().collect::<Vec<_>>()).to_string()
+    format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// A value's TOML as JSON; a date becomes a text.
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(one_line("2026-11-01"), "2026-11-01");
         assert_eq!(one_line("[\n  'a', # why\n  'b',\n]"), r#"["a", "b"]"#);
         assert_eq!(one_line("]"), "]");
-        assert_eq!(list(["a".to_owned(), "b".to_owned()]), r#"["a", "b"]"#);
+        assert_eq!(list(["\"a\"".to_owned(), "\"b\"".to_owned()]), r#"["a", "b"]"#);
         assert_eq!(json("[2026-11-01, 1, true]"), serde_json::json!(["2026-11-01", 1, true]));
     }
 }

@@ -10,9 +10,11 @@
 //! | [`sections`] | digests of whole sections |
 //! | [`blobs`] | files into a store, found by their digest |
 //! | [`repository`] | the signed metadata |
+//! | [`restricted`] | software that may not be passed on, and stores that may hold it |
 
 pub mod blobs;
 pub mod keys;
 pub mod packer;
 pub mod repository;
+pub mod restricted;
 pub mod sections;

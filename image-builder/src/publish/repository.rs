@@ -19,6 +19,7 @@ use tough::{
 use super::{
     blobs::{Blobs, write_atomically},
     keys::{Keys, Role, years_from_now},
+    restricted,
 };
 
 const SPECIFICATION: &str = "1.0.0";
@@ -79,6 +80,7 @@ impl Publisher {
     /// Exit 3 where the store has another image by this name: a version never changes what it means.
     pub fn add(&mut self, manifest: &Manifest) -> Result<Added> {
         manifest.check()?;
+        restricted::check(self.blobs.top(), &manifest.restricted)?;
         let reference = manifest.reference();
         let bytes = manifest.to_bytes();
         let digest = Digest::of(&bytes);

@@ -132,13 +132,7 @@ impl Default for Parts<'_> {
 }
 
 /// SignedData (RFC 2315, section 9.1).
-fn signed_data(
-    writer: DERWriter<'_>,
-    signer: &Signer,
-    signature: &[u8],
-    parts: Parts<'_>,
-    content: impl FnOnce(DERWriter<'_>),
-) {
+fn signed_data(writer: DERWriter<'_>, signer: &Signer, signature: &[u8], parts: Parts<'_>, content: impl FnOnce(DERWriter<'_>)) {
     writer.write_sequence(|writer| {
         writer.next().write_u8(1);
         writer.next().write_set_of(|writer| sha256(writer.next()));

@@ -5,7 +5,10 @@
 use livery_contract::Result;
 use serde_json::{Value, json};
 
-use super::settings::{Furnish, TERMINAL, certificate_path};
+use super::{
+    citrix,
+    settings::{Furnish, TERMINAL, certificate_path},
+};
 use crate::profile::{Desk, Kiosk};
 
 /// Units that a terminal starts.
@@ -54,7 +57,7 @@ fn unit(kiosk: &Kiosk) -> String {
 fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
     let exceptions: Vec<String> = kiosk.allowed_hosts.iter().map(|host| format!("https://{host}/*")).collect();
     let certificates: Vec<String> = desk.authorities.iter().map(certificate_path).collect();
-    json!({"policies": {
+    let mut policies = json!({"policies": {
         "Homepage": {"URL": kiosk.url.as_str(), "Locked": true, "StartPage": "homepage-locked"},
         "WebsiteFilter": {"Block": ["<all_urls>"], "Exceptions": exceptions},
         "Certificates": {"Install": certificates},
@@ -89,7 +92,17 @@ fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
         "SearchSuggestEnabled": false,
         "SkipTermsOfUse": true,
         "UserMessaging": {"ExtensionRecommendations": false, "FeatureRecommendations": false, "SkipOnboarding": true, "MoreFromMozilla": false, "Locked": true},
-    }})
+    }});
+    if desk.citrix.client.is_some() {
+        policies["policies"]["Handlers"] = handlers();
+    }
+    policies
+}
+
+/// `.ica` files go to Citrix's client, without asking.
+fn handlers() -> Value {
+    let client = json!({"action": "useHelperApp", "ask": false, "handlers": [{"name": "Citrix Workspace", "path": citrix::WFICA}]});
+    json!({"mimeTypes": {"application/x-ica": client}, "extensions": {"ica": client}})
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@
 //! | [`settings`] | the profile's settings as files |
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
+//! | [`citrix`] | Citrix's client, where IT supplies it |
+//! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
 //! | [`own`] | what of the initrd is one image's own: the check of its personal layer |
@@ -30,9 +32,11 @@
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
 pub mod cache;
+pub mod citrix;
 pub mod data;
 pub mod disk;
 pub mod esp;
+pub mod ini;
 pub mod initrd;
 pub mod inside;
 pub mod kiosk;

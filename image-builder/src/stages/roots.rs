@@ -13,7 +13,7 @@ use std::{
 use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
-use super::{cache::Key, sandbox, workshop::Workshop};
+use super::{cache::Key, citrix, sandbox, workshop::Workshop};
 use crate::{
     lock::{Package, RootName},
     profile::Profile,
@@ -53,6 +53,9 @@ struct Inputs<'a> {
     packages: BTreeMap<&'a str, Digest>,
     exclude: Vec<&'a str>,
     include: Vec<&'a str>,
+    /// Answers to questions of packages' installers, as `debconf-set-selections` reads them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    answers: Vec<String>,
     epoch: i64,
 }
 
@@ -74,6 +77,7 @@ impl<'a> Inputs<'a> {
             packages: workshop.supply.packages(root).into_iter().map(|package| (package.name.as_str(), package.sha256)).collect(),
             exclude,
             include,
+            answers: if root == RootName::Device { citrix::answers(profile) } else { Vec::new() },
             epoch: profile.image.epoch.as_second(),
         }
     }
@@ -153,6 +157,13 @@ fn debootstrap(inputs: &Inputs, archive: &Path, tar: &Path) -> Result<()> {
     }
     for path in &inputs.include {
         command.arg(format!("--dpkgopt=path-include={path}"));
+    }
+    if !inputs.answers.is_empty() {
+        // Once debconf is there, and before the packages are that ask.
+        let path = tar.with_file_name("answers");
+        fs::write(&path, inputs.answers.join("\n") + "\n")
+            .map_err(|error| Fault::internal("a file for mmdebstrap can't be written").at(path.display()).cause(error))?;
+        command.env("ANSWERS", &path).arg(r#"--essential-hook=chroot "$1" debconf-set-selections < "$ANSWERS""#);
     }
     // Whoever pulls the plug builds again: the root becomes one only when it is whole.
     command.arg("--dpkgopt=force-unsafe-io");

@@ -20,12 +20,20 @@ pub struct Sandbox {
     root: PathBuf,
     binds: Vec<(PathBuf, PathBuf)>,
     epoch: i64,
+    read_only: bool,
 }
 
 impl Sandbox {
     /// Runs tools of `root`; `epoch` becomes their `SOURCE_DATE_EPOCH`.
     pub fn new(root: &Path, epoch: i64) -> Self {
-        Self { root: root.to_owned(), binds: Vec::new(), epoch }
+        Self { root: root.to_owned(), binds: Vec::new(), epoch, read_only: false }
+    }
+
+    /// The root itself can't be written: only what is bound can.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
     }
 
     /// Lets the tools see `host` as `inside`, writable.
@@ -35,13 +43,33 @@ impl Sandbox {
         self
     }
 
+    /// The root's folders one by one, over a root that is thrown away: where the tools' own `/dev` goes, nothing is made in ours.
+    fn lay_out(&self, command: &mut Command) -> Result<()> {
+        let failed = |error: std::io::Error| Fault::internal("a root can't be read").at(self.root.display()).cause(error);
+        for entry in std::fs::read_dir(&self.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let inside = Path::new("/").join(entry.file_name());
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_symlink() {
+                command.arg("--symlink").arg(std::fs::read_link(entry.path()).map_err(failed)?).arg(inside);
+            } else if kind.is_dir() && !["/dev", "/proc", "/run", "/tmp"].iter().any(|own| inside == Path::new(own)) {
+                command.arg("--ro-bind").arg(entry.path()).arg(inside);
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a program to its end; gives its standard output.
     ///
     /// # Errors
     /// Exit 1 where it fails, with the end of what it said; exit 3 where bubblewrap is missing.
     pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
         let mut command = Command::new("bwrap");
-        command.arg("--bind").arg(&self.root).arg("/");
+        if self.read_only {
+            self.lay_out(&mut command)?;
+        } else {
+            command.arg("--bind").arg(&self.root).arg("/");
+        }
         for (host, inside) in &self.binds {
             command.arg("--bind").arg(host).arg(inside);
         }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     cache::Key,
-    kiosk, modules,
+    citrix, kiosk, modules,
     roots::Root,
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
@@ -102,7 +102,11 @@ pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Di
         data: profile.image.data.as_deref(),
         epoch: profile.image.epoch.as_second(),
         uuids,
-        files: [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL].into_iter().flat_map(embedded).collect(),
+        files: [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL]
+            .into_iter()
+            .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
+            .flat_map(embedded)
+            .collect(),
         tools,
         tree,
     };
@@ -135,7 +139,7 @@ pub fn terminal(
     workshop: &Workshop,
     profile: &Profile,
     (desk, browser): (&Desk, &Kiosk),
-    boot: &Root,
+    [boot, root]: [&Root; 2],
     base: &Path,
     uuids: Uuids,
     key: &Key,
@@ -149,6 +153,9 @@ pub fn terminal(
         settings::common(&furnish, profile)?;
         settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
         kiosk::furnish(&furnish, desk, browser)?;
+        if let Some(client) = &desk.citrix.client {
+            citrix::furnish(&tree, desk, client, root, epoch)?;
+        }
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &kiosk::UNITS, "multi-user.target")?;
         links_are_untouched(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;

@@ -76,6 +76,8 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         identity: None,
         data: None,
         sbom: None,
+        personal_file: None,
+        restricted: Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ fn by_check(folder: &Folder, text: &str) -> bool {
 
 #[test]
 fn the_profiles_of_this_project_fit() {
-    for name in ["base", "terminal", "laptop", "agent"] {
+    for name in ["base", "terminal", "laptop", "agent", "windows"] {
         let text = std::fs::read_to_string(profiles().join(format!("{name}.toml"))).unwrap();
         assert_eq!(by_schema(&text), Vec::<String>::new(), "{name}");
         assert!(text.starts_with(&format!("#:schema ./{}\n", schema::FILE)), "{name}");
