@@ -343,13 +343,15 @@ mod tests {
         }
         fs::write(tree.join("empty"), "").unwrap();
         std::os::unix::fs::symlink("many", tree.join("link")).unwrap();
-        let attribute = Command::new("setfattr").args(["-n", "user.x", "-v", "y"]).arg(tree.join("empty")).status();
+        fs::write(tree.join("attributed"), "behind its attributes").unwrap();
+        let attribute = Command::new("setfattr").args(["-n", "user.x", "-v", "y"]).arg(tree.join("attributed")).status();
         let mut make = Command::new("mkfs.erofs");
         make.args(["-T1700000000", "--quiet"]).arg(&image).arg(&tree);
         let Ok(done) = make.output() else { return }; // a host without erofs-utils; CI has them
         assert!(done.status.success(), "{done:?}");
         let volume = read(Box::new(fs::read(&image).unwrap())).unwrap().unwrap();
-        assert_eq!(volume.tree.len(), 504);
+        assert_eq!(volume.tree.len(), 505);
+        assert_eq!(volume.content(&volume.tree["/attributed"], 100).unwrap(), b"behind its attributes");
         for number in 0..500 {
             let path = format!("many/a-name-that-is-rather-long-{number}");
             let entry = &volume.tree[&format!("/{path}")];
@@ -357,7 +359,7 @@ mod tests {
         }
         assert_eq!(volume.tree["/link"].target.as_deref(), Some("many"));
         if attribute.is_ok_and(|status| status.success()) {
-            assert_eq!(volume.tree["/empty"].attributes["user.x"], b"y");
+            assert_eq!(volume.tree["/attributed"].attributes["user.x"], b"y");
         }
     }
 }

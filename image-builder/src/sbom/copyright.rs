@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(licensing.texts["LicenseRef-Own-1"], "Do what\n\nyou like.");
         assert_eq!(licensing.texts.len(), 1);
         assert_eq!(licensing.of("This is free software.\n\nLicense: GPL\n"), None);
+        assert_eq!(licensing.of("Upstream-Name: x\n\nFiles: *\nLicense: GPL-2\n"), None, "not in the form for machines");
         assert_eq!(licensing.of(""), None);
         let header = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nLicense: GPL-3\n";
         assert_eq!(licensing.of(header), None, "the header's is of the package as a whole, and of no file");
