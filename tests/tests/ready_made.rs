@@ -280,9 +280,9 @@ async fn a_file_that_is_there_already_is_never_written_over() {
                     if *word == "INNER" {
                         inner
                     } else if *word == "WRITE" {
-                        &write
+                        write.as_str()
                     } else {
-                        word
+                        *word
                     }
                 })
                 .collect();
