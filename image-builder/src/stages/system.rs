@@ -25,7 +25,7 @@ use super::{
 use crate::profile::{Desk, Kiosk, Profile, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 1;
 /// The tree in its place in the cache.
