@@ -306,7 +306,7 @@ fn a_cycle_is_answered_with_its_chain() {
     assert_eq!(
         folder.errors("a.toml"),
         [
-            "a.toml:3:8: bad value for `kind`: \"latop\" is not known here | did you mean \"laptop\"? There are \"terminal\", \"laptop\", \"agent\"",
+            "a.toml:3:8: bad value for `kind`: \"latop\" is not known here | did you mean \"laptop\"? There are \"terminal\", \"laptop\", \"agent\", \"import\"",
             "c.toml:2:11: cycle of `extends`: this leads round in a circle: b.toml -> c.toml -> b.toml | take one of these `extends` out",
         ]
     );
