@@ -72,7 +72,7 @@ pub fn recovery(folder: &Path) -> Result<String> {
     })?;
     let wrong = |error: String| Fault::refused("not a public key in PEM").at(path.display()).cause(error);
     let block = Pem::iter_from_buffer(&text).next().transpose().map_err(|error| wrong(error.to_string()))?;
-    if !block.is_some_and(|block| block.label == "PUBLIC KEY") {
+    if block.is_none_or(|block| block.label != "PUBLIC KEY") {
         return Err(wrong("it must begin with -----BEGIN PUBLIC KEY-----".into()));
     }
     String::from_utf8(text).map_err(|error| wrong(error.to_string()))

@@ -148,7 +148,7 @@ impl Item<'_> {
     }
 
     fn value(&self, key: &str) -> Option<&Spanned<DeValue<'_>>> {
-        self.table.iter().find(|(name, _)| &*name.get_ref() == key).map(|(_, value)| value)
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
     fn span(&self, key: &str) -> Range<usize> {

@@ -203,6 +203,7 @@ mod tests {
             architecture: "amd64".into(),
             size: 1,
             sha256: Digest::of(b""),
+            supplied: false,
             origin: origin.into(),
             path: String::new(),
             roots: vec![RootName::Device],

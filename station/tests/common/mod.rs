@@ -335,6 +335,7 @@ impl Device {
             sections,
             changed_after: vec![],
             boot_entry: Some("Boot0003".into()),
+            bound: None,
             traffic: Traffic::default(),
             times: Times { started: now, written: now, verified: now, finished: now },
             agent: "0.1.0".into(),

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use livery_contract::{Digest, manifest::BLOCK};
-
-/// Bytes of a block.
-const SIZE: usize = BLOCK as usize;
+use livery_contract::{Digest, cut::BLOCK_BYTES as SIZE, manifest::BLOCK};
 
 /// As many bytes as a file is to have: the same each time, like nothing else on a disk, and no two blocks alike.
 pub fn filler(size: usize) -> Vec<u8> {
