@@ -132,6 +132,6 @@ mod tests {
         let hex = format!("{}{}", table.partitions[0].guid.simple(), table.partitions[1].guid.simple());
         assert_eq!(hex, one.root_hash.to_string());
         let fault = make(&[0; 8192], 64 << 10, Uuid::nil(), &signer).unwrap_err();
-        assert!(fault.exit().code() == 3 && fault.to_string().contains("identity-size"), "{fault}");
+        assert!(fault.exit().code() == 3 && fault.render().contains("identity-size"), "{fault}");
     }
 }

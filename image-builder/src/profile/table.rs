@@ -351,18 +351,18 @@ pub const TABLE: &[Setting] = &[
         "zstd's level for what lies in the store: higher is smaller and slower to build.",
     ),
     default(
-        "scan.allow",
-        List(Word::Exception),
-        "[]",
-        ALL,
-        "Files that the scan for secrets and for unsafe permissions lets pass, each with the reason; `*` in the path stands for anything. One that nothing needs any more is named when an image is built.",
-    ),
-    default(
         "image.restricted",
         List(Word::Line { most: 200 }),
         "[]",
         IMPORT,
         "What is in the image that may not be passed on to everybody, such as Windows under your licence: then it goes only into stores that are marked for it.",
+    ),
+    default(
+        "scan.allow",
+        List(Word::Exception),
+        "[]",
+        ALL,
+        "Files that the scan for secrets and for unsafe permissions lets pass, each with the reason; `*` in the path stands for anything. One that nothing needs any more is named when an image is built.",
     ),
     default(
         "boot.kernel-arguments",

@@ -209,7 +209,7 @@ fn values_out_of_range_name_the_range() {
         [
             "p.toml:4:9: value out of range for `image.epoch`: 2026-11-25T00:00:00Z lies in the future (it is 2026-11-24T12:00:00Z here) | files would be newer than the device's clock; take a day that has passed, or set this machine's clock",
             "p.toml:5:16: value out of range for `image.minimum-disk`: \"512 MiB\" is not within 1 GiB to 16 TiB | -",
-            "p.toml:6:17: bad value for `image.identity-size`: \"300 kB\" is not a multiple of 4 KiB | write \"300 KiB\"",
+            "p.toml:6:17: bad value for `image.identity-size`: \"300 kB\" is not a multiple of 4 KiB | write \"296 KiB\"",
             "p.toml:7:21: value out of range for `image.compression-level`: 22 is not within 1 to 19 | write a whole number from 1 to 19",
             "p.toml:9:9: bad value for `debian.suite`: \"bookworm\" is not known here | this release knows only \"trixie\"",
             "p.toml:10:15: bad value for `debian.components`: \"man\" is not known here | did you mean \"main\"? There are \"main\", \"contrib\", \"non-free\", \"non-free-firmware\"",
