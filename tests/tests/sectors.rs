@@ -212,7 +212,7 @@ async fn qemu_firmware_starts_the_terminal_from_a_larger_disk_of_4096_byte_secto
     assert_eq!((number("start-esp"), number("length-esp")), (Some(MIB), Some(264 * MIB)), "{said:?}");
     let end = number("start-root-verity").unwrap() + number("length-root-verity").unwrap();
     assert!(end > SIZE - 2 * MIB && end < SIZE, "the last partition reaches to the disk's end: {said:?}");
-    assert_eq!(said.get("verity").map(String::as_str), Some("1"), "{said:?}");
+    assert_eq!(said.get("verity").map(String::as_str), Some("2"), "root and personal layer: {said:?}");
     assert_eq!(said.get("order").map(String::as_str), Some(employee.order.as_str()), "{said:?}");
     assert_eq!(said.get("hostname"), Some(&employee.hostname), "{said:?}");
 }
