@@ -14,8 +14,8 @@ use std::{
 
 use livery_contract::{Fault, Result};
 
-/// EFI_GLOBAL_VARIABLE, of all but the signature databases.
-const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+use crate::finish::boot_entry::GLOBAL;
+
 /// EFI_IMAGE_SECURITY_DATABASE_GUID, of these.
 const DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
 /// NON_VOLATILE | BOOTSERVICE_ACCESS | RUNTIME_ACCESS | TIME_BASED_AUTHENTICATED_WRITE_ACCESS.
