@@ -84,18 +84,27 @@ fn locked(lockfile: &str, name: &str) -> toml::Table {
 }
 
 /// Needs a built master; in the group of virtual devices, since it builds another one for minutes.
+///
+/// The lock has a package more than the site's: here it is installed into a copy of the root that is in the cache, there everything
+/// is made from nothing.
 #[tokio::test]
 async fn qemu_free_the_same_packages_are_the_same_image_elsewhere() {
-    let site = Site::shared().await.unwrap();
+    let desk = Desk::new().await;
+    let site = &desk.site;
     site.build().await.unwrap();
     // Here, as root, with what the cache has.
-    let folder = tempfile::tempdir().unwrap();
-    let lockfile = site.profile().with_extension("lock");
+    fs::create_dir(desk.path("store")).unwrap();
+    let copied = Command::new("cp").arg("-a").args([site.store().join("debs"), desk.path("store")]).status().unwrap();
+    assert!(copied.success());
+    fs::copy(site.profile().with_extension("lock"), desk.path("desk.lock")).unwrap();
+    desk.profile("\n[packages]\ninstall = { add = [\"hello\"] }\n");
+    desk.lock(&["--store", "STORE"]).await.good().unwrap();
+    assert!(desk.lockfile().contains("added = [\"hello\"]"), "{}", desk.lockfile());
     let build = |profile: &Path, store: &Path, keys: &Path, cache: &Path| {
         ["--json", "build", &text(profile), "--locked", "--store", &text(store), "--keys", &text(keys), "--cache", &text(cache)]
             .map(str::to_owned)
     };
-    let here = build(&site.profile(), &folder.path().join("store"), &site.keys(), &site.cache());
+    let here = build(&desk.path("desk.toml"), &desk.path("store"), &site.keys(), &site.cache());
     let here = answer(&Program::Livery.run_within(here, BUILD).await.unwrap().good().unwrap());
 
     // There, as somebody else, without a network, with nothing but profile, lockfile and .debs.
@@ -107,12 +116,15 @@ async fn qemu_free_the_same_packages_are_the_same_image_elsewhere() {
         elsewhere.copy(&site.root.join(path), path.rsplit('/').next().unwrap()).await.unwrap();
     }
     elsewhere.copy(&site.authority().join("ca.pem"), "ca.pem").await.unwrap();
-    let profile = fs::read_to_string(site.profile()).unwrap();
-    let profile = profile.replace(&text(&site.root.join("profiles/terminal.toml")), "terminal.toml").replace("ca/ca.pem", "ca.pem");
-    fs::write(folder.path().join("mine.toml"), profile).unwrap();
-    let profile = elsewhere.copy(&folder.path().join("mine.toml"), "mine.toml").await.unwrap();
-    elsewhere.copy(&lockfile, "mine.lock").await.unwrap();
-    let store = elsewhere.copy(&site.store().join("debs"), "debs").await.unwrap().with_file_name("store");
+    let base = fs::read_to_string(site.profile()).unwrap();
+    let base = base.replace(&text(&site.root.join("profiles/terminal.toml")), "terminal.toml").replace("ca/ca.pem", "ca.pem");
+    fs::write(desk.path("site.toml"), base).unwrap();
+    elsewhere.copy(&desk.path("site.toml"), "site.toml").await.unwrap();
+    let mine = fs::read_to_string(desk.path("desk.toml")).unwrap().replace(&text(&site.profile()), "site.toml");
+    fs::write(desk.path("mine.toml"), mine).unwrap();
+    let profile = elsewhere.copy(&desk.path("mine.toml"), "mine.toml").await.unwrap();
+    elsewhere.copy(&desk.path("desk.lock"), "mine.lock").await.unwrap();
+    let store = elsewhere.copy(&desk.path("store/debs"), "debs").await.unwrap().with_file_name("store");
     let arguments = build(&profile, &store, &keys, &home.join("cache"));
     // The .debs lie in the store.
     let made = elsewhere.run(Path::new("/bin/sh"), &["-c", "mkdir store && mv debs store/"], Duration::from_secs(60)).await;
@@ -168,6 +180,7 @@ async fn a_lock_keeps_what_it_has_and_shows_what_is_newer() {
     assert_eq!(changes.len(), 1, "{kept}");
     assert_eq!((changes[0]["change"].as_str(), changes[0]["name"].as_str()), (Some("added"), Some("hello")));
     assert_eq!(locked(&desk.lockfile(), "netbase")["version"].as_str(), Some("0.0.1"));
+    assert!(desk.lockfile().contains("added = [\"hello\"]"), "it is installed after what was there");
     let here = desk.path("store/debs/sha256");
     let count = fs::read_dir(here).unwrap().flatten().map(|folder| fs::read_dir(folder.path()).unwrap().count()).sum::<usize>();
     assert_eq!(count as u64, kept["locked"][0]["packages"].as_u64().unwrap(), "every .deb is in the store");
@@ -179,6 +192,7 @@ async fn a_lock_keeps_what_it_has_and_shows_what_is_newer() {
     assert_eq!(desk.lockfile(), before);
     desk.lock(&["--update", "--accept"]).await.good().unwrap();
     assert_eq!(locked(&desk.lockfile(), "netbase"), netbase);
+    assert!(!desk.lockfile().contains("added ="), "all at once, since something that was there is newer");
 }
 
 /// A .deb that says it is this package in this version.

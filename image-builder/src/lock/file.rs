@@ -13,6 +13,7 @@
 //! name = "device"
 //! recommends = false
 //! packages = ["cage", "firefox-esr"]
+//! added = ["nano"]
 //!
 //! [[package]]
 //! name = "cage"
@@ -113,6 +114,9 @@ pub struct Request {
     pub recommends: bool,
     /// Package names, sorted.
     pub packages: Vec<String>,
+    /// Those of the root's packages, needed ones too, that are installed after all others: see [`super::added`]. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
 }
 
 /// One .deb.
@@ -241,6 +245,11 @@ impl Lock {
         self.packages.iter().filter(move |package| package.roots.contains(&root))
     }
 
+    /// Names of the packages of one root that are installed after its others.
+    pub fn added(&self, root: RootName) -> impl Iterator<Item = &str> {
+        self.roots.iter().filter(move |request| request.name == root).flat_map(|request| request.added.iter().map(String::as_str))
+    }
+
     /// Whether this lock is for what is asked now.
     ///
     /// # Errors
@@ -311,6 +320,15 @@ impl Lock {
         for package in &self.packages {
             package.check().map_err(|problem| format!("package {:.80}: {problem}", package.name))?;
         }
+        for root in &self.roots {
+            let packages: BTreeSet<&str> = self.of(root.name).map(|package| package.name.as_str()).collect();
+            if !root.added.windows(2).all(|pair| pair[0] < pair[1]) {
+                return Err(format!("what was added to root {} stands twice, or not in order", root.name.as_str()));
+            }
+            if let Some(other) = root.added.iter().find(|name| !packages.contains(name.as_str())) {
+                return Err(format!("{other:.80?} was added to root {}, and is no package of it", root.name.as_str()));
+            }
+        }
         // One name, one version: the roots are made from the same packages.
         match self.packages.windows(2).find(|pair| pair[0].name >= pair[1].name) {
             Some(pair) => Err(format!("package {:.80} stands twice, or not in order", pair[1].name)),
@@ -342,7 +360,7 @@ pub(super) mod tests {
         Lock {
             schema: SCHEMA,
             debian: Release { suite: "trixie".into(), architecture: "amd64".into(), components: vec!["main".into()] },
-            roots: vec![Request { name: RootName::Device, recommends: false, packages: vec!["cage".into()] }],
+            roots: vec![Request { name: RootName::Device, recommends: false, packages: vec!["cage".into()], added: Vec::new() }],
             packages,
         }
     }
@@ -376,6 +394,8 @@ pub(super) mod tests {
         change("roots are not in order", &|lock| lock.packages[1].roots = vec![RootName::Device, RootName::Tools]);
         change("twice, or not in order", &|lock| lock.packages[1].name = "cage".into());
         change("twice, or not in order", &|lock| lock.packages.reverse());
+        change("is no package of it", &|lock| lock.roots[0].added = vec!["hello".into()]);
+        change("twice, or not in order", &|lock| lock.roots[0].added = vec!["libc6".into(), "cage".into()]);
         for (wanted, lock) in cases {
             let fault = Lock::parse(&lock.encode().unwrap()).unwrap_err();
             assert_eq!(fault.exit().code(), 3);
@@ -390,7 +410,12 @@ pub(super) mod tests {
         let lock = lock(vec![package("cage", "0.2.0-2", &[RootName::Device])]);
         let debian = lock.debian.clone();
         let asked = |packages: &[&str]| {
-            [Request { name: RootName::Device, recommends: false, packages: packages.iter().map(|&name| name.into()).collect() }]
+            [Request {
+                name: RootName::Device,
+                recommends: false,
+                packages: packages.iter().map(|&name| name.into()).collect(),
+                added: Vec::new(),
+            }]
         };
         lock.fits(&debian, &asked(&["cage"]), &[]).unwrap();
         let fault = lock.fits(&debian, &asked(&["seatd"]), &[]).unwrap_err().to_string();

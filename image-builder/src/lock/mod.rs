@@ -12,6 +12,7 @@
 //! | [`request`] | which packages a profile asks for, root by root |
 //! | [`apt`] | an apt of our own: its indexes, its answers, its downloads |
 //! | [`resolve`] | apt's answers as a lock |
+//! | [`added`](mod@added) | what came to a root after it was locked |
 //! | [`file`](mod@file) | the lockfile's format, checked, and whether it fits what is asked |
 //! | [`beside`] | the lockfile beside its profile |
 //! | [`change`] | what an update changes, package by package |
@@ -20,6 +21,7 @@
 //! | [`supply`] | lock and .debs together: what the stages take roots from |
 //! | [`command`] | `livery lock` |
 
+pub mod added;
 pub mod apt;
 pub mod archive;
 pub mod beside;

@@ -22,7 +22,7 @@ pub fn requests(profile: &Profile) -> Vec<Request> {
     let request = |name, recommends, mut packages: Vec<String>| {
         packages.sort_unstable();
         packages.dedup();
-        Request { name, recommends, packages }
+        Request { name, recommends, packages, added: Vec::new() }
     };
     let supplied: Vec<String> = profile.packages.supplied.iter().map(|supplied| supplied.package.clone()).collect();
     vec![

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use livery_contract::{Digest, Fault, Result};
 
 use super::{
+    added::added,
     apt::{Apt, Listed},
     archive,
     debs::Debs,
@@ -67,7 +68,11 @@ pub fn resolve(
         ))
         .fix("livery lock --update"));
     }
-    let lock = Lock { schema: SCHEMA, debian: Release::from(debian), roots: requests.to_vec(), packages };
+    let mut roots = requests.to_vec();
+    for root in &mut roots {
+        root.added = keep.map(|before| added(before, &packages, root.name)).unwrap_or_default();
+    }
+    let lock = Lock { schema: SCHEMA, debian: Release::from(debian), roots, packages };
     // What an index says is not ours: it becomes paths and names.
     lock.check().map_err(|problem| Fault::source(format!("a mirror's index can't be locked: {problem}")))?;
     Ok(lock)

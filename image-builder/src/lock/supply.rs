@@ -89,6 +89,11 @@ impl Supply {
         self.lock.of(root).collect()
     }
 
+    /// Names of those of them that are installed after the others.
+    pub fn added(&self, root: RootName) -> Vec<&str> {
+        self.lock.added(root).collect()
+    }
+
     /// Brings the .debs of these roots, as far as they are not here.
     ///
     /// # Errors
@@ -110,12 +115,12 @@ impl Supply {
         self.debs.bring(&wanted, || Apt::new(cache.scratch()?, &profile.debian), progress)
     }
 
-    /// A repository of one root's packages, in `folder`.
+    /// A repository of these packages, in `folder`.
     ///
     /// # Errors
     /// Exit 4 where a .deb is not what was locked, 5 where one is not here.
-    pub fn archive(&self, folder: &Path, root: RootName) -> Result<()> {
-        archive::make(folder, &self.packages(root), &self.debs, &self.lock.debian)
+    pub fn archive(&self, folder: &Path, packages: &[&Package]) -> Result<()> {
+        archive::make(folder, packages, &self.debs, &self.lock.debian)
     }
 }
 

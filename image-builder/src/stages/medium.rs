@@ -14,7 +14,7 @@ use super::{
     roots::{self, Root},
     sandbox::Sandbox,
     settings::{self, AGENT, COMMON, Furnish},
-    system::{copy, embedded},
+    system::embedded,
     trim,
     workshop::Workshop,
 };
@@ -87,7 +87,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
     let path = workshop.stage(&key, |result| {
         let scratch = workshop.cache.scratch()?;
         let tree = scratch.path().join("root");
-        copy(&root.path, &tree)?;
+        roots::copy(&root.path, &tree)?;
         trim::agent(&tree)?;
         let version = modules::kernel_version(&boot.path)?;
         modules::install(&boot.path, &version, &requests, &tree, epoch)?;

@@ -197,7 +197,8 @@ pub fn certificate_path(authority: &Authority) -> String {
     format!("/usr/local/share/ca-certificates/{}.crt", authority.name)
 }
 
-/// Generates the locales with the boot root's localedef, so that no device needs it.
+/// Generates the locales with the boot root's localedef, so that no device needs it. One after the other: it links what one has in
+/// common with those that are there.
 ///
 /// # Errors
 /// Exit 1 where one can't be generated.

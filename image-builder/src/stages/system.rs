@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     cache::Key,
     citrix, kiosk, modules,
-    roots::Root,
+    roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
     trim,
@@ -121,11 +121,18 @@ pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, ro
     let epoch = profile.image.epoch.as_second();
     let path = workshop.stage(key, |result| {
         let tree = result.join(TREE);
-        copy(&root.path, &tree)?;
-        trim::device(&tree)?;
+        roots::copy(&root.path, &tree)?;
         let version = modules::kernel_version(&boot.path)?;
-        modules::install(&boot.path, &version, &modules::for_device(profile), &tree, epoch)?;
-        settings::generate_locales(&Furnish::new(&tree), &desk.locale.available, &Sandbox::new(&boot.path, epoch))?;
+        let sandbox = Sandbox::new(&boot.path, epoch);
+        // Neither touches what the other does.
+        let (locales, modules) = rayon::join(
+            || settings::generate_locales(&Furnish::new(&tree), &desk.locale.available, &sandbox),
+            || {
+                trim::device(&tree)?;
+                modules::install(&boot.path, &version, &modules::for_device(profile), &tree, epoch)
+            },
+        );
+        locales.and(modules)?;
         settings::clamp_times(&tree, epoch)
     })?;
     Ok(path.join(TREE))
@@ -195,16 +202,6 @@ fn pack(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path, uuid
     ];
     tools.run("veritysetup", arguments)?;
     Ok(())
-}
-
-/// Copies a root from the cache: sharing blocks where the file system can.
-///
-/// # Errors
-/// Exit 1 where it can't be copied.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut copy = Command::new("cp");
-    copy.args(["--archive", "--reflink=auto"]).arg(from).arg(to);
-    sandbox::run(copy, "copying the root", Fault::internal).map(drop)
 }
 
 /// Lays a tree from the cache out again, its files as hard links: in a moment, and without their content. Whoever changes a file

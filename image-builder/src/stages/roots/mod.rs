@@ -2,6 +2,12 @@
 //!
 //! mmdebstrap sees a repository of just these, and no network. With `SOURCE_DATE_EPOCH` the same packages give the same bytes.
 //! What the host leaves in (`/etc/hostname`, `/etc/resolv.conf`) is taken out again by [`super::trim`].
+//!
+//! What was added to a lock is installed by a second run into a copy of the root as it was before that, which lies in the cache
+//! where it was ever made ([`crate::lock::added`]).
+
+mod again;
+mod patterns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +19,15 @@ use std::{
 use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
-use super::{cache::Key, citrix, sandbox, workshop::Workshop};
+use self::patterns::Patterns;
+use super::{cache::Key, citrix, sandbox, settings, workshop::Workshop};
 use crate::{
     lock::{Package, RootName},
     profile::Profile,
 };
 
 /// Raised when the same packages are put together otherwise.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Never unpacked: the tools need none of it, nor do the roots that nobody looks into.
 const NEVER: [&str; 6] = [
@@ -44,6 +51,15 @@ pub struct Root {
     pub digest: Digest,
 }
 
+/// Which packages of a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Those that it was locked with at first.
+    First,
+    /// Those that were added since, too.
+    All,
+}
+
 /// What a root is made from.
 #[derive(Serialize)]
 struct Inputs<'a> {
@@ -51,6 +67,9 @@ struct Inputs<'a> {
     architecture: &'a str,
     /// Name and digest of each .deb.
     packages: BTreeMap<&'a str, Digest>,
+    /// Those that are installed after the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    added: Vec<&'a str>,
     exclude: Vec<&'a str>,
     include: Vec<&'a str>,
     /// Answers to questions of packages' installers, as `debconf-set-selections` reads them.
@@ -60,7 +79,7 @@ struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    fn of(root: RootName, workshop: &'a Workshop, profile: &'a Profile) -> Self {
+    fn of(root: RootName, extent: Extent, workshop: &'a Workshop, profile: &'a Profile) -> Self {
         let patterns = |patterns: &'a [String]| patterns.iter().map(String::as_str).collect::<Vec<_>>();
         let (exclude, include) = match root {
             RootName::Device => {
@@ -71,16 +90,36 @@ impl<'a> Inputs<'a> {
             RootName::Boot => (NEVER.to_vec(), vec![COPYRIGHT]),
             RootName::Tools => (NEVER.to_vec(), Vec::new()),
         };
+        let packages = packages(workshop, root, extent);
         Self {
             suite: &profile.debian.suite,
             architecture: &profile.debian.architecture,
-            packages: workshop.supply.packages(root).into_iter().map(|package| (package.name.as_str(), package.sha256)).collect(),
+            packages: packages.into_iter().map(|package| (package.name.as_str(), package.sha256)).collect(),
+            added: if extent == Extent::All { workshop.supply.added(root) } else { Vec::new() },
             exclude,
             include,
             answers: if root == RootName::Device { citrix::answers(profile) } else { Vec::new() },
             epoch: profile.image.epoch.as_second(),
         }
     }
+
+    fn key(&self, root: RootName) -> Result<Key> {
+        let stage = match root {
+            RootName::Tools => "tools",
+            RootName::Boot => "boot-root",
+            RootName::Device => "root",
+        };
+        Key::new(stage, VERSION, self)
+    }
+}
+
+fn packages(workshop: &Workshop, root: RootName, extent: Extent) -> Vec<&Package> {
+    let mut packages = workshop.supply.packages(root);
+    if extent == Extent::First {
+        let added: BTreeSet<&str> = workshop.supply.added(root).into_iter().collect();
+        packages.retain(|package| !added.contains(package.name.as_str()));
+    }
+    packages
 }
 
 /// The key of a root.
@@ -88,12 +127,7 @@ impl<'a> Inputs<'a> {
 /// # Errors
 /// Exit 1 where the inputs do not encode.
 pub fn key(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Key> {
-    let stage = match root {
-        RootName::Tools => "tools",
-        RootName::Boot => "boot-root",
-        RootName::Device => "root",
-    };
-    Key::new(stage, VERSION, &Inputs::of(root, workshop, profile))
+    Inputs::of(root, Extent::All, workshop, profile).key(root)
 }
 
 /// Brings the .debs of the roots that are not in the cache: all that building needs the network for.
@@ -115,27 +149,40 @@ pub fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
 /// # Errors
 /// Exit 4 where a .deb is not what was locked, 5 where one is not here, 1 where mmdebstrap fails.
 pub fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Root> {
-    let key = key(workshop, profile, root)?;
+    if workshop.supply.added(root).is_empty() || workshop.cache.has(&key(workshop, profile, root)?) {
+        return stage(workshop, profile, root, Extent::All, None);
+    }
+    let first = stage(workshop, profile, root, Extent::First, None)?;
+    stage(workshop, profile, root, Extent::All, Some(&first))
+}
+
+/// A root of these packages, in a copy of another or from nothing.
+fn stage(workshop: &Workshop, profile: &Profile, root: RootName, extent: Extent, over: Option<&Root>) -> Result<Root> {
+    let inputs = Inputs::of(root, extent, workshop, profile);
+    let key = inputs.key(root)?;
     let path = workshop.stage(&key, |folder| {
         let scratch = workshop.cache.scratch()?;
         let archive = scratch.path().join("archive");
-        workshop.supply.archive(&archive, root)?;
-        let tar = scratch.path().join("root.tar");
-        debootstrap(&Inputs::of(root, workshop, profile), &archive, &tar)?;
-        let mut unpack = Command::new("tar");
-        sandbox::clean_environment(&mut unpack);
-        unpack
-            .args(["--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*", "--file"])
-            .arg(&tar)
-            .arg("--directory")
-            .arg(folder);
-        sandbox::run(unpack, "unpacking the root", Fault::internal)?;
-        just_these(folder, &workshop.supply.packages(root))
+        let packages = packages(workshop, root, extent);
+        workshop.supply.archive(&archive, &packages)?;
+        match over {
+            None => debootstrap(&inputs, &archive, scratch.path(), folder, true)?,
+            Some(over) => {
+                copy(&over.path, folder)?;
+                let aside = again::make_room(folder, scratch.path())?;
+                debootstrap(&inputs, &archive, scratch.path(), folder, false)?;
+                aside.put_back()?;
+            }
+        }
+        without_devices(folder)?;
+        settings::clamp_times(folder, inputs.epoch)?;
+        just_these(folder, &packages)
     })?;
     Ok(Root { path, digest: key.digest() })
 }
 
-fn debootstrap(inputs: &Inputs, archive: &Path, tar: &Path) -> Result<()> {
+/// mmdebstrap in `root`, which is empty or a root already.
+fn debootstrap(inputs: &Inputs, archive: &Path, scratch: &Path, root: &Path, is_empty: bool) -> Result<()> {
     // It ends when we do, also where only we were asked to; what it mounts goes with its namespace, however it ends. In a network
     // namespace of its own no package's script reaches out; in a UTS namespace none learns the host's name.
     let mut command = Command::new("setpriv");
@@ -143,34 +190,56 @@ fn debootstrap(inputs: &Inputs, archive: &Path, tar: &Path) -> Result<()> {
     command.args(["--pdeathsig", "TERM", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--uts", "--ipc"]);
     command.args(["--propagation", "private", "--", "sh", "-c", r#"hostname livery && exec "$@""#, "sh", "mmdebstrap"]);
     // INITRD=No keeps the kernel's package from making an initrd that nobody uses; dracut is run by a stage of its own.
-    command
-        .env("SOURCE_DATE_EPOCH", inputs.epoch.to_string())
-        .env("INITRD", "No")
-        .env("TMPDIR", tar.parent().unwrap_or(Path::new("/tmp")));
-    // Device nodes are devtmpfs's to make, and a user namespace may not.
-    command.args(["--mode=root", "--variant=essential", "--format=tar", "--skip=output/dev"]);
+    command.env("SOURCE_DATE_EPOCH", inputs.epoch.to_string()).env("INITRD", "No").env("TMPDIR", scratch);
+    command.args(["--mode=root", "--variant=essential", "--format=directory"]);
     command.arg(format!("--architectures={}", inputs.architecture));
     let names: Vec<&str> = inputs.packages.keys().copied().collect();
     command.arg(format!("--include={}", names.join(",")));
-    for path in &inputs.exclude {
-        command.arg(format!("--dpkgopt=path-exclude={path}"));
-    }
-    for path in &inputs.include {
-        command.arg(format!("--dpkgopt=path-include={path}"));
+    let patterns = Patterns { exclude: &inputs.exclude, include: &inputs.include };
+    patterns.configure(&mut command, scratch)?;
+    if is_empty {
+        patterns.remove(&mut command, scratch)?;
+    } else {
+        command.arg("--skip=check/empty");
     }
     if !inputs.answers.is_empty() {
         // Once debconf is there, and before the packages are that ask.
-        let path = tar.with_file_name("answers");
-        fs::write(&path, inputs.answers.join("\n") + "\n")
-            .map_err(|error| Fault::internal("a file for mmdebstrap can't be written").at(path.display()).cause(error))?;
+        let path = write(scratch, "answers", &(inputs.answers.join("\n") + "\n"))?;
         command.env("ANSWERS", &path).arg(r#"--essential-hook=chroot "$1" debconf-set-selections < "$ANSWERS""#);
     }
     // Whoever pulls the plug builds again: the root becomes one only when it is whole.
     command.arg("--dpkgopt=force-unsafe-io");
     // As another user apt would own folders, where we are root and where we only look like root alike.
     command.args([r#"--aptopt=APT::Sandbox::User """#, r#"--aptopt=Acquire::Languages "none""#]);
-    command.arg(inputs.suite).arg(tar).arg(format!("deb [trusted=yes] copy:{} ./", archive.display()));
+    command.arg(inputs.suite).arg(root).arg(format!("deb [trusted=yes] copy:{} ./", archive.display()));
     sandbox::run(command, "mmdebstrap", Fault::internal).map(drop)
+}
+
+/// Copies a root from the cache: sharing blocks where the file system can.
+///
+/// # Errors
+/// Exit 1 where it can't be copied.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    copy.args(["--archive", "--reflink=auto"]).arg(from.join(".")).arg(to);
+    sandbox::run(copy, "copying the root", Fault::internal).map(drop)
+}
+
+/// A file for mmdebstrap; gives its path.
+fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    Ok(path)
+}
+
+/// A root has no device nodes: they are devtmpfs's to make.
+fn without_devices(root: &Path) -> Result<()> {
+    let folder = root.join("dev");
+    fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder)).map_err(|error| failed(&folder, error))
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Fault {
+    Fault::internal("a root can't be put together").at(path.display()).cause(error)
 }
 
 /// Whether the packages in a root are those that were locked, no more and no less, in their versions.
