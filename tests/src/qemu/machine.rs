@@ -160,7 +160,9 @@ pub struct Machine {
     pub services: Vec<Service>,
     /// Whether there is a network card at all.
     pub network: bool,
-    /// What the firmware starts first, by PXE; without, it starts nothing from the network but by a boot entry for it.
+    /// The interface of this host that its cable is plugged into, in place of the network that QEMU makes up.
+    pub cable: Option<String>,
+    /// What QEMU's network has the firmware start first, by PXE.
     pub pxe: Option<Pxe>,
     /// The screen in pixels.
     pub screen: (u32, u32),
@@ -193,6 +195,7 @@ impl Machine {
             forwards: Vec::new(),
             services: Vec::new(),
             network: true,
+            cable: None,
             pxe: None,
             screen: (1280, 800),
             firmware: firmware::find()?,
@@ -325,6 +328,9 @@ impl Machine {
                 netdev.push_str(&format!(",tftp={},bootfile={}", escape(folder), file.replace(',', ",,")));
                 card.push_str(",bootindex=1");
             }
+            if let Some(cable) = &self.cable {
+                netdev = format!("tap,id=net0,ifname={cable},script=no,downscript=no");
+            }
             add("-netdev", netdev);
             add("-device", card);
         }
@@ -396,7 +402,15 @@ mod tests {
         machine.pxe = Some(Pxe::new(Path::new("/srv/boot/agent.efi")));
         machine.disks = vec![Disk::new("usb.img", Bus::UsbStorage).tried(3)];
         let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
-        for part in ["-M q35,smm=on", "secboot", "path=/run/tpm", "tpm-crb", "bootindex=3", ",tftp=/srv/boot,bootfile=agent.efi", "addr=0x10,bootindex=1"] {
+        for part in [
+            "-M q35,smm=on",
+            "secboot",
+            "path=/run/tpm",
+            "tpm-crb",
+            "bootindex=3",
+            ",tftp=/srv/boot,bootfile=agent.efi",
+            "addr=0x10,bootindex=1",
+        ] {
             assert!(line.contains(part), "{part} in {line}");
         }
         let credential = fs::read_to_string(machine.credential_path(0)).unwrap();
