@@ -106,7 +106,7 @@ async fn qemu_http_boot_starts_the_signed_medium_and_nothing_else() {
 
     device.services.push(Service { at: STATION_AT, on: line.address() });
     device.credentials.push(hosts(STATION_AT, STATION));
-    let guest = reaches(&device, &line, "signed").await;
+    let guest = reaches(&device, &line, "\"signed\"").await;
     let console = guest.console().unwrap();
     // One part for each attempt.
     let attempts: Vec<&str> = console.split(">>Start HTTP Boot over IPv4").skip(1).collect();
@@ -114,7 +114,7 @@ async fn qemu_http_boot_starts_the_signed_medium_and_nothing_else() {
     for ((name, _, server, [said, end]), attempt) in servers.iter().zip(attempts) {
         assert!(server.requests() > 0, "nobody asked for {name}");
         assert!(attempt.contains(said), "{name}: {attempt}");
-        let gave_up = |line: &str| line.contains(REFUSED) && line.contains(name) && line.ends_with(end);
+        let gave_up = |line: &str| line.contains(REFUSED) && line.contains(&format!("\"{name}\"")) && line.ends_with(end);
         assert_eq!(attempt.lines().any(|line| gave_up(line.trim_end())), *name != "signed", "{name}: {attempt}");
     }
     guest.cut_power().await.unwrap();
@@ -127,8 +127,10 @@ async fn qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http() {
         // A build needs a network.
         prepare("dhcp").await;
     }
-    if !netns::inside(name, "192.168.77.1/24", Duration::from_secs(20 * 60)).await.unwrap() {
-        return;
+    match netns::inside(name, "192.168.77.1/24", Duration::from_secs(20 * 60)).await {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(fault) => panic!("{}", fault.render()),
     }
     let site = Site::shared().await.unwrap();
     let (folder, medium) = (folder("dhcp"), site.folder.join("medium"));
