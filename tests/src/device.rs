@@ -26,11 +26,12 @@ use crate::{
     site::{GATEWAY, STATION},
 };
 
-/// Where a device finds the station, and at home the Gateway.
-const STATION_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 101), 8443);
+/// Where a device finds the station.
+pub const STATION_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 101), 8443);
+/// And at home the Gateway.
 const GATEWAY_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
 /// What the agent says when it has given keys to a firmware that had none.
-const KEYS: &str = "has the organisation's Secure Boot keys now";
+pub const KEYS: &str = "has the organisation's Secure Boot keys now";
 /// What every line of the probe begins with.
 const PROBE: &str = "LIVERY-PROBE";
 
@@ -227,7 +228,7 @@ async fn shown(guest: &mut Guest, picture: &Path) -> Result<Duration> {
 }
 
 /// A name on the device's network: systemd's `network.hosts` credential becomes `/etc/hosts`.
-fn hosts(at: SocketAddrV4, name: &str) -> Credential {
+pub fn hosts(at: SocketAddrV4, name: &str) -> Credential {
     Credential::new("network.hosts", format!("127.0.0.1 localhost\n{} {name}\n", at.ip()))
 }
 

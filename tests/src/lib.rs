@@ -7,6 +7,7 @@
 //! | [`raw_disk`] | disk images to import and disks to write, and how to judge one afterwards |
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
+//! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
@@ -26,6 +27,7 @@ pub mod bench;
 pub mod browser;
 pub mod citrix_client;
 pub mod device;
+pub mod dnsmasq;
 pub mod elsewhere;
 pub mod evidence;
 pub mod false_station;
@@ -33,6 +35,7 @@ pub mod faults;
 pub mod gateway;
 pub mod line;
 pub mod loop_device;
+pub mod netns;
 pub mod object_server;
 pub mod picture;
 pub mod programs;

@@ -37,6 +37,14 @@ impl Line {
     /// # Errors
     /// Where a program fails, or the station does not listen within 30 s.
     pub async fn start(site: &Site, folder: &Path, orders: Option<(&Path, &Reference)>) -> Result<Self> {
+        Self::listen(site, folder, orders, "127.0.0.1:0").await
+    }
+
+    /// The same at this address and port.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn listen(site: &Site, folder: &Path, orders: Option<(&Path, &Reference)>, at: &str) -> Result<Self> {
         let broken = |error| Fault::refused("the station's folder can't be used").cause(error).at(folder.display());
         std::fs::create_dir_all(folder).map_err(broken)?;
         let database = format!("sqlite:{}", folder.join("station.db").display());
@@ -56,7 +64,7 @@ impl Line {
             "--database",
             &database,
             "--listen",
-            "127.0.0.1:0",
+            at,
             "--json",
         ];
         let mut command = Program::Station.command(arguments)?;

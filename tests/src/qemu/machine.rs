@@ -9,7 +9,13 @@ use std::{
 use livery_contract::{Fault, Result, inventory::System};
 use uuid::Uuid;
 
-use super::{accel::Accel, firmware, firmware::Firmware, guest::Guest};
+use super::{
+    accel::Accel,
+    firmware,
+    firmware::Firmware,
+    guest::Guest,
+    netboot::{MAC, Pxe, SLOT},
+};
 
 /// How a disk is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +160,10 @@ pub struct Machine {
     pub services: Vec<Service>,
     /// Whether there is a network card at all.
     pub network: bool,
+    /// The interface of this host that its cable is plugged into, in place of the network that QEMU makes up.
+    pub cable: Option<String>,
+    /// What QEMU's network has the firmware start first, by PXE.
+    pub pxe: Option<Pxe>,
     /// The screen in pixels.
     pub screen: (u32, u32),
     firmware: Firmware,
@@ -185,6 +195,8 @@ impl Machine {
             forwards: Vec::new(),
             services: Vec::new(),
             network: true,
+            cable: None,
+            pxe: None,
             screen: (1280, 800),
             firmware: firmware::find()?,
         })
@@ -309,9 +321,18 @@ impl Machine {
             for Service { at, on } in &self.services {
                 netdev.push_str(&format!(",guestfwd=tcp:{at}-cmd:{} {on}", escape(carrier)));
             }
+            // No option ROM: the firmware has a driver of its own.
+            let mac: Vec<String> = MAC.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut card = format!("virtio-net-pci,netdev=net0,romfile=,mac={},addr={SLOT:#x}", mac.join(":"));
+            if let Some(Pxe { folder, file }) = &self.pxe {
+                netdev.push_str(&format!(",tftp={},bootfile={}", escape(folder), file.replace(',', ",,")));
+                card.push_str(",bootindex=1");
+            }
+            if let Some(cable) = &self.cable {
+                netdev = format!("tap,id=net0,ifname={cable},script=no,downscript=no");
+            }
             add("-netdev", netdev);
-            // No option ROM: the firmware shall boot from disks, and not wait for a network boot server first.
-            add("-device", "virtio-net-pci,netdev=net0,romfile=".into());
+            add("-device", card);
         }
         if let Some(Direct { kernel, initrd, command_line }) = &self.direct {
             // No list of options: a comma stands for itself.
@@ -370,16 +391,26 @@ mod tests {
             "guestfwd=tcp:10.0.2.101:443-cmd:/run/carry 127.0.0.1:18443",
             "removable=on",
             "-device sd-card,drive=disk2",
+            "virtio-net-pci,netdev=net0,romfile=,mac=52:54:00:12:34:56,addr=0x10",
             "readonly=on,file=/",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
-        assert!(!line.contains("smm=on") && !line.contains("tpm") && !line.contains("bootindex"), "{line}");
+        assert!(["smm=on", "tpm", "bootindex", "tftp"].iter().all(|part| !line.contains(part)), "{line}");
         let mut machine = machine.with_secure_boot().unwrap();
         machine.tpm = true;
+        machine.pxe = Some(Pxe::new(Path::new("/srv/boot/agent.efi")));
         machine.disks = vec![Disk::new("usb.img", Bus::UsbStorage).tried(3)];
         let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
-        for part in ["-M q35,smm=on", "secboot", "path=/run/tpm", "tpm-crb", "bootindex=3"] {
+        for part in [
+            "-M q35,smm=on",
+            "secboot",
+            "path=/run/tpm",
+            "tpm-crb",
+            "bootindex=3",
+            ",tftp=/srv/boot,bootfile=agent.efi",
+            "addr=0x10,bootindex=1",
+        ] {
             assert!(line.contains(part), "{part} in {line}");
         }
         let credential = fs::read_to_string(machine.credential_path(0)).unwrap();

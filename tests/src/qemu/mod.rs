@@ -25,6 +25,7 @@
 //! | [`machine`] | what the device is; gives QEMU's command line |
 //! | [`guest`] | the running device; killed when dropped |
 //! | [`tpm`] | its TPM |
+//! | [`netboot`] | its start over the network |
 //! | [`monitor`] | QMP: screen, keys, power |
 
 pub mod accel;
@@ -32,11 +33,13 @@ pub mod firmware;
 pub mod guest;
 pub mod machine;
 pub mod monitor;
+pub mod netboot;
 pub mod tpm;
 
 pub use accel::Accel;
 pub use guest::Guest;
 pub use machine::{Bus, Credential, Direct, Disk, Machine, Service};
+pub use netboot::Pxe;
 
 /// The program, found on `PATH`.
 pub const PROGRAM: &str = "qemu-system-x86_64";
