@@ -15,9 +15,11 @@
 //! | [`contestants`], [`limit`] | who writes it, and the limit by fio |
 //! | [`counting_server`] | a store behind HTTP that counts what it sends |
 //! | [`link`] | two network namespaces and a line between them with delay and loss |
+//! | [`build`] | the same packages made into an image, by Livery and by others |
 //! | [`update`] | two masters, an ordinary change apart |
 //! | [`table`], [`outcome`] | medians, ratios, and how they are printed |
 
+pub mod build;
 pub mod contestants;
 pub mod counting_server;
 pub mod extents;
