@@ -145,7 +145,8 @@ impl<'a> Ground<'a> {
             let debs = self.packages.store.join("debs");
             run(Command::new("cp").arg("--archive").arg("--link").arg(debs).arg(&store), LONG)?;
         }
-        if step == Step::Package {
+        // Not measured: it asks the mirror. A new turn begins without the package that the one before has added.
+        if matches!(step, Step::Cold | Step::Package) {
             self.packages.lock(&self.packages.profile)?;
         }
         let mut command = Command::new(Program::Livery.path()?);
