@@ -317,15 +317,15 @@ pub struct SiteOptions {
 /// The files of a boot medium.
 #[derive(Debug, serde::Serialize)]
 pub struct Medium {
-    /// The UKI: for UEFI HTTP boot, or to be copied to an ESP.
+    /// The UKI: for UEFI HTTP boot and PXE, or to be copied to an ESP.
     pub uki: PathBuf,
     /// Disk image for a USB stick.
     pub usb: PathBuf,
-    /// Kernel, for PXE.
+    /// Kernel, for a boot loader that starts no UKI.
     pub kernel: PathBuf,
-    /// Initrd, for PXE.
+    /// Initrd, likewise.
     pub initrd: PathBuf,
-    /// The kernel's command line, for PXE.
+    /// The kernel's command line, likewise.
     pub command_line: String,
 }
 

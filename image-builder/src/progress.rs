@@ -32,19 +32,17 @@ impl Progress {
 
     /// Work of which the number of bytes is known.
     pub fn bytes(&self, what: &str, total: u64) -> Step {
-        self.step(what, Some(total), "{msg:14} {bar:30} {bytes:>10}/{total_bytes} {bytes_per_sec} {eta}")
+        self.step(what, Some(total), |count| bytes(*count), "{msg:14} {bar:30} {bytes:>10}/{total_bytes} {bytes_per_sec} {eta}")
     }
 
     /// Work of which the number of pieces is known.
     pub fn pieces(&self, what: &str, total: u64) -> Step {
-        let mut step = self.step(what, Some(total), "{msg:14} {bar:30} {pos:>10}/{len} {per_sec} {eta}");
-        step.unit = |count| count.to_string();
-        step
+        self.step(what, Some(total), u64::to_string, "{msg:14} {bar:30} {pos:>10}/{len} {per_sec} {eta}")
     }
 
     /// Work of unknown length.
     pub fn stage(&self, what: &str) -> Step {
-        self.step(what, None, "{msg:14} {spinner} {elapsed}")
+        self.step(what, None, u64::to_string, "{msg:14} {spinner} {elapsed}")
     }
 
     /// Something to know that is no work.
@@ -81,7 +79,7 @@ impl Progress {
         eprintln!("{:<14} {all:>7.1} s", "all");
     }
 
-    fn step(&self, what: &str, total: Option<u64>, template: &str) -> Step {
+    fn step(&self, what: &str, total: Option<u64>, unit: fn(&u64) -> String, template: &str) -> Step {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
             if let Ok(style) = ProgressStyle::with_template(template) {
@@ -94,7 +92,7 @@ impl Progress {
         let step = Step {
             what: what.to_owned(),
             total,
-            unit: bytes,
+            unit,
             times: Arc::clone(&self.times),
             bar,
             json: self.json,
@@ -112,7 +110,7 @@ impl Progress {
 pub struct Step {
     what: String,
     total: Option<u64>,
-    unit: fn(u64) -> String,
+    unit: fn(&u64) -> String,
     times: Times,
     bar: Option<ProgressBar>,
     json: bool,
@@ -122,7 +120,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// So many bytes are done.
+    /// So many bytes or pieces are done.
     pub fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
@@ -154,13 +152,17 @@ impl Step {
             return;
         }
         let amount = match self.total {
-            Some(total) if total > 0 => format!(" {:>3}% of {}", u128::from(done) * 100 / u128::from(total), (self.unit)(total)),
+            Some(total) if total > 0 => format!(" {:>3}% of {}", u128::from(done) * 100 / u128::from(total), (self.unit)(&total)),
             _ => String::new(),
         };
         match event {
             "begin" if self.bar.is_some() => {}
             "begin" => {
-                eprintln!("{:<14} begins{}", self.what, self.total.map(|total| format!(", {}", bytes(total))).unwrap_or_default())
+                eprintln!(
+                    "{:<14} begins{}",
+                    self.what,
+                    self.total.map(|total| format!(", {}", (self.unit)(&total))).unwrap_or_default()
+                )
             }
             "progress" => eprintln!("{:<14}{amount} {seconds:.0} s", self.what),
             how if self.bar.is_some() => {

@@ -1,6 +1,6 @@
 //! One value: TOML to what it means, or why not.
 
-use std::path::Path;
+use std::{path::Path, sync::LazyLock};
 
 use jiff::{Timestamp, civil};
 use livery_contract::{Name, Version, envelope::PublicKey, roster};
@@ -274,12 +274,12 @@ fn timezone(text: &str) -> Result<Value, Problem> {
         return Err(problem());
     }
     // A build host without a time zone database can only look at the form; the image's own has the last word.
-    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-    if known.is_empty() || known.iter().any(|name| name == text) {
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| jiff::tz::db().available().map(|name| name.to_string()).collect());
+    if KNOWN.is_empty() || KNOWN.iter().any(|name| name == text) {
         return Ok(Value::Text(text.to_owned()));
     }
     let problem = Problem::new(format!("{} is no time zone of the tz database", quoted(text)));
-    Err(match nearest(text, known.iter().map(String::as_str)) {
+    Err(match nearest(text, KNOWN.iter().map(String::as_str)) {
         Some(near) => problem.help(format!("did you mean {near:?}?")),
         None => problem.help("such as \"Europe/Paris\""),
     })
