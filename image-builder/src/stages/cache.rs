@@ -1,18 +1,26 @@
 //! A stage's result, kept under the digest of all its inputs and its own version.
 //!
 //! A result is a folder, made under a temporary name and renamed when it is complete: a killed build leaves nothing that
-//! looks like a result. The key covers everything that the result depends on, so a hit needs no checks of age.
+//! looks like a result. The key covers everything that the result depends on, so a hit needs no checks of age. A folder's time of
+//! change says when a build last took it: what none has taken for [`UNUSED`] goes.
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use livery_contract::{Digest, Fault, Result};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde_json::Value;
+
+/// A result that no build took for so long is removed: each new setting and package leaves older ones behind, and a host that builds
+/// daily would fill up. Making it again costs a minute.
+pub const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Digits of a key's digest in a result's name.
+const DIGITS: usize = 32;
 
 /// The folder of results.
 #[derive(Clone, Debug)]
@@ -69,12 +77,7 @@ impl Cache {
         let lock = File::create(folder.join("lock")).map_err(|error| failed(folder, error))?;
         let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(alone) => {
-                // What killed builds left: gigabytes that nobody else would ever remove.
-                for entry in fs::read_dir(&temporary).map_err(|error| failed(&temporary, error))?.flatten() {
-                    if let Err(error) = fs::remove_dir_all(entry.path()) {
-                        tracing::warn!(path = %entry.path().display(), "a leftover can't be removed: {error}");
-                    }
-                }
+                clear(folder, &temporary, SystemTime::now()).map_err(|error| failed(folder, error))?;
                 alone.relock(FlockArg::LockShared).map_err(|error| failed(folder, error.into())).map(|()| alone)?
             }
             Err((lock, _)) => Flock::lock(lock, FlockArg::LockShared).map_err(|(_, error)| failed(folder, error.into()))?,
@@ -85,7 +88,7 @@ impl Cache {
 
     /// Where the result is or would be.
     pub fn path(&self, key: &Key) -> PathBuf {
-        self.folder.join(format!("{}-{}", key.stage, &key.digest.to_string()[..32]))
+        self.folder.join(format!("{}-{}", key.stage, &key.digest.to_string()[..DIGITS]))
     }
 
     /// Whether the result is there.
@@ -118,6 +121,10 @@ impl Cache {
     pub fn get(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let path = self.path(key);
         if path.is_dir() {
+            // Where that fails, it goes earlier than it need: no reason to stop a build.
+            if let Err(error) = File::open(&path).and_then(|folder| folder.set_modified(SystemTime::now())) {
+                tracing::debug!(path = %path.display(), "its use can't be noted: {error}");
+            }
             return Ok(path);
         }
         let scratch = self.scratch()?;
@@ -131,6 +138,33 @@ impl Cache {
             Err(error) => Err(failed(&path, error)),
         }
     }
+}
+
+/// Removes what killed builds left, gigabytes that nobody else would ever remove, and the results that none has used of late.
+fn clear(folder: &Path, temporary: &Path, now: SystemTime) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let old = entry.metadata().and_then(|about| about.modified()).is_ok_and(|used| used + UNUSED < now);
+        // Aside first: half a result must not look like one.
+        if old
+            && is_result(&entry.file_name().to_string_lossy())
+            && let Err(error) = fs::rename(entry.path(), temporary.join(entry.file_name()))
+        {
+            tracing::warn!(path = %entry.path().display(), "an old result can't be removed: {error}");
+        }
+    }
+    for entry in fs::read_dir(temporary)?.flatten() {
+        if let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), "a leftover can't be removed: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is a stage and a digest's first digits.
+fn is_result(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(stage, digits)| {
+        !stage.is_empty() && digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Fault {
@@ -155,6 +189,29 @@ mod tests {
         let second = Cache::open(folder.path()).unwrap();
         assert!(at_work.path().exists(), "somebody works there");
         drop((first, second));
+    }
+
+    #[test]
+    fn what_no_build_has_used_for_long_goes_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let [old, used] = ["old", "used"].map(|name| Key::new("stage", 1, &name).unwrap());
+        let make = |path: &Path| fs::write(path.join("x"), "1").map_err(|error| failed(path, error));
+        let paths = [&old, &used].map(|key| cache.get(key, make).unwrap());
+        let others = ["debs", "what-somebody-put-here"].map(|name| folder.path().join(name));
+        others.iter().for_each(|other| fs::create_dir(other).unwrap());
+        for path in paths.iter().chain(&others) {
+            let long_ago = SystemTime::now() - UNUSED - Duration::from_secs(1);
+            File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        cache.get(&used, |_| panic!("made twice")).unwrap();
+        let other = Cache::open(folder.path()).unwrap();
+        assert!(other.has(&old), "somebody works there");
+        drop((cache, other));
+        let cache = Cache::open(folder.path()).unwrap();
+        assert!(!cache.has(&old) && cache.has(&used));
+        assert!(others.iter().all(|other| other.is_dir()));
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }
 
     #[test]

@@ -60,18 +60,19 @@ impl Own {
 fn unit(identity: Uuid, bound: bool) -> String {
     let disk = format!("/dev/disk/by-partuuid/{identity}");
     let device = format!(r"dev-disk-by\x2dpartuuid-{}.device", identity.to_string().replace('-', r"\x2d"));
-    let (condition, tpm, unseal, hash) = if bound {
+    let (condition, unseal, hash) = if bound {
         (
             "tpm2",
-            "Wants=dev-tpmrm0.device\nAfter=dev-tpmrm0.device\n",
+            // Not a dependency on the device: that would be waited for, to its end, where the condition says that there is none.
             format!(
-                "ExecStartPre=/usr/bin/systemd-creds decrypt --name={CREDENTIAL} /run/credentials/@encrypted/{CREDENTIAL} %t/livery/identity.env\n\
+                "ExecStartPre=/usr/bin/udevadm wait --timeout=60 /dev/tpmrm0\n\
+                 ExecStartPre=/usr/bin/systemd-creds decrypt --name={CREDENTIAL} /run/credentials/@encrypted/{CREDENTIAL} %t/livery/identity.env\n\
                  EnvironmentFile=-%t/livery/identity.env\n"
             ),
             "--root-hash=${LIVERY_IDENTITY} ",
         )
     } else {
-        ("!tpm2", "", String::new(), "")
+        ("!tpm2", String::new(), "")
     };
     format!(
         "[Unit]\n\
@@ -80,7 +81,6 @@ fn unit(identity: Uuid, bound: bool) -> String {
          ConditionSecurity={condition}\n\
          Requires={device}\n\
          Wants=modprobe@loop.service\n\
-         {tpm}\
          After={device} modprobe@loop.service systemd-tmpfiles-setup.service initrd-root-fs.target\n\
          Before=initrd-parse-etc.service\n\
          \n\
@@ -110,6 +110,8 @@ mod tests {
         let (with, without) = (read("initrd-root-fs.target.wants/livery-identity-bound.service"), read("livery-identity.service"));
         assert!(with.contains("ConditionSecurity=tpm2") && with.contains("--root-hash=${LIVERY_IDENTITY} /dev/loop0"), "{with}");
         assert!(without.contains("ConditionSecurity=!tpm2") && !without.contains("root-hash"), "{without}");
+        // systemd queues what a unit wants before it looks at the unit's conditions: a device without a TPM waited 85 s for one.
+        assert!(!with.contains("tpmrm0.device") && with.contains("udevadm wait --timeout=60 /dev/tpmrm0"), "{with}");
         for unit in [with, without] {
             assert!(unit.contains("--image-policy=root=signed") && unit.contains(r"partuuid-00000000\x2d0000"), "{unit}");
         }
