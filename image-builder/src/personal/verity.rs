@@ -71,9 +71,11 @@ mod tests {
         // Superblock, one block of the top level, three of the level below it (300 digests of 32 bytes).
         assert_eq!(large.bytes.len(), 5 * BLOCK_BYTES);
         assert_eq!(Digest::of(&large.bytes[BLOCK_BYTES..2 * BLOCK_BYTES]), large.root);
-        let mut other = data.clone();
-        other[299 * BLOCK_BYTES] ^= 1;
-        assert_ne!(tree(&other, Uuid::nil()).unwrap().root, large.root);
+        for at in [0, BLOCK_BYTES - 1, 299 * BLOCK_BYTES, 300 * BLOCK_BYTES - 1] {
+            let mut other = data.clone();
+            other[at] ^= 1;
+            assert_ne!(tree(&other, Uuid::nil()).unwrap().root, large.root, "byte {at}");
+        }
         let small = tree(&data[..3 * BLOCK_BYTES], Uuid::nil()).unwrap();
         assert_eq!(small.bytes.len(), 2 * BLOCK_BYTES);
         for bad in [0, BLOCK_BYTES, 2 * BLOCK_BYTES + 1] {
