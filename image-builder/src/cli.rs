@@ -21,7 +21,10 @@ use crate::{
     profile,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher, restricted},
-    rootless, sbom,
+    rootless,
+    route::command as route,
+    saas::update as saas,
+    sbom,
     secure_boot::keygen,
     stages::workshop::Setup,
 };
@@ -33,6 +36,8 @@ Examples:
   livery check profiles/*.toml
   livery explain profiles/terminal.toml citrix.store-url
   livery schema > profiles/livery.schema.json
+  livery route profiles/laptop.toml https://teams.microsoft.com/ intranet.corp.assurance.example
+  livery saas update profiles/saas/microsoft365.toml
   livery lock profiles/terminal.toml --store store
   livery lock --update profiles/terminal.toml
   livery build profiles/terminal.toml --store store --keys keys
@@ -126,6 +131,21 @@ enum Command {
         /// A profile to build on; its path starts from here.
         #[arg(long)]
         extends: Option<PathBuf>,
+    },
+    /// Say which way a laptop's traffic goes, and why: direct, by the tunnel, by the proxy, or nowhere.
+    Route {
+        /// The laptop's profile (TOML).
+        profile: PathBuf,
+        /// URLs, or hosts alone; without any, the whole table.
+        urls: Vec<String>,
+        /// Print the proxy auto-configuration that its browsers get.
+        #[arg(long, conflicts_with = "urls")]
+        pac: bool,
+    },
+    /// Endpoint lists of services that laptops reach directly.
+    Saas {
+        #[command(subcommand)]
+        command: SaasCommand,
     },
     /// Print the JSON Schema of profiles, for editors: keep it as livery.schema.json beside them.
     Schema,
@@ -303,6 +323,12 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum SaasCommand {
+    /// Show what a newer list of a service would change; take it with --accept.
+    Update(saas::Options),
+}
+
+#[derive(Debug, Subcommand)]
 enum StoreCommand {
     /// Let a store hold what is kept out of others.
     Allow {
@@ -411,6 +437,24 @@ async fn run(cli: Cli) -> Result<()> {
         Command::New { kind, file, extends } => {
             let started = profile::start(kind, &file, extends.as_deref())?;
             say(json, &started, || started.to_string())
+        }
+        Command::Route { profile, pac: true, .. } => {
+            let pac = route::table(&profile, json)?.pac();
+            say(json, &serde_json::json!({"pac": pac}), || pac.clone())
+        }
+        Command::Route { profile, urls, .. } if urls.is_empty() => {
+            let table = route::table(&profile, json)?;
+            say(json, &table, || table.to_string())
+        }
+        Command::Route { profile, urls, .. } => {
+            let routed = route::route(&profile, &urls, json)?;
+            say(json, &serde_json::json!({"routes": routed}), || {
+                routed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            })
+        }
+        Command::Saas { command: SaasCommand::Update(options) } => {
+            let updated = saas::update(&options).await?;
+            say(json, &updated, || updated.to_string())
         }
         Command::Schema => say(json, &profile::schema(), || format!("{:#}", profile::schema())),
         Command::Lock { options, cache } => {

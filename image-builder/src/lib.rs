@@ -19,6 +19,8 @@
 //! | [`diff`] | what differs between two images, for people |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
+//! | [`route`] | which way a laptop's traffic goes: PAC, browser policies, tunnel, firewall |
+//! | [`saas`] | endpoint lists of services, and newer ones |
 //! | [`rootless`] | building as an ordinary user |
 //! | [`progress`] | what a person sees of long work |
 //! | [`cli`] | the commands and their flags |
@@ -35,6 +37,8 @@ pub mod profile;
 pub mod progress;
 pub mod publish;
 pub mod rootless;
+pub mod route;
+pub mod saas;
 pub mod sbom;
 pub mod scan;
 pub mod secure_boot;

@@ -35,6 +35,26 @@ pub mod decode;
 #[path = "../../../image-builder/src/profile/mod.rs"]
 pub mod builder;
 
+/// What of its routes a profile is made of.
+#[path = "../../../image-builder/src/route"]
+pub mod route {
+    mod pattern;
+    mod way;
+
+    pub use self::{
+        pattern::Pattern,
+        way::{Reason, Way},
+    };
+}
+
+/// The endpoint lists that a profile names.
+#[path = "../../../image-builder/src/saas"]
+pub mod saas {
+    pub mod list;
+
+    pub use self::list::{Endpoint, EndpointList, Service};
+}
+
 /// Its lockfile's format.
 #[path = "../../../image-builder/src/lock"]
 pub mod lock {

@@ -114,7 +114,7 @@ fn leaves_the_folder(text: &str) -> bool {
     };
     let authorities = section("trust", "authorities");
     let agent = [section("agent", "station-ca"), section("agent", "job-key")];
-    [member(tree, "extends"), authorities].into_iter().chain(agent).flatten().any(leads_out)
+    [member(tree, "extends"), authorities, section("saas", "lists")].into_iter().chain(agent).flatten().any(leads_out)
 }
 
 fn member<'a, 'b>(table: &'a DeTable<'b>, name: &str) -> Option<&'a DeValue<'b>> {

@@ -1,7 +1,11 @@
 //! One value: TOML to what it means, or why not.
 
-use std::{path::Path, sync::LazyLock};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
+use ipnet::IpNet;
 use jiff::{Timestamp, civil};
 use livery_contract::{Name, Version, envelope::PublicKey, roster};
 use toml::de::DeValue;
@@ -13,11 +17,12 @@ use super::{
     diagnose::{Problem, nearest, quoted},
     exception::Exception,
     host::Host,
-    network,
+    network, routes,
     source::{Source, read_text},
     supplied::Supplied,
     table::{self, Form, Word},
 };
+use crate::saas::EndpointList;
 
 /// A decoded value.
 #[derive(Clone, Debug)]
@@ -42,6 +47,10 @@ pub enum Value {
     Key(PublicKey),
     /// A .deb that IT supplies.
     Supplied(Supplied),
+    /// A network's prefix.
+    Prefix(IpNet),
+    /// A service's endpoint list.
+    EndpointList(Arc<EndpointList>),
 }
 
 /// Where a value is read, which decides what a path in it means and what has expired.
@@ -130,6 +139,13 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
         Word::ClientSetting => ClientSetting::parse(text).map(|_| Value::Text(text.to_owned())),
         Word::Partition => form(!text.trim().is_empty() && text.chars().count() <= 36 && !text.chars().any(char::is_control)),
         Word::FilePath => file_path(text),
+        Word::Domain => routes::domain(text).map(|()| Value::Text(text.to_owned())),
+        Word::Prefix => routes::prefix(text).map(Value::Prefix),
+        Word::Address => form(text.parse::<std::net::IpAddr>().is_ok()),
+        Word::HostPort => routes::host_port(text).map(|()| Value::Text(text.to_owned())),
+        Word::WireGuardKey => routes::wireguard_key(text).map(|()| Value::Text(text.to_owned())),
+        Word::EndpointList => routes::endpoint_list(&context.source.beside(text)).map(|list| Value::EndpointList(Arc::new(list))),
+        Word::Service => routes::service(text).map(|()| Value::Text(text.to_owned())),
         // Its items are tables, and read as such before this is asked.
         Word::Supplied => Err(Problem::new(format!("text, where {} is expected", kind.wanted())).what("wrong type")),
     }

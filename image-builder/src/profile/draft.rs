@@ -189,7 +189,7 @@ fn samples(starter: Starter, now: Timestamp) -> BTreeMap<&'static str, String> {
         Starter::Base => None,
     };
     // The certificate that the sample trusts is not at hand here, and no one else should trust it: that setting reads as
-    // faulty, and so is not among these.
+    // faulty, and so is not among these. Nor are endpoint lists, and the services that are in them.
     let mut unheard = Sink::default();
     let mut layer = |text: &str| {
         let source = Source { path: "(sample)".into(), text: text.into() };
@@ -198,6 +198,8 @@ fn samples(starter: Starter, now: Timestamp) -> BTreeMap<&'static str, String> {
     let layers: Vec<Layer> = leaf.into_iter().chain([BASE]).map(&mut layer).collect();
     let built_in = Layer::built_in(now, &mut unheard);
     let merged = merge(&layers, &built_in, &mut unheard);
-    let set = table::TABLE.iter().filter(|setting| merged.places.contains_key(setting.key) && setting.key != "description");
+    let set = table::TABLE
+        .iter()
+        .filter(|setting| merged.places.contains_key(setting.key) && !["description", "saas.services"].contains(&setting.key));
     set.filter_map(|setting| Some((setting.key, merged.value_of(setting)?))).collect()
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::diagnose::{Problem, quoted};
+use crate::route::Pattern;
 
 /// A host that the browser may reach: `gateway.assurance.example`, or `*.assurance.example` for it and all below it.
 ///
@@ -13,7 +14,7 @@ pub struct Host(String);
 
 impl Host {
     /// Checks a host as a profile writes it.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let stem = text.strip_prefix("*.").unwrap_or(text);
         name(stem, "a host")?;
         if stem.len() < text.len() && !stem.contains('.') {
@@ -26,6 +27,14 @@ impl Host {
     /// The host as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The rule that it stands for.
+    pub fn pattern(&self) -> Pattern {
+        match self.0.strip_prefix("*.") {
+            Some(domain) => Pattern::Domain(domain.to_owned()),
+            None => Pattern::Exact(self.0.clone()),
+        }
     }
 
     /// Whether it lets `host` through. As in Firefox, `*.a.example` matches `a.example` too.

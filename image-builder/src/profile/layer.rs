@@ -333,7 +333,7 @@ impl Reader<'_> {
     fn item(&self, word: Word, text: &str, value: Option<Value>, span: Range<usize>) -> Item {
         let id = match word {
             // The same file may be reached from another folder by another path.
-            Word::Authorities | Word::Supplied => {
+            Word::Authorities | Word::Supplied | Word::EndpointList => {
                 let path = self.source.beside(text);
                 std::fs::canonicalize(&path).unwrap_or(path).to_string_lossy().into_owned()
             }

@@ -17,6 +17,7 @@
 
 mod certificate;
 pub mod client;
+mod contradictions;
 mod decode;
 mod diagnose;
 mod draft;
@@ -32,6 +33,7 @@ mod model;
 mod network;
 mod reference;
 mod resolve;
+mod routes;
 mod rules;
 mod schema;
 mod source;
@@ -61,7 +63,9 @@ pub use model::{
     After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
 };
 pub use reference::reference;
+pub use routes::{Internet, Routing, Saas, Tunnel};
 pub use schema::schema;
+pub use source::read_text;
 pub use starter::{Started, Starter, start};
 pub use supplied::Supplied;
 

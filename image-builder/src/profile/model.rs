@@ -7,7 +7,9 @@ use livery_contract::{Name, Version, envelope::PublicKey};
 use serde::Serialize;
 use url::Url;
 
-use super::{certificate::Authority, client::Client, exception::Exception, host::Host, merge::Origins, supplied::Supplied};
+use super::{
+    certificate::Authority, client::Client, exception::Exception, host::Host, merge::Origins, routes::Routing, supplied::Supplied,
+};
 
 /// A profile, resolved over all that it extends. As JSON it is what the image follows from: where its files lie and
 /// which line decided is left out.
@@ -61,7 +63,7 @@ impl Profile {
     /// What a person's device has: terminals and laptops.
     pub fn desk(&self) -> Option<&Desk> {
         match &self.role {
-            Role::Terminal { desk, .. } | Role::Laptop { desk } => Some(desk),
+            Role::Terminal { desk, .. } | Role::Laptop { desk, .. } => Some(desk),
             Role::Agent(_) => None,
         }
     }
@@ -70,6 +72,14 @@ impl Profile {
     pub fn kiosk(&self) -> Option<&Kiosk> {
         match &self.role {
             Role::Terminal { kiosk, .. } => Some(kiosk),
+            _ => None,
+        }
+    }
+
+    /// Which way its traffic goes: laptops.
+    pub fn routing(&self) -> Option<&Routing> {
+        match &self.role {
+            Role::Laptop { routing, .. } => Some(routing),
             _ => None,
         }
     }
@@ -174,6 +184,8 @@ pub enum Role {
     Laptop {
         /// The person's settings.
         desk: Desk,
+        /// Which way its traffic goes.
+        routing: Routing,
     },
     /// The agent's boot medium.
     Agent(Agent),
@@ -300,6 +312,18 @@ pub struct Citrix {
     /// The client, where IT supplies it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<Client>,
+}
+
+impl Citrix {
+    /// The hosts that sign-in and sessions need, by the setting that names them.
+    pub fn host_lists(&self) -> [(&'static str, &[Host]); 4] {
+        [
+            ("citrix.gateway-hosts", &self.gateway_hosts),
+            ("citrix.storefront-hosts", &self.storefront_hosts),
+            ("citrix.identity-provider-hosts", &self.identity_provider_hosts),
+            ("citrix.mfa-hosts", &self.mfa_hosts),
+        ]
+    }
 }
 
 /// The closed browser.

@@ -1,7 +1,8 @@
 //! From merged layers to a [`Profile`]: what must be there, what fits together, and each value in its own type.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use livery_contract::envelope::PublicKey;
 use url::Url;
@@ -21,10 +22,11 @@ use super::{
     model::{
         After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
     },
-    rules,
+    routes, rules,
     supplied::Supplied,
     table::{Need, Setting, TABLE},
 };
+use crate::saas::EndpointList;
 
 /// What a profile is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +217,18 @@ impl<'a> Values<'a> {
         self.one(key, |value| if let Value::Boolean(value) = value { Some(*value) } else { None })
     }
 
-    fn integer(&mut self, key: &str) -> Option<i32> {
+    /// A list of prefixes.
+    pub fn prefixes(&mut self, key: &str) -> Option<Vec<IpNet>> {
+        self.list(key, |value| if let Value::Prefix(prefix) = value { Some(*prefix) } else { None })
+    }
+
+    /// The endpoint lists.
+    pub fn endpoint_lists(&mut self) -> Option<Vec<Arc<EndpointList>>> {
+        self.list("saas.lists", |value| if let Value::EndpointList(list) = value { Some(list.clone()) } else { None })
+    }
+
+    /// A whole number.
+    pub fn integer(&mut self, key: &str) -> Option<i32> {
         self.one(key, |value| if let Value::Integer(value) = value { i32::try_from(*value).ok() } else { None })
     }
 
@@ -254,7 +267,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             let kiosk = kiosk(v, &desk.citrix)?;
             Role::Terminal { desk, kiosk }
         }
-        Kind::Laptop => Role::Laptop { desk: desk(v)? },
+        Kind::Laptop => Role::Laptop { desk: desk(v)?, routing: routes::routing(v)? },
         Kind::Agent => Role::Agent(Agent {
             station: v.url("agent.station"),
             station_ca: v.authorities("agent.station-ca").unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use livery_contract::Digest;
 
 use super::{
-    client,
+    client, contradictions,
     decode::Value,
     diagnose::{Problem, Sink, nearest, quoted},
     host::Host,
@@ -35,6 +35,9 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
     if let Some(Kind::Terminal | Kind::Laptop) = kind {
         host_allowed("citrix.store-url", merged, sink);
         client_settings(merged, sink);
+    }
+    if kind == Some(Kind::Laptop) {
+        contradictions::apply(merged, sink);
     }
     if kind == Some(Kind::Import) {
         personal(merged, sink);

@@ -141,6 +141,13 @@ fn word_schema(word: Word) -> Value {
         Word::Partition => json!({"type": "string", "minLength": 1, "maxLength": 36}),
         Word::FilePath => pattern("^[/\\\\][A-Za-z0-9 ._+()@~/\\\\-]{1,239}$".into()),
         Word::ClientSetting => pattern(client::PATTERN.into()),
+        Word::Domain => json!({"type": "string", "maxLength": 253, "pattern": format!("^{LABEL}(\\.{LABEL})+$")}),
+        Word::Prefix => pattern("^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$".into()),
+        Word::Address => pattern("^[0-9A-Fa-f:.]{2,45}$".into()),
+        Word::HostPort => pattern(format!("^({LABEL}(\\.{LABEL})*|\\[[0-9A-Fa-f:.]{{2,45}}\\]):[0-9]{{1,5}}$")),
+        Word::WireGuardKey => pattern("^[A-Za-z0-9+/]{43}=$".into()),
+        Word::EndpointList => json!({"type": "string", "minLength": 1}),
+        Word::Service => pattern("^[a-z0-9-]{1,40}(:[a-z0-9-]{1,40})?$".into()),
     };
     if let (Some(members), false) = (schema.as_object_mut(), matches!(word, Word::Choice(_) | Word::Key)) {
         members.insert("examples".into(), json!([written::json(&word.example())]));

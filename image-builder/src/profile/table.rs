@@ -89,6 +89,20 @@ pub enum Word {
     Partition,
     /// A file's path within a partition.
     FilePath,
+    /// A domain: a host name with a dot in it, which stands for itself and all below it.
+    Domain,
+    /// A network's prefix: `10.0.0.0/8`.
+    Prefix,
+    /// An IP address.
+    Address,
+    /// `HOST:PORT`.
+    HostPort,
+    /// A WireGuard public key.
+    WireGuardKey,
+    /// A file with a service's endpoint list.
+    EndpointList,
+    /// A service of an endpoint list, or a category of one: `microsoft365:optimize`.
+    Service,
 }
 
 /// Whether a setting must be there once everything is resolved.
@@ -165,6 +179,13 @@ impl Word {
             Self::ClientSetting => format!("FILE [SECTION] KEY=VALUE such as {example}"),
             Self::Partition => format!("a partition's number, GUID or name such as {example}"),
             Self::FilePath => format!("a path from the partition's top such as {example}"),
+            Self::Domain => format!("a domain such as {example}"),
+            Self::Prefix => format!("a network's prefix such as {example}"),
+            Self::Address => format!("an IP address such as {example}"),
+            Self::HostPort => format!("HOST:PORT such as {example}"),
+            Self::WireGuardKey => format!("a WireGuard public key (44 characters of Base64) such as {example}"),
+            Self::EndpointList => format!("an endpoint list such as {example}"),
+            Self::Service => format!("a service, perhaps one category of it, such as {example}"),
         }
     }
 
@@ -197,6 +218,13 @@ impl Word {
             Self::ClientSetting => "wfclient.ini [Thinwire3.0] InvertCursorEnabled=True",
             Self::Partition => "Basic data partition",
             Self::FilePath => "/ProgramData/livery.json",
+            Self::Domain => "corp.assurance.example",
+            Self::Prefix => "10.0.0.0/8",
+            Self::Address => "10.0.0.53",
+            Self::HostPort => "vpn.assurance.example:51820",
+            Self::WireGuardKey => "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
+            Self::EndpointList => "saas/microsoft365.toml",
+            Self::Service => "microsoft365:optimize",
         };
         format!("{text:?}")
     }
@@ -205,6 +233,7 @@ impl Word {
 const EVERY: &[Kind] = &Kind::ALL;
 const ALL: &[Kind] = &[Kind::Terminal, Kind::Laptop, Kind::Agent];
 const DESK: &[Kind] = &[Kind::Terminal, Kind::Laptop];
+const LAPTOP: &[Kind] = &[Kind::Laptop];
 const TERMINAL: &[Kind] = &[Kind::Terminal];
 const AGENT: &[Kind] = &[Kind::Agent];
 const IMPORT: &[Kind] = &[Kind::Import];
@@ -451,6 +480,65 @@ pub const TABLE: &[Setting] = &[
         TERMINAL,
         "Hosts that the browser may reach besides the four lists of `[citrix]`. Everything else is closed.",
     ),
+    default(
+        "saas.lists",
+        List(Word::EndpointList),
+        "[]",
+        LAPTOP,
+        "Endpoint lists of services, as `livery saas update` takes them from their providers.",
+    ),
+    default(
+        "saas.services",
+        List(Word::Service),
+        "[]",
+        LAPTOP,
+        "Services that laptops reach directly, by the local network and its DNS: `microsoft365:optimize`, `microsoft365:allow`. Each is in one of `saas.lists`.",
+    ),
+    default(
+        "saas.domains",
+        List(Word::Host),
+        "[]",
+        LAPTOP,
+        "Hosts of other software as a service that laptops reach directly: `crm.example`, or `*.crm.example` for it and all below it.",
+    ),
+    optional(
+        "tunnel.endpoint",
+        Text(Word::HostPort),
+        LAPTOP,
+        "The WireGuard concentrator that leads into your network, as the Internet knows it. Left out: laptops have no tunnel, and so nothing else of this section.",
+    ),
+    optional("tunnel.public-key", Text(Word::WireGuardKey), LAPTOP, "The concentrator's public key."),
+    default(
+        "tunnel.prefixes",
+        List(Word::Prefix),
+        "[]",
+        LAPTOP,
+        "The networks behind the tunnel; nothing else goes through it, and they are reached through it alone.",
+    ),
+    default(
+        "tunnel.domains",
+        List(Word::Domain),
+        "[]",
+        LAPTOP,
+        "Your internal domains: their names, and all below them, are resolved by `tunnel.dns` alone and reached through the tunnel.",
+    ),
+    default("tunnel.dns", List(Word::Address), "[]", LAPTOP, "Your name servers behind the tunnel; within `tunnel.prefixes`."),
+    default(
+        "tunnel.keepalive",
+        Integer { least: 0, most: 600 },
+        "25",
+        LAPTOP,
+        "Seconds between packets that keep a home router's way back open; 0 for none.",
+    ),
+    default(
+        "internet.otherwise",
+        Text(Word::Choice(&["direct", "proxy", "blocked"])),
+        "\"direct\"",
+        LAPTOP,
+        "What browsers do with all that is neither SaaS nor internal: reach it directly, through `internet.proxy`, or not at all.",
+    ),
+    optional("internet.proxy", Text(Word::HostPort), LAPTOP, "Your web proxy; goes with `internet.otherwise = \"proxy\"`."),
+    default("internet.blocked-hosts", List(Word::Host), "[]", LAPTOP, "Hosts that browsers may not reach."),
     optional(
         "personal.partition",
         Text(Word::Partition),

@@ -15,6 +15,7 @@ use super::{
 mod explaining;
 mod locking;
 mod merging;
+mod routing;
 mod schemas;
 mod starters;
 mod supplied;

@@ -1,0 +1,33 @@
+//! Which way a laptop's traffic goes: software as a service out by the local network, internal names and networks through the
+//! tunnel, everything else as the profile says.
+//!
+//! ```text
+//! profile: [saas] [tunnel] [internet] [citrix]
+//!    | conflicts   what contradicts is refused, at its line
+//!    v table       names and addresses, each with its way and the reason
+//!    +-- decide    the way of one URL                      `livery route`
+//!    +-- pac       the same for browsers                   image
+//!    +-- browser   Firefox's and Chromium's policies       image
+//!    +-- tunnel    NetworkManager's WireGuard connection, split DNS   image
+//!    `-- firewall  nftables: what is internal leaves by the tunnel or not at all   image
+//! ```
+
+mod browser;
+pub mod command;
+mod decide;
+mod firewall;
+mod pac;
+mod pattern;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tunnel;
+mod way;
+
+pub use browser::{chromium, firefox};
+pub use decide::Decision;
+pub use firewall::ruleset;
+pub use pattern::Pattern;
+pub use table::{NameRule, PrefixRule, Table};
+pub use tunnel::{INTERFACE, connection, fail_closed};
+pub use way::{Reason, Way};
