@@ -136,11 +136,11 @@ enum Command {
     Route {
         /// The laptop's profile (TOML).
         profile: PathBuf,
-        /// URLs, or hosts alone; without any, the whole table.
+        /// URLs, or hosts alone; `-` reads them from standard input, a line each; without any, the whole table is shown.
         urls: Vec<String>,
-        /// Print the proxy auto-configuration that its browsers get.
-        #[arg(long, conflicts_with = "urls")]
-        pac: bool,
+        /// Print what is made of the table for the device.
+        #[arg(long, value_enum, conflicts_with = "urls")]
+        show: Option<route::Part>,
     },
     /// Endpoint lists of services that laptops reach directly.
     Saas {
@@ -438,9 +438,9 @@ async fn run(cli: Cli) -> Result<()> {
             let started = profile::start(kind, &file, extends.as_deref())?;
             say(json, &started, || started.to_string())
         }
-        Command::Route { profile, pac: true, .. } => {
-            let pac = route::table(&profile, json)?.pac();
-            say(json, &serde_json::json!({"pac": pac}), || pac.clone())
+        Command::Route { profile, show: Some(part), .. } => {
+            let text = route::show(&profile, part, json)?;
+            say(json, &serde_json::json!({"text": text}), || text.clone())
         }
         Command::Route { profile, urls, .. } if urls.is_empty() => {
             let table = route::table(&profile, json)?;

@@ -18,6 +18,7 @@
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
+//! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
@@ -37,6 +38,7 @@ pub mod line;
 pub mod loop_device;
 pub mod netns;
 pub mod object_server;
+pub mod pac;
 pub mod picture;
 pub mod programs;
 pub mod qemu;

@@ -1,13 +1,17 @@
 //! `livery route PROFILE URL`: which way a URL goes, and why.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    io::{BufRead as _, Read as _},
+    path::Path,
+};
 
 use livery_contract::{Fault, Result};
 use serde::Serialize;
 use url::Url;
 
-use super::{Decision, Table};
-use crate::profile;
+use super::{Decision, Table, chromium, connection, firefox, ruleset};
+use crate::profile::{self, Profile};
 
 /// The way of a URL under a profile.
 #[derive(Clone, Debug, Serialize)]
@@ -19,12 +23,57 @@ pub struct Routed {
     pub decision: Decision,
 }
 
+/// The most bytes of URLs that standard input may have.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What is made of a table for the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The proxy auto-configuration of its browsers.
+    Pac,
+    /// Firefox's policies.
+    Firefox,
+    /// Chromium's policies.
+    Chromium,
+    /// NetworkManager's connection; the device's own key and address are not in it.
+    Tunnel,
+    /// nftables' rules.
+    Firewall,
+}
+
+/// One part, as it lies on the device.
+///
+/// # Errors
+/// As [`table`]; exit 3 where there is no such part.
+pub fn show(profile: &Path, part: Part, json: bool) -> Result<String> {
+    let loaded = load(profile, json)?;
+    let table = of(&loaded, profile)?;
+    let tunnel = loaded.routing().and_then(|routing| routing.tunnel.as_ref());
+    let pretty = |value: serde_json::Value| format!("{value:#}");
+    match part {
+        Part::Pac => Ok(table.pac()),
+        Part::Firefox => Ok(pretty(serde_json::json!({"policies": firefox(&table)}))),
+        Part::Chromium => Ok(pretty(chromium(&table))),
+        Part::Tunnel => tunnel.map(connection).ok_or_else(|| {
+            Fault::refused("its laptops have no tunnel").at(profile.display()).fix("set tunnel.endpoint and what goes with it")
+        }),
+        Part::Firewall => Ok(ruleset(tunnel)),
+    }
+}
+
 /// The table of a laptop's profile.
 ///
 /// # Errors
 /// Exit 3 where the profile has errors or is of another kind.
 pub fn table(profile: &Path, json: bool) -> Result<Table> {
-    let loaded = profile::load(profile).map_err(|diagnostics| diagnostics.print(json))?;
+    of(&load(profile, json)?, profile)
+}
+
+fn load(profile: &Path, json: bool) -> Result<Profile> {
+    profile::load(profile).map_err(|diagnostics| diagnostics.print(json))
+}
+
+fn of(loaded: &Profile, profile: &Path) -> Result<Table> {
     let (Some(desk), Some(routing)) = (loaded.desk(), loaded.routing()) else {
         return Err(Fault::refused(format!("a {} has no routes of its own", loaded.kind()))
             .at(profile.display())
@@ -39,7 +88,14 @@ pub fn table(profile: &Path, json: bool) -> Result<Table> {
 /// As [`table`]; exit 2 where one is no URL.
 pub fn route(profile: &Path, urls: &[String], json: bool) -> Result<Vec<Routed>> {
     let table = table(profile, json)?;
-    urls.iter()
+    let mut all: Vec<String> = Vec::new();
+    for url in urls {
+        match url.as_str() {
+            "-" => all.append(&mut from_stdin()?),
+            _ => all.push(url.clone()),
+        }
+    }
+    all.iter()
         .map(|text| {
             let whole = if text.contains("://") { text.clone() } else { format!("https://{text}") };
             let url = Url::parse(&whole)
@@ -49,6 +105,12 @@ pub fn route(profile: &Path, urls: &[String], json: bool) -> Result<Vec<Routed>>
             Ok(Routed { decision: table.decide(&url), url })
         })
         .collect()
+}
+
+fn from_stdin() -> Result<Vec<String>> {
+    let failed = |error: std::io::Error| Fault::usage("standard input can't be read as lines of text").cause(error);
+    let lines = std::io::stdin().lock().take(MAX_BYTES).lines().collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Ok(lines.into_iter().filter(|line| !line.trim().is_empty()).collect())
 }
 
 impl fmt::Display for Routed {
