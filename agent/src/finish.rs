@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
     manifest::{Manifest, Role},
-    record::{Bound, Change, Section, Times, Traffic},
+    record::{Bound, Change, DeviceKeys, Section, Times, Traffic},
     wire::Phase,
 };
 
@@ -32,6 +32,7 @@ pub struct Finished {
     changed_after: Vec<Change>,
     boot_entry: Option<String>,
     bound: Option<Bound>,
+    keys: Option<DeviceKeys>,
     traffic: Traffic,
     times: Times,
 }
@@ -43,14 +44,15 @@ pub(crate) struct Parts {
     pub changed_after: Vec<Change>,
     pub boot_entry: Option<String>,
     pub bound: Option<Bound>,
+    pub keys: Option<DeviceKeys>,
     pub traffic: Traffic,
     pub times: Times,
 }
 
 impl Finished {
     pub(crate) fn into_parts(self) -> Parts {
-        let Self { target, sections, changed_after, boot_entry, bound, traffic, times } = self;
-        Parts { target, sections, changed_after, boot_entry, bound, traffic, times }
+        let Self { target, sections, changed_after, boot_entry, bound, keys, traffic, times } = self;
+        Parts { target, sections, changed_after, boot_entry, bound, keys, traffic, times }
     }
 
     /// The disk.
@@ -58,9 +60,9 @@ impl Finished {
         &self.target
     }
 
-    /// Takes in what was tied to this machine, and what changed for it.
-    pub(crate) fn bound(&mut self, bound: Bound, changes: Vec<Change>) {
-        self.bound = Some(bound);
+    /// Takes in what was tied to this machine, which keys were made, and what changed for both.
+    pub(crate) fn bound(&mut self, bound: Option<Bound>, keys: Option<DeviceKeys>, changes: Vec<Change>) {
+        (self.bound, self.keys) = (bound, keys);
         self.changed_after.extend(changes);
         self.changed_after.sort_by_key(|change| change.offset);
         self.times.finished = Timestamp::now();
@@ -80,7 +82,7 @@ pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progres
     let boot_entry = put_boot_entry(verified.target(), manifest, boot_entry)?;
     let (target, sections, traffic, (started, written, verified)) = verified.into_parts();
     let times = Times { started, written, verified, finished: Timestamp::now() };
-    Ok(Finished { target, sections, changed_after, boot_entry, bound: None, traffic, times })
+    Ok(Finished { target, sections, changed_after, boot_entry, bound: None, keys: None, traffic, times })
 }
 
 /// What must change so that the image fits this disk, from the image's own bytes; `None` where nothing must.

@@ -72,6 +72,9 @@ pub struct Manifest {
     /// How a device knows that the personal layer is its own; `None` where the image does not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// The keys that the agent makes on the device; `None` where the image wants none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
     /// What the agent makes of the `data` partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
@@ -97,6 +100,17 @@ pub struct Identity {
     /// First byte on the disk of the one block, in a file of the EFI system partition, that takes the credential by which the
     /// agent binds this hash to the device's TPM. The image leaves the block as it is.
     pub binding: u64,
+}
+
+/// Keys that come into being on the device: their private halves never leave it, their public ones leave in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// First byte on the disk of the one block, in a file of the EFI system partition, that takes the credential with the private
+    /// keys. The image leaves the block as it is.
+    pub room: u64,
+    /// Whether there is a WireGuard key among them; the key that the device signs with always is.
+    pub tunnel: bool,
 }
 
 /// The encrypted partition that comes into being on the device.
@@ -335,16 +349,19 @@ impl Manifest {
         {
             return wrong(format!("the boot entry names partition {}, which is not there", boot.partition));
         }
-        if let Some(identity) = &self.identity {
-            let esp = self.partition(Role::Esp).filter(|esp| {
-                (esp.offset..esp.offset + esp.length).contains(&identity.binding) && identity.binding.is_multiple_of(BLOCK)
-            });
-            if esp.is_none() || self.partition(Role::Identity).is_none() {
-                return wrong(format!(
-                    "there is no identity partition, or no block at {} of an ESP to bind it by",
-                    identity.binding
-                ));
-            }
+        let in_esp = |block: u64| {
+            let esp = self.partition(Role::Esp);
+            block.is_multiple_of(BLOCK) && esp.is_some_and(|esp| (esp.offset..esp.offset + esp.length).contains(&block))
+        };
+        if let Some(keys) = &self.keys
+            && (!in_esp(keys.room) || self.identity.is_some_and(|identity| identity.binding == keys.room))
+        {
+            return wrong(format!("there is no block at {} of an ESP for the device's keys alone", keys.room));
+        }
+        if let Some(identity) = &self.identity
+            && (!in_esp(identity.binding) || self.partition(Role::Identity).is_none())
+        {
+            return wrong(format!("there is no identity partition, or no block at {} of an ESP to bind it by", identity.binding));
         }
         if self.data.is_some() && self.partition(Role::Data).is_none() {
             return wrong("it says what becomes of a data partition, and has none".into());
@@ -423,6 +440,7 @@ pub(crate) mod tests {
             minimum_disk: 1 << 22,
             accepts: None,
             identity: None,
+            keys: None,
             data: None,
             sbom: None,
             personal_file: None,
@@ -445,7 +463,9 @@ pub(crate) mod tests {
         fn binding(binding: u64) -> Option<Identity> {
             Some(Identity { root_hash: Digest::of(b""), binding })
         }
-        let cases: [(&str, Spoil); 15] = [
+        let cases: [(&str, Spoil); 17] = [
+            ("keys", |m| m.keys = Some(Keys { room: 2 << 20, tunnel: false })),
+            ("keys", |m| m.keys = Some(Keys { room: (1 << 20) + 512, tunnel: false })),
             ("no identity", |m| m.identity = binding(1 << 20)),
             ("binding", |m| {
                 m.partitions[1].role = Role::Identity;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     digest::Digest,
-    envelope::Payload,
+    envelope::{Payload, PublicKey},
     inventory::{Disk, System},
     name::{OrderId, Reference},
 };
@@ -47,6 +47,9 @@ pub struct Record {
     /// What ties the disk's content to this machine; `None` where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// Public halves of the keys that were made on the device; `None` where the image wants none, or the disk may be another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<DeviceKeys>,
     /// How much was moved.
     pub traffic: Traffic,
     /// When.
@@ -57,6 +60,19 @@ pub struct Record {
 
 impl Payload for Record {
     const TYPE: &'static str = "application/vnd.livery.record+json";
+}
+
+/// Keys of the device's own. The private halves are on its disk alone, sealed to its TPM where it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceKeys {
+    /// What the device signs with, once it is in use (Ed25519).
+    pub device: PublicKey,
+    /// Its WireGuard key, Base64 as `wg` writes it; `None` without a tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<String>,
+    /// Whether the private halves are sealed to a TPM.
+    pub sealed: bool,
 }
 
 /// What ties the disk's content to this machine's TPM. Without that TPM the personal layer is not applied, and the data

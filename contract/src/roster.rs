@@ -34,10 +34,13 @@ pub struct Employee {
     pub keyboard: String,
     /// Time zone, such as `Europe/Paris`; the profile's where absent.
     pub timezone: Option<String>,
+    /// The laptop's own address in the tunnel, of each kind at most one, with a space between: `10.200.0.17/32`; unique in a roster.
+    #[serde(rename = "tunnel-address")]
+    pub tunnel_address: Option<String>,
 }
 
 /// The columns that a roster may have, in the order of the sample; the first six after `serial` are required.
-pub const COLUMNS: [&str; 8] = ["order", "serial", "user", "name", "hostname", "locale", "keyboard", "timezone"];
+pub const COLUMNS: [&str; 9] = ["order", "serial", "user", "name", "hostname", "locale", "keyboard", "timezone", "tunnel-address"];
 const REQUIRED: [&str; 6] = ["order", "user", "name", "hostname", "locale", "keyboard"];
 
 #[derive(Deserialize)]
@@ -53,6 +56,8 @@ struct RawRow {
     keyboard: String,
     #[serde(default)]
     timezone: Option<String>,
+    #[serde(default, rename = "tunnel-address")]
+    tunnel_address: Option<String>,
 }
 
 impl RawRow {
@@ -68,6 +73,7 @@ impl RawRow {
             locale: trim(self.locale),
             keyboard: trim(self.keyboard),
             timezone: self.timezone.map(trim),
+            tunnel_address: self.tunnel_address.map(trim),
         }
     }
 }
@@ -160,6 +166,7 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Employee>, Vec<RowError>>
         ("order", (|employee: &Employee| Some(employee.order.to_string())) as fn(&Employee) -> Option<String>),
         ("hostname", |employee| Some(employee.hostname.clone())),
         ("serial", |employee| employee.serial.clone()),
+        ("tunnel-address", |employee| employee.tunnel_address.clone()),
     ] {
         let mut seen: HashMap<String, usize> = HashMap::new();
         for (row, line, employee) in &rows {
@@ -254,6 +261,7 @@ fn parse_csv(text: &str) -> (Rows, Vec<RowError>) {
             locale: needed("locale"),
             keyboard: needed("keyboard"),
             timezone: field("timezone"),
+            tunnel_address: field("tunnel-address"),
         };
         keep(row, line, raw, &mut rows, &mut errors);
     }
@@ -326,6 +334,12 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
     if !is_keyboard(&raw.keyboard) {
         problems.push(("keyboard", format!("{:?} is no XKB layout such as fr, be or fr(oss)", raw.keyboard)));
     }
+    let tunnel_address = raw.tunnel_address.filter(|address| !address.is_empty());
+    if let Some(address) = &tunnel_address
+        && !is_tunnel_address(address)
+    {
+        problems.push(("tunnel-address", format!("{address:?} is no address such as 10.200.0.17/32 (of each kind at most one)")));
+    }
     let timezone = raw.timezone.filter(|zone| !zone.is_empty());
     if let Some(zone) = &timezone
         && !is_timezone(zone)
@@ -342,6 +356,7 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
             locale: raw.locale,
             keyboard: raw.keyboard,
             timezone,
+            tunnel_address,
         }),
         _ => Err(problems),
     }
@@ -374,6 +389,22 @@ pub fn is_keyboard(text: &str) -> bool {
         && layout.bytes().all(|byte| byte.is_ascii_lowercase())
         && (1..=32).contains(&variant.len())
         && variant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// One address or two, of different kinds: each in the form in which it is written most shortly, with a prefix's length or without.
+pub fn is_tunnel_address(text: &str) -> bool {
+    let kinds: Option<Vec<bool>> = text
+        .split(' ')
+        .map(|one| {
+            let (address, length) = one.split_once('/').map_or((one, None), |(address, length)| (address, Some(length)));
+            let parsed: std::net::IpAddr = address.parse().ok()?;
+            let most: u8 = if parsed.is_ipv6() { 128 } else { 32 };
+            let fits =
+                length.is_none_or(|text| text.parse::<u8>().is_ok_and(|length| length <= most && length.to_string() == text));
+            (fits && parsed.to_string() == address && !parsed.is_unspecified()).then_some(parsed.is_ipv6())
+        })
+        .collect();
+    kinds.is_some_and(|kinds| matches!(kinds.as_slice(), [_] | [false, true] | [true, false]))
 }
 
 /// A name of the tz database by its form (`Area/City`, `UTC`); whether it is there, the image knows.

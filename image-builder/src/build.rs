@@ -9,7 +9,7 @@ use std::{
 
 use livery_contract::{
     Digest, Fault, Reference, Result,
-    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Role},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys as DeviceKeys, Role},
 };
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use crate::{
         ddi::{self, Layer},
     },
     plan::{self, Plan, Planned},
-    profile::{self, Desk, Kiosk, Profile, Role as ProfileRole},
+    profile::{self, Desk, Profile, Role as ProfileRole},
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     sbom::spdx,
     scan::{Finding, verdict},
@@ -32,7 +32,8 @@ use crate::{
     stages::{
         data,
         disk::{self, Content, Piece, derive},
-        esp, initrd, inside,
+        esp::{self, Room},
+        initrd, inside,
         medium::{self, SECURE_BOOT, Site},
         own::Own,
         roots::{self, Root},
@@ -57,7 +58,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
     })
 }
 
-/// Builds a terminal's master into the store. Where the store has the very image already, nothing is done.
+/// Builds a master into the store. Where the store has the very image already, nothing is done.
 ///
 /// # Errors
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
@@ -70,19 +71,19 @@ pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: 
         .map_err(|error| Fault::source("the store's folder can't be made").at(store.display()).cause(error))?;
     let (folder, inside) = (store.to_owned(), setup.clone());
     let open = tokio::task::spawn_blocking(move || {
-        let terminal = Terminal::open(profile, Some(&folder), Some(&trust), &inside)?;
-        let nobody = terminal.nobody(&trust)?;
-        Ok::<_, Fault>((terminal, trust, nobody))
+        let device = Device::open(profile, Some(&folder), Some(&trust), &inside)?;
+        let nobody = device.nobody(&trust)?;
+        Ok::<_, Fault>((device, trust, nobody))
     });
-    let (terminal, trust, nobody) = open.await.map_err(stopped)??;
-    let terminal = Arc::new(terminal);
-    if let Some(published) = terminal.in_store(store, keys).await? {
+    let (device, trust, nobody) = open.await.map_err(stopped)??;
+    let device = Arc::new(device);
+    if let Some(published) = device.in_store(store, keys).await? {
         return Ok(published);
     }
-    let inside = Arc::clone(&terminal);
+    let inside = Arc::clone(&device);
     let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&trust, nobody)).await.map_err(stopped)??;
-    let published = master::publish(&disk, master, store, keys, terminal.profile.image.compression_level, &setup.progress).await?;
-    terminal.remember(&published)?;
+    let published = master::publish(&disk, master, store, keys, device.profile.image.compression_level, &setup.progress).await?;
+    device.remember(&published)?;
     Ok(published)
 }
 
@@ -97,10 +98,10 @@ fn stopped(error: tokio::task::JoinError) -> Fault {
 pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
     let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     let trust = keys.map(Trust::open).transpose()?;
-    let terminal = Terminal::open(profile, None, trust.as_ref(), setup)?;
-    let mut steps = terminal.plan.steps(&terminal.workshop.cache, &terminal.profile)?;
+    let device = Device::open(profile, None, trust.as_ref(), setup)?;
+    let mut steps = device.plan.steps(&device.workshop.cache, &device.profile)?;
     if trust.is_none() {
-        steps.truncate(terminal.plan.before_keys().count());
+        steps.truncate(device.plan.before_keys().count());
     }
     Ok(steps)
 }
@@ -132,34 +133,30 @@ impl Trust {
     }
 }
 
-/// A terminal being built.
+/// A terminal or a laptop being built.
 #[derive(Debug)]
-struct Terminal {
+struct Device {
     workshop: Workshop,
     profile: Profile,
     desk: Desk,
-    kiosk: Kiosk,
     /// File system of the personal layer of a master that is nobody's yet: the profile's keyboard, so that it can be tried.
     nobody: Vec<u8>,
     plan: Plan,
 }
 
-impl Terminal {
+impl Device {
     fn open(profile: Profile, store: Option<&Path>, trust: Option<&Trust>, setup: &Setup) -> Result<Self> {
-        let ProfileRole::Terminal { desk, kiosk } = profile.role.clone() else {
+        let Some(desk) = profile.desk().cloned() else {
             return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
                 .at(profile.path.display())
-                .fix(match profile.role {
-                    ProfileRole::Agent(_) => "make the agent's medium with `livery medium --profile`",
-                    _ => "a laptop's profile can be checked so far; building one comes with its desktop and its data partition",
-                }));
+                .fix("make the agent's medium with `livery medium --profile`"));
         };
         let files = crate::image::identity::keyboard(&desk.locale.keyboard);
         let uuid = derive(plan::seed(&profile), "identity-fs");
         let nobody = erofs::make(&files, uuid, profile.image.epoch.as_second())?;
         let workshop = setup.open(&profile, store)?;
-        let plan = Plan::of(&workshop, &profile, &desk, &kiosk, Digest::of(&nobody), trust)?;
-        Ok(Self { workshop, profile, desk, kiosk, nobody, plan })
+        let plan = Plan::of(&workshop, &profile, &desk, Digest::of(&nobody), trust)?;
+        Ok(Self { workshop, profile, desk, nobody, plan })
     }
 
     /// The personal layer that is nobody's yet, signed.
@@ -208,12 +205,12 @@ impl Terminal {
 
     /// Everything up to the disk image.
     fn assemble(&self, trust: &Trust, nobody: Layer) -> Result<(fs::File, Master)> {
-        let Self { workshop, profile, desk, kiosk, plan, .. } = self;
+        let Self { workshop, profile, desk, plan, .. } = self;
         let (root, boot) = roots_for(workshop, profile)?;
         let (system, initrd) = thread::scope(|scope| {
             let initrd = scope.spawn(|| initrd::make(workshop, profile, &boot));
             let tree = system::tree(workshop, profile, desk, &boot, &root, &plan.tree)?;
-            let system = system::terminal(workshop, profile, (desk, kiosk), [&boot, &root], &tree, plan.uuids, &plan.system)?;
+            let system = system::device(workshop, profile, [&boot, &root], &tree, plan.uuids, &plan.system)?;
             let initrd = initrd.join().map_err(|_| Fault::internal("a stage stopped"))??;
             Ok::<_, Fault>((system, initrd))
         })?;
@@ -240,7 +237,7 @@ impl Terminal {
         let esp_guid = derive(plan.seed, "esp");
         let uki = uki::sign(workshop, &uki, &trust.secure_boot, &plan.signed)?;
         let esp = esp::make(workshop, profile, &uki, esp_guid, true, &plan.esp)?;
-        let binding = esp::binding(&esp)?;
+        let [binding, room] = [esp::block(&esp, Room::Identity)?, esp::block(&esp, Room::Keys)?];
         let content = Content::Bytes(nobody.bytes, profile.image.identity_size);
         let mut pieces = vec![
             Piece { role: Role::Esp, type_guid: gpt::ESP, guid: esp_guid, content: Content::File(esp) },
@@ -269,7 +266,7 @@ impl Terminal {
             Some(version) => version.clone(),
             None => plan.image.digest().short().parse()?,
         };
-        let binding = disk.partitions[0].offset + binding;
+        let [binding, room] = [binding, room].map(|block| disk.partitions[0].offset + block);
         let reference = Reference { name: profile.name.clone(), version: version.clone(), order: None };
         let subject = spdx::Subject {
             reference: &reference,
@@ -291,8 +288,9 @@ impl Terminal {
             minimum_disk: profile.image.minimum_disk,
             accepts: Some(Accepts { locales: desk.locale.available.clone() }),
             identity: Some(Identity { root_hash: nobody.root_hash, binding }),
+            keys: Some(DeviceKeys { room, tunnel: profile.routing().is_some_and(|routing| routing.tunnel.is_some()) }),
             data,
-            left: left.into_iter().chain([(binding, BLOCK)]).collect(),
+            left: left.into_iter().chain([(binding, BLOCK), (room, BLOCK)]).collect(),
             sbom,
             personal_file: None,
             restricted: profile.packages.restrictions(),

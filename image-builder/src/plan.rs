@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     build::Trust,
     lock::RootName,
-    profile::{Desk, Kiosk, Profile},
+    profile::{Desk, Profile},
     publish::blobs::write_atomically,
     stages::{
         cache::{Cache, Key},
@@ -89,14 +89,7 @@ impl Plan {
     ///
     /// # Errors
     /// Exit 1 where inputs do not encode.
-    pub fn of(
-        workshop: &Workshop,
-        profile: &Profile,
-        desk: &Desk,
-        kiosk: &Kiosk,
-        nobody: Digest,
-        trust: Option<&Trust>,
-    ) -> Result<Self> {
+    pub fn of(workshop: &Workshop, profile: &Profile, desk: &Desk, nobody: Digest, trust: Option<&Trust>) -> Result<Self> {
         let seed = seed(profile);
         let uuids = Uuids { root: derive(seed, "root"), verity: derive(seed, "root-verity"), luks: data::luks_uuid(seed) };
         let [tools, boot_root, root] =
@@ -104,7 +97,7 @@ impl Plan {
         let (tools, boot_root, root) = (tools?, boot_root?, root?);
         let initrd = initrd::key(profile, boot_root.digest())?;
         let tree = system::tree_key(profile, desk, [boot_root.digest(), root.digest()])?;
-        let system = system::key(profile, (desk, kiosk), [tools.digest(), tree.digest()], uuids)?;
+        let system = system::key(profile, desk, [tools.digest(), tree.digest()], uuids)?;
         let command_line = command_line(uuids);
         let text = uki::command_line(profile, &command_line);
         let own = trust.map(|trust| trust.own(identity(seed)).digest());

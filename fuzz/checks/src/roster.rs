@@ -32,16 +32,17 @@ fn one(text: &str, format: Format) -> bool {
     assert!(each_its_own(|employee| Some(employee.order.as_str())), "an order twice");
     assert!(each_its_own(|employee| Some(employee.hostname.as_str())), "a host name twice");
     assert!(each_its_own(|employee| employee.serial.as_deref()), "a serial number twice");
+    assert!(each_its_own(|employee| employee.tunnel_address.as_deref()), "a tunnel's address twice");
     assert_eq!(parse(&csv(&employees), Format::Csv).as_ref(), Ok(&employees), "written as CSV it is another");
     assert_eq!(parse(&toml(&employees), Format::Toml).as_ref(), Ok(&employees), "written as TOML it is another");
     true
 }
 
 /// The fields of a row, in the order of [`COLUMNS`].
-fn fields(employee: &Employee) -> [&str; 8] {
-    let Employee { order, serial, user, name, hostname, locale, keyboard, timezone } = employee;
-    let [serial, timezone] = [serial, timezone].map(|field| field.as_deref().unwrap_or_default());
-    [order.as_str(), serial, user, name, hostname, locale, keyboard, timezone]
+fn fields(employee: &Employee) -> [&str; 9] {
+    let Employee { order, serial, user, name, hostname, locale, keyboard, timezone, tunnel_address } = employee;
+    let [serial, timezone, address] = [serial, timezone, tunnel_address].map(|field| field.as_deref().unwrap_or_default());
+    [order.as_str(), serial, user, name, hostname, locale, keyboard, timezone, address]
 }
 
 /// By RFC 4180, section 2: every field in quotes, quotes in it doubled.

@@ -46,6 +46,10 @@ pub fn files(employee: &Employee) -> BTreeMap<String, Node> {
         ("etc/livery/identity.env".to_owned(), Node::File(environment.into_bytes())),
         ("etc/livery/identity.json".to_owned(), Node::File(json.into_bytes())),
     ]);
+    if let Some(address) = &employee.tunnel_address {
+        let text = format!("LIVERY_TUNNEL_ADDRESS=\"{address}\"\n");
+        files.insert("etc/livery/tunnel.env".to_owned(), Node::File(text.into_bytes()));
+    }
     if let Some(zone) = &employee.timezone {
         files.insert("etc/localtime".to_owned(), Node::Link(format!("../usr/share/zoneinfo/{zone}")));
     }

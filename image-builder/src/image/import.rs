@@ -145,6 +145,7 @@ pub async fn import(
         boot,
         minimum_disk: size,
         identity: None,
+        keys: None,
         data: None,
         left: Vec::new(),
         sbom: None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, Name, Reference, Result, Version,
     digest::Blob,
-    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Layer, Manifest, Partition, PersonalFile, SCHEMA},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys, Layer, Manifest, Partition, PersonalFile, SCHEMA},
 };
 
 use crate::{
@@ -45,6 +45,8 @@ pub struct Master {
     pub accepts: Option<Accepts>,
     /// How a device knows its personal layer.
     pub identity: Option<Identity>,
+    /// Room for the keys that the agent makes on the device.
+    pub keys: Option<Keys>,
     /// What becomes of the data partition.
     pub data: Option<Data>,
     /// Ranges (offset, bytes) whose content does not matter.
@@ -114,6 +116,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
         identity: master.identity,
+        keys: master.keys,
         data: master.data,
         sbom: master.sbom.map(|sbom| publisher.blobs().put(&sbom)).transpose()?,
         personal_file: master.personal_file,

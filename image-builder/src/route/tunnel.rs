@@ -1,8 +1,8 @@
 //! The way into the organisation's network: WireGuard by NetworkManager, with routes to its prefixes only and names of its
 //! domains only.
 //!
-//! Two things are the device's own and not in any image: its private key and its address in the tunnel. They stand as
-//! [`PRIVATE_KEY`] and [`ADDRESSES`] here and are put in on the device, in memory.
+//! Two things are the device's own and not in any image: its private key and its address in the tunnel. `livery-tunnel.service`
+//! puts them in on the device, in memory: in place of `@PRIVATE-KEY@`, and of the lines `address=4` and `address=6`.
 
 use std::fmt::Write as _;
 
@@ -15,9 +15,7 @@ pub const INTERFACE: &str = "corporate";
 /// The interface that internal names fail at when the tunnel is not there.
 const CLOSED: &str = "closed";
 /// Stands for the device's private key.
-pub const PRIVATE_KEY: &str = "@PRIVATE-KEY@";
-/// Stands for the device's addresses in the tunnel, as `address1=…` lines.
-pub const ADDRESSES: &str = "@ADDRESSES@";
+const PRIVATE_KEY: &str = "@PRIVATE-KEY@";
 
 /// NetworkManager's connection profile, in its keyfile format.
 ///
@@ -38,8 +36,8 @@ pub fn connection(tunnel: &Tunnel) -> String {
     if tunnel.keepalive > 0 {
         let _ = writeln!(text, "persistent-keepalive={}", tunnel.keepalive);
     }
-    for (section, v6) in [("ipv4", false), ("ipv6", true)] {
-        let _ = write!(text, "\n[{section}]\nmethod={ADDRESSES}{section}\nnever-default=true\n");
+    for (section, mark, v6) in [("ipv4", 4, false), ("ipv6", 6, true)] {
+        let _ = write!(text, "\n[{section}]\naddress={mark}\nnever-default=true\n");
         let servers = dns(v6);
         if !servers.is_empty() {
             let _ = write!(text, "dns={servers}\ndns-search={domains}\ndns-priority=50\n");

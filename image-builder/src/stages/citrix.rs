@@ -8,6 +8,7 @@
 use std::{fs, path::Path};
 
 use livery_contract::{Fault, Result};
+use serde_json::{Value, json};
 
 use super::{
     ini,
@@ -26,7 +27,13 @@ const AUTHORITIES: &str = "keystore/cacerts";
 /// Its own tool for the links, within its folder.
 const REHASH: &str = "util/ctx_rehash";
 /// The program that `.ica` files are handed to.
-pub const WFICA: &str = "/opt/Citrix/ICAClient/wfica";
+const WFICA: &str = "/opt/Citrix/ICAClient/wfica";
+
+/// Firefox' policy `Handlers`: `.ica` files go to the client, without asking.
+pub fn handlers() -> Value {
+    let client = json!({"action": "useHelperApp", "ask": false, "handlers": [{"name": "Citrix Workspace", "path": WFICA}]});
+    json!({"mimeTypes": {"application/x-ica": client}, "extensions": {"ica": client}})
+}
 
 /// The answers to the installer's questions, as `debconf-set-selections` reads them; none without the client.
 pub fn answers(profile: &Profile) -> Vec<String> {

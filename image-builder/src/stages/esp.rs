@@ -12,15 +12,40 @@ use uuid::Uuid;
 use super::{cache::Key, settings::Furnish, workshop::Workshop};
 use crate::profile::Profile;
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
 pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
-/// Where systemd's stub looks for credentials (systemd-stub(7)): the one that binds the personal layer to the device's TPM is put
-/// there by the agent, without it having to know FAT.
-const CREDENTIAL: &str = "loader/credentials/livery.identity.cred";
-/// What the file holds until then: white space, which is nothing in Base64. Longer than one block by two, so that a whole block of the
-/// disk lies in it wherever its first cluster is.
-const ROOM: [u8; 3 * 4096] = [b'\n'; 3 * 4096];
+/// A file where systemd's stub looks for credentials (systemd-stub(7)): its content is made on the device, and put there by the
+/// agent, without it having to know FAT.
+#[derive(Clone, Copy, Debug)]
+pub enum Room {
+    /// For what binds the personal layer to the device's TPM.
+    Identity,
+    /// For the private keys of the device.
+    Keys,
+}
+
+impl Room {
+    const ALL: [Self; 2] = [Self::Identity, Self::Keys];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Identity => "loader/credentials/livery.identity.cred",
+            Self::Keys => "loader/credentials/livery.device.cred",
+        }
+    }
+
+    /// What the file holds until then: white space, which is nothing in Base64, of a kind of its own.
+    const fn filling(self) -> u8 {
+        match self {
+            Self::Identity => b'\n',
+            Self::Keys => b' ',
+        }
+    }
+}
+
+/// Bytes of such a file. Longer than one block by two, so that a whole block of the disk lies in it wherever its first cluster is.
+const ROOM: usize = 3 * 4096;
 const MIB: u64 = 1 << 20;
 /// FAT32 has at least 65,525 clusters (FAT specification 1.03, section 3.5): with clusters of 4096 bytes, 256 MiB and a bit.
 const LEAST_FOR_4096: u64 = 264 * MIB;
@@ -60,7 +85,9 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, bind
         let folder = scratch.path().join("EFI/BOOT");
         fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("BOOTX64.EFI"), &bytes)).map_err(failed)?;
         if binding {
-            Furnish::new(scratch.path()).file(CREDENTIAL, ROOM)?;
+            for room in Room::ALL {
+                Furnish::new(scratch.path()).file(room.path(), [room.filling(); ROOM])?;
+            }
         }
         super::settings::clamp_times(scratch.path(), epoch)?;
         let image = result.join("esp.img");
@@ -83,19 +110,19 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, bind
     Ok(path.join("esp.img"))
 }
 
-/// The block of an ESP that takes the credential: its offset in the partition.
+/// The block of an ESP that takes a credential: its offset in the partition.
 ///
 /// # Errors
 /// Exit 1 where the file is not in one piece, which a fresh FAT makes it.
-pub fn binding(esp: &Path) -> Result<u64> {
-    let failed = |what: &str| Fault::internal(format!("the ESP's room for a credential {what}")).at(esp.display());
+pub fn block(esp: &Path, room: Room) -> Result<u64> {
+    let failed = |what: &str| Fault::internal(format!("the ESP's {} {what}", room.path())).at(esp.display());
     let bytes = fs::read(esp).map_err(|error| failed("can't be read").cause(error))?;
     let mut found = None;
     let mut run = 0;
     for (at, byte) in (0_u64..).zip(&bytes) {
-        run = if *byte == b'\n' { run + 1 } else { 0 };
-        if run == ROOM.len() {
-            let start = at + 1 - ROOM.len() as u64;
+        run = if *byte == room.filling() { run + 1 } else { 0 };
+        if run == ROOM {
+            let start = at + 1 - ROOM as u64;
             if found.replace(start.next_multiple_of(BLOCK)).is_some() {
                 return Err(failed("is there twice"));
             }

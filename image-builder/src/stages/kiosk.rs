@@ -94,15 +94,9 @@ fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
         "UserMessaging": {"ExtensionRecommendations": false, "FeatureRecommendations": false, "SkipOnboarding": true, "MoreFromMozilla": false, "Locked": true},
     }});
     if desk.citrix.client.is_some() {
-        policies["policies"]["Handlers"] = handlers();
+        policies["policies"]["Handlers"] = citrix::handlers();
     }
     policies
-}
-
-/// `.ica` files go to Citrix's client, without asking.
-fn handlers() -> Value {
-    let client = json!({"action": "useHelperApp", "ask": false, "handlers": [{"name": "Citrix Workspace", "path": citrix::WFICA}]});
-    json!({"mimeTypes": {"application/x-ica": client}, "extensions": {"ica": client}})
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 //! | [`settings`] | the profile's settings as files |
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
+//! | [`laptop`] | a laptop's desktop, browser, routes |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
@@ -40,6 +41,7 @@ pub mod ini;
 pub mod initrd;
 pub mod inside;
 pub mod kiosk;
+pub mod laptop;
 pub mod medium;
 pub mod modules;
 pub mod own;

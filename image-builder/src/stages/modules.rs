@@ -99,6 +99,25 @@ const DESK: &[&str] = &[
     "mei_me",
 ];
 
+/// A laptop's: Wi-Fi, Bluetooth, camera, the tunnel and its firewall.
+const LAPTOP: &[&str] = &[
+    "drivers/net/wireless/intel/iwlwifi/",
+    "drivers/net/wireless/realtek/",
+    "drivers/net/wireless/ath/",
+    "drivers/bluetooth/",
+    "rfcomm",
+    "bnep",
+    "uvcvideo",
+    "ccm",
+    "cmac",
+    "ctr",
+    "dummy",
+    "wireguard",
+    "nft_ct",
+    "nft_limit",
+    "nft_reject_inet",
+];
+
 /// QEMU's devices.
 const QEMU: &[&str] = &[
     "virtio_blk",
@@ -121,7 +140,11 @@ pub fn for_initrd(profile: &Profile) -> Vec<&'static str> {
 
 /// What the running device holds.
 pub fn for_device(profile: &Profile) -> Vec<&'static str> {
-    list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, DESK])
+    let mut parts = vec![CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, DESK];
+    if profile.routing().is_some() {
+        parts.push(LAPTOP);
+    }
+    list(profile, &parts)
 }
 
 /// What the agent's medium holds.

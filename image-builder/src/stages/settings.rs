@@ -20,6 +20,8 @@ pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
 pub static DEVICE: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/device");
 /// On a thin terminal.
 pub static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
+/// On a laptop.
+pub static LAPTOP: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/laptop");
 /// On a device with Citrix's client.
 pub static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
 /// On the agent's medium.

@@ -15,19 +15,19 @@ use uuid::Uuid;
 
 use super::{
     cache::Key,
-    citrix, kiosk, modules,
+    citrix, kiosk, laptop, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
     trim,
     workshop::Workshop,
 };
-use crate::profile::{Desk, Kiosk, Profile, Time};
+use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 4;
+const VERSION: u32 = 6;
 /// The same, of the tree.
-const TREE_VERSION: u32 = 1;
+const TREE_VERSION: u32 = 2;
 /// The tree in its place in the cache.
 const TREE: &str = "root";
 
@@ -76,11 +76,10 @@ pub fn tree_key(profile: &Profile, desk: &Desk, [boot_root, root]: [Digest; 2]) 
     Key::new("tree", TREE_VERSION, &TreeInputs { modules: &modules, locales: &desk.locale.available, epoch, boot_root, root })
 }
 
-/// What a terminal's root file system follows from. What is embedded in this program counts like the profile.
+/// What a device's root file system follows from. What is embedded in this program counts like the profile.
 #[derive(Serialize)]
 struct Inputs<'a> {
-    desk: &'a Desk,
-    kiosk: &'a Kiosk,
+    role: &'a Role,
     time: &'a Time,
     data: Option<&'a str>,
     epoch: i64,
@@ -94,19 +93,22 @@ struct Inputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
+pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
     let inputs = Inputs {
-        desk,
-        kiosk,
+        role: &profile.role,
         time: &profile.time,
         data: profile.image.data.as_deref(),
         epoch: profile.image.epoch.as_second(),
         uuids,
-        files: [&settings::COMMON, &settings::DEVICE, &settings::TERMINAL]
-            .into_iter()
-            .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
-            .flat_map(embedded)
-            .collect(),
+        files: [
+            &settings::COMMON,
+            &settings::DEVICE,
+            if profile.kiosk().is_some() { &settings::TERMINAL } else { &settings::LAPTOP },
+        ]
+        .into_iter()
+        .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
+        .flat_map(embedded)
+        .collect(),
         tools,
         tree,
     };
@@ -138,14 +140,13 @@ pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, ro
     Ok(path.join(TREE))
 }
 
-/// Makes a terminal's root file system: the tree, and the profile's settings in it.
+/// Makes a device's root file system: the tree, and the profile's settings in it.
 ///
 /// # Errors
-/// Exit 1 where a tool fails, 3 where the packages lack something that a terminal needs.
-pub fn terminal(
+/// Exit 1 where a tool fails, 3 where the packages lack something that the device needs.
+pub fn device(
     workshop: &Workshop,
     profile: &Profile,
-    (desk, browser): (&Desk, &Kiosk),
     [boot, root]: [&Root; 2],
     base: &Path,
     uuids: Uuids,
@@ -158,12 +159,21 @@ pub fn terminal(
         link(base, &tree)?;
         let furnish = Furnish::new(&tree);
         settings::common(&furnish, profile)?;
+        let (desk, units, target) = match &profile.role {
+            Role::Terminal { desk, .. } => (desk, &kiosk::UNITS[..], "multi-user.target"),
+            Role::Laptop { desk, .. } => (desk, &laptop::UNITS[..], "graphical.target"),
+            Role::Agent(_) => return Err(Fault::internal("the agent's system is another stage's")),
+        };
         settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
-        kiosk::furnish(&furnish, desk, browser)?;
+        match &profile.role {
+            Role::Terminal { kiosk, .. } => kiosk::furnish(&furnish, desk, kiosk)?,
+            Role::Laptop { routing, .. } => laptop::furnish(&furnish, &tree, desk, routing)?,
+            Role::Agent(_) => {}
+        }
         if let Some(client) = &desk.citrix.client {
             citrix::furnish(&tree, desk, client, root, epoch)?;
         }
-        settings::units(&tree, &Sandbox::new(&boot.path, epoch), &kiosk::UNITS, "multi-user.target")?;
+        settings::units(&tree, &Sandbox::new(&boot.path, epoch), units, target)?;
         links_are_untouched(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
         let os_release = tree.join("usr/lib/os-release");

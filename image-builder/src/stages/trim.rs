@@ -21,6 +21,9 @@ const EVERY: &[&str] = &[
     "etc/rc5.d",
     "etc/rc6.d",
     "etc/rcS.d",
+    // A key that would be the same on every device: what needs one makes its own there.
+    "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "etc/ssl/private/ssl-cert-snakeoil.key",
     "usr/include",
     "usr/lib/apt",
     "usr/lib/dpkg",
