@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod factors;
 mod launches;
 
 use std::time::Duration;
