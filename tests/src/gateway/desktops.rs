@@ -67,6 +67,11 @@ impl Desktops {
         self.all().iter_mut().filter(|desktop| desktop.login == login).for_each(|desktop| desktop.ended = true);
     }
 
+    /// Ends all of them.
+    pub fn end_all(&self) {
+        self.all().iter_mut().for_each(|desktop| desktop.ended = true);
+    }
+
     /// Whether one is over.
     pub fn ended(&self, number: Number) -> bool {
         self.all()[number.0].ended

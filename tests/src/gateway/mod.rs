@@ -202,6 +202,8 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.handle.shutdown();
+        // The server no longer knows of connections that have become WebSockets.
+        self.shared.desktops.end_all();
     }
 }
 
