@@ -11,6 +11,19 @@ use std::{
 use livery_contract::{Fault, Result};
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
+/// What makes Chromium the same everywhere: no windows, no sandbox (tests run as root, too), nothing that talks to its makers.
+pub const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+];
+
 /// What to take a picture of.
 pub struct Shot<'a> {
     /// The page.
@@ -38,8 +51,8 @@ pub async fn picture(shot: &Shot<'_>, to: &Path) -> Result<()> {
     let _ = std::fs::remove_file(to);
     let mut command = Command::new(&browser);
     command
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"])
+        .args(FLAGS)
+        .arg("--hide-scrollbars")
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("--ignore-certificate-errors-spki-list={}", shot.pin))
         .arg(format!("--accept-lang={}", shot.language))
@@ -80,10 +93,19 @@ pub async fn picture(shot: &Shot<'_>, to: &Path) -> Result<()> {
     }
 }
 
-fn find() -> Result<PathBuf> {
+/// Where Chromium is.
+///
+/// # Errors
+/// Where it is not installed.
+pub fn find() -> Result<PathBuf> {
+    on_path(&["chromium", "chromium-browser", "google-chrome"])
+        .ok_or_else(|| Fault::refused("Chromium is not installed").fix("run scripts/setup"))
+}
+
+/// The first program of these names on the path.
+pub fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)))
-        .find(|candidate| candidate.is_file())
-        .ok_or_else(|| Fault::refused("Chromium is not installed").fix("run scripts/setup"))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|program| program.is_file())
 }

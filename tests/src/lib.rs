@@ -21,6 +21,7 @@
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
+//! | [`driven`] | a real browser, driven as a person would: pages, keys, a security key |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
 
 pub mod bad_server;
@@ -29,6 +30,7 @@ pub mod browser;
 pub mod citrix_client;
 pub mod device;
 pub mod dnsmasq;
+pub mod driven;
 pub mod elsewhere;
 pub mod evidence;
 pub mod false_station;

@@ -126,7 +126,7 @@ impl Site {
     /// Where it says anything.
     pub async fn check(&self) -> Result<()> {
         let done = self.livery(["check", &text(&self.profile())], Duration::from_secs(60)).await?;
-        match (done.stdout + &done.stderr).trim() {
+        match (done.stdout + done.stderr.as_str()).trim() {
             "" => Ok(()),
             said => Err(Fault::refused(format!("a good profile is not accepted silently: {said}")).at(self.profile().display())),
         }

@@ -189,7 +189,7 @@ async fn qemu_free_a_secret_fails_the_build() {
     // Excepted with a reason it passes, and an exception that nothing needs is named.
     let why = "a token of this test that opens nothing";
     let scan = format!("\n[scan]\nallow = [\"{unit}: {why}\", \"/etc/firefox/*: {why}\", \"/etc/nothing: {why}\"]\n");
-    variant.write(&site, &(kiosk.clone() + &scan));
+    variant.write(&site, &(kiosk.clone() + scan.as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("excepts /etc/nothing"), "{}", done.stderr);
@@ -198,7 +198,7 @@ async fn qemu_free_a_secret_fails_the_build() {
     // The image is in the store now; without its exception it is refused all the same. One without a reason is no exception.
     variant.write(&site, &kiosk);
     assert_eq!(variant.build(&site, &store, &[]).await.code, Some(3));
-    variant.write(&site, &(kiosk + &format!("\n[scan]\nallow = [\"{unit}\"]\n")));
+    variant.write(&site, &(kiosk + format!("\n[scan]\nallow = [\"{unit}\"]\n").as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(done.stderr.contains("a path and a reason"), "{}", done.stderr);

@@ -38,7 +38,7 @@ async fn a_bad_one_is_told_everything_at_once() {
     fs::write(&path, &text).unwrap();
     let done = check(&[&path]).await;
     assert_eq!(done.code, Some(3), "{done:?}");
-    let said = done.stdout + &done.stderr;
+    let said = done.stdout + done.stderr.as_str();
     for (line, column, words) in [
         (5, 1, vec!["store-ulr", "store-url"]),
         (6, 13, vec!["https"]),

@@ -269,5 +269,5 @@ fn render(report: &Report) -> String {
     if let Some(limit) = &report.limit {
         text.push_str(&format!("limit: writing by {}; reading by {}\n", limit.write, limit.read));
     }
-    text + "\n" + &table.render()
+    text + "\n" + table.render().as_str()
 }

@@ -2,15 +2,40 @@
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
+use clap::ValueEnum;
 use livery_contract::{Fault, Result, roster::Employee};
 use serde::{Deserialize, Serialize};
 
-use super::totp::Secret;
+use super::{totp::Secret, webauthn::PublicKeyCredential};
 
 const MAX_BYTES: u64 = 4 << 20;
 
+/// What a person proves besides the password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Factor {
+    /// A one-time code, as a smartphone shows it.
+    #[default]
+    Totp,
+    /// A tap on the smartphone.
+    Push,
+    /// A touch of a security key.
+    Fido2,
+}
+
+/// What a published desktop opens in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Receiver {
+    /// The browser itself, in the same tab.
+    #[default]
+    Html5,
+    /// Citrix's client, which is given a file.
+    Native,
+}
+
 /// One person.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// Sign-in name.
@@ -19,10 +44,35 @@ pub struct Account {
     pub name: String,
     /// Password. In the clear: these accounts open nothing but this stand-in.
     pub password: String,
-    /// One-time codes' secret, Base32.
+    /// One-time codes' secret, Base32; needed for [`Factor::Totp`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secret: String,
     /// The desktop published to this person.
     pub desktop: String,
+    /// The second factor.
+    #[serde(default)]
+    pub factor: Factor,
+    /// What the desktop opens in.
+    #[serde(default)]
+    pub receiver: Receiver,
+    /// The security key; needed for [`Factor::Fido2`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<PublicKeyCredential>,
+}
+
+impl Account {
+    /// What its second factor needs is there and can be used.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn check(&self) -> Result<()> {
+        match (self.factor, &self.credential) {
+            (Factor::Totp, _) => Secret::parse(&self.secret).map(|_| ()),
+            (Factor::Push, _) => Ok(()),
+            (Factor::Fido2, Some(credential)) => credential.check(),
+            (Factor::Fido2, None) => Err(Fault::refused("the second factor is fido2, but there is no [account.credential]")),
+        }
+    }
 }
 
 /// All of them.
@@ -51,7 +101,7 @@ impl Accounts {
             if account.login.is_empty() || accounts.account[..index].iter().any(|other| other.login == account.login) {
                 return Err(wrong(&format!("the login {:?} is empty or stands twice", account.login)));
             }
-            Secret::parse(&account.secret).map_err(|fault| fault.at(format!("{}, {}", path.display(), account.login)))?;
+            account.check().map_err(|fault| fault.at(format!("{}, {}", path.display(), account.login)))?;
         }
         Ok(accounts)
     }
@@ -68,6 +118,7 @@ impl Accounts {
                 password: Secret::generate()?.to_base32().to_lowercase(),
                 secret: Secret::generate()?.to_base32(),
                 desktop: desktop.to_owned(),
+                ..Account::default()
             })
         };
         Ok(Self { account: employees.iter().map(account).collect::<Result<_>>()? })
@@ -92,5 +143,45 @@ impl Accounts {
     /// The account of this login.
     pub fn find(&self, login: &str) -> Option<&Account> {
         self.account.iter().find(|account| account.login == login)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str) -> Result<Accounts> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.toml");
+        fs::write(&path, text).unwrap();
+        Accounts::read(&path)
+    }
+
+    const PERSON: &str = "[[account]]\nlogin = \"a\"\nname = \"A\"\npassword = \"p\"\ndesktop = \"D\"\n";
+
+    #[test]
+    fn each_factor_needs_its_own() {
+        let with = |more: &str| read(&format!("{PERSON}{more}"));
+        let totp = with("secret = \"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\"\n").unwrap();
+        assert_eq!((totp.account[0].factor, totp.account[0].receiver), (Factor::Totp, Receiver::Html5), "what older files mean");
+        assert!(with("").is_err());
+        assert_eq!(with("factor = \"push\"\nreceiver = \"native\"\n").unwrap().account[0].receiver, Receiver::Native);
+        assert!(with("factor = \"fido2\"\n").is_err());
+        let credential = PublicKeyCredential::of_point(b"key", &[&[4][..], &[7; 64]].concat());
+        let text = format!("factor = \"fido2\"\n[account.credential]\nid = \"{}\"\npublic-key = ", credential.id);
+        assert_eq!(with(&format!("{text}\"{}\"\n", credential.public_key)).unwrap().account[0].credential, Some(credential));
+        assert!(with(&format!("{text}\"AAAA\"\n")).is_err());
+        assert!(with("factor = \"sms\"\n").is_err());
+    }
+
+    #[test]
+    fn written_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.toml");
+        let credential = Some(PublicKeyCredential::of_point(b"key", &[&[4][..], &[7; 64]].concat()));
+        let account = Account { login: "a".into(), factor: Factor::Fido2, credential: credential.clone(), ..Account::default() };
+        Accounts { account: vec![account] }.write(&path).unwrap();
+        assert_eq!(Accounts::read(&path).unwrap().account[0].credential, credential);
     }
 }

@@ -1,26 +1,35 @@
 //! A stand-in for the organisation's Citrix Gateway (NetScaler) and StoreFront, as a user's browser sees them: HTTPS under
-//! the organisation's own authority, user name and password, a one-time code as from a smartphone, then the published
-//! desktop.
+//! the organisation's own authority, user name and password, a second factor (a one-time code, a tap on the phone, a security
+//! key), then the published desktop: in the same tab, or as a file for Citrix's client.
 //!
-//! It answers badly where a real one does: wrong password, wrong, late or reused code, lock after five failures, expired
-//! session, 503. Each page reports by a beacon (`/standin/rendered`) that it has been drawn, and carries three marks of
+//! It answers badly where a real one does: wrong password, wrong, late or reused code, a phone that says no or nothing, a
+//! foreign or copied security key, lock after five failures, a ticket used twice, expired or idle session, 503. Each page reports by a beacon (`/standin/rendered`) that it has been drawn, and carries three marks of
 //! known colours ([`MARKS`]), so that a picture of a screen can be checked without reading it.
 //!
 //! | module | step |
 //! |---|---|
 //! | [`pki`] | authority and certificate |
-//! | [`accounts`], [`totp`] | who may sign in |
-//! | [`guard`] | decides |
+//! | [`accounts`] | who may sign in |
+//! | [`totp`], [`push`], [`webauthn`] | the second factors |
+//! | [`guard`], [`tickets`] | decides, and what it gives out for a while |
 //! | [`pages`], [`routes`] | what the browser sees |
+//! | [`ica`] | the file for Citrix's client |
+//! | [`screen`], [`desktops`] | the desktop in the browser: its pixels; who typed what |
 //! | [`journal`] | what is remembered |
 
 pub mod accounts;
+pub mod desktops;
 pub mod guard;
+pub mod ica;
 pub mod journal;
 pub mod pages;
 pub mod pki;
+pub mod push;
 pub mod routes;
+pub mod screen;
+pub mod tickets;
 pub mod totp;
+pub mod webauthn;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -29,12 +38,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use livery_contract::{Fault, Result};
 
-use self::{accounts::Accounts, guard::Guard, guard::Limits, journal::Journal, journal::Line, routes::Shared};
+use self::{
+    accounts::{Accounts, Receiver},
+    desktops::{Desktop, Desktops},
+    guard::{Guard, Limits},
+    journal::{Journal, Line},
+    push::Answer,
+    routes::Shared,
+};
 
 /// The colours of the three marks on every page, red, green and blue: they occur nowhere else on it.
 pub const MARKS: [[u8; 3]; 3] = [[0xe4, 0x57, 0x2e], [0x17, 0xbe, 0xbb], [0xff, 0xc9, 0x14]];
@@ -99,8 +116,10 @@ impl Gateway {
         let address = listener.local_addr().map_err(taken)?;
         let shared = Arc::new(Shared {
             organisation: config.organisation,
-            guard: Guard::new(config.accounts, config.limits),
+            guard: Guard::new(&config.host, config.accounts, config.limits),
+            host: config.host.clone(),
             journal: Journal::open(config.log.as_deref())?,
+            desktops: Desktops::default(),
             available: AtomicBool::new(true),
         });
         let handle = Handle::new();
@@ -149,6 +168,31 @@ impl Gateway {
         self.shared.guard.accounts()
     }
 
+    /// Whether this person's phone shows a request.
+    pub fn phone_rings(&self, login: &str) -> bool {
+        self.shared.guard.phone_rings(login, now())
+    }
+
+    /// The person answers on the phone; `false` where it shows nothing, or no longer. The browser hears of it within a second.
+    pub fn answer_phone(&self, login: &str, answer: Answer) -> bool {
+        self.shared.guard.phone_answers(login, answer, now())
+    }
+
+    /// Takes the `LogonTicket` of a file for Citrix's client, as the desktop would; gives the login that it lets in. Once only.
+    pub fn redeem(&self, ticket: &str) -> Option<String> {
+        self.shared.guard.redeem(ticket, Receiver::Native, now()).ok().map(|launch| launch.login)
+    }
+
+    /// The desktops opened in browsers, in order.
+    pub fn desktops(&self) -> Vec<Desktop> {
+        self.shared.desktops.list()
+    }
+
+    /// Ends a person's desktops, as where a machine is shut down.
+    pub fn end_desktops(&self, login: &str) {
+        self.shared.desktops.end_of(login);
+    }
+
     /// Whether it answers, or 503 to everything.
     pub fn set_available(&self, available: bool) {
         self.shared.available.store(available, Ordering::Relaxed);
@@ -158,5 +202,12 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.handle.shutdown();
+        // The server no longer knows of connections that have become WebSockets.
+        self.shared.desktops.end_all();
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -58,6 +58,12 @@ pub enum Complaint {
     Locked,
     /// Ours: the session or the sign-in took too long. NetScaler shows the plain page.
     Expired,
+    /// Ours: the phone said no.
+    Denied,
+    /// Ours: the phone said nothing in time.
+    Unanswered,
+    /// Ours: another sign-in asks the phone now.
+    Replaced,
 }
 
 impl Complaint {
@@ -67,12 +73,17 @@ impl Complaint {
             Self::Credentials => "4001",
             Self::Locked => "4015",
             Self::Expired => "0",
+            Self::Denied => "1",
+            Self::Unanswered => "2",
+            Self::Replaced => "3",
         }
     }
 
     /// From the cookie's value.
     pub fn of_number(number: &str) -> Option<Self> {
-        [Self::Credentials, Self::Locked, Self::Expired].into_iter().find(|complaint| complaint.number() == number)
+        [Self::Credentials, Self::Locked, Self::Expired, Self::Denied, Self::Unanswered, Self::Replaced]
+            .into_iter()
+            .find(|complaint| complaint.number() == number)
     }
 }
 
@@ -100,6 +111,52 @@ pub struct Code<'a> {
     pub complaint: Option<Complaint>,
 }
 
+/// The request on the phone.
+#[derive(Template)]
+#[template(path = "gateway/push.html")]
+pub struct Push<'a> {
+    /// Which language.
+    pub language: Language,
+    /// Whose page it is.
+    pub organisation: &'a str,
+}
+
+/// The security key.
+#[derive(Template)]
+#[template(path = "gateway/key.html")]
+pub struct Key<'a> {
+    /// Which language.
+    pub language: Language,
+    /// Whose page it is.
+    pub organisation: &'a str,
+    /// Why it is shown again.
+    pub complaint: Option<Complaint>,
+    /// What the key is to sign, Base64url.
+    pub challenge: &'a str,
+    /// Which of its credentials is asked for, Base64url.
+    pub credential: &'a str,
+    /// The relying party.
+    pub party: &'a str,
+}
+
+/// The desktop in the browser.
+#[derive(Template)]
+#[template(path = "gateway/desktop.html")]
+pub struct DesktopPage<'a> {
+    /// Which language.
+    pub language: Language,
+    /// Whose page it is.
+    pub organisation: &'a str,
+    /// The desktop's name.
+    pub desktop: &'a str,
+    /// What opens it, once.
+    pub ticket: &'a str,
+    /// Screen's width in pixels.
+    pub width: u16,
+    /// Screen's height in pixels.
+    pub height: u16,
+}
+
 /// The published desktop.
 #[derive(Template)]
 #[template(path = "gateway/store.html")]
@@ -110,6 +167,8 @@ pub struct StorePage<'a> {
     pub organisation: &'a str,
     /// Who is signed in.
     pub account: &'a Account,
+    /// What opens the desktop.
+    pub open: &'a str,
 }
 
 /// Nothing to be had now.
@@ -143,14 +202,9 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        let account = Account {
-            login: "x".into(),
-            name: "<script>alert(1)</script>".into(),
-            password: String::new(),
-            secret: String::new(),
-            desktop: "a\"b&c".into(),
-        };
-        let page = StorePage { language: Language::French, organisation: "A&B", account: &account }.render().unwrap();
+        let account =
+            Account { login: "x".into(), name: "<script>alert(1)</script>".into(), desktop: "a\"b&c".into(), ..Account::default() };
+        let page = StorePage { language: Language::French, organisation: "A&B", account: &account, open: "/" }.render().unwrap();
         assert!(!page.contains("<script>alert"), "{page}");
         assert!(page.contains("A&#38;B") || page.contains("A&amp;B"), "{page}");
     }

@@ -2,144 +2,20 @@
 //! answer, and what a real browser makes of its pages.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod bench;
+mod factors;
+mod launches;
+
+use std::time::Duration;
 
 use livery_tests::{
     browser::{self, Shot},
-    gateway::{
-        Config, Gateway, MARKS,
-        accounts::{Account, Accounts},
-        guard::Limits,
-        totp::Secret,
-    },
+    gateway::{MARKS, guard::Limits},
     picture::Picture,
 };
-use reqwest::{Client, Response, StatusCode, header, redirect};
+use reqwest::{StatusCode, header};
 
-const HOST: &str = "gateway.assurance.example";
-
-struct Bench {
-    gateway: Gateway,
-    secret: Secret,
-    client: Client,
-    folder: tempfile::TempDir,
-}
-
-/// One browser's cookies, by hand: so that their attributes are seen, too.
-#[derive(Default)]
-struct Jar(Vec<(String, String)>);
-
-impl Bench {
-    async fn new(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let secret = Secret::generate().unwrap();
-        let account = Account {
-            login: "marie.durand".into(),
-            name: "Marie <Durand>".into(),
-            password: "correct horse".into(),
-            secret: secret.to_base32(),
-            desktop: "Bureau Assurance".into(),
-        };
-        let config = Config {
-            limits,
-            log: Some(folder.path().join("access.jsonl")),
-            ..Config::new(HOST, folder.path().join("ca"), Accounts { account: vec![account] })
-        };
-        let gateway = Gateway::start(config).await.unwrap();
-        let client = client(&gateway, gateway.ca_pem());
-        Self { gateway, secret, client, folder }
-    }
-
-    async fn get(&self, path: &str, jar: &mut Jar) -> Response {
-        let url = format!("{}{}", self.gateway.url(), path.trim_start_matches('/'));
-        jar.take(
-            self.client
-                .get(url)
-                .header(header::COOKIE, jar.header())
-                .header(header::ACCEPT_LANGUAGE, "fr-FR,fr;q=0.9")
-                .send()
-                .await,
-        )
-    }
-
-    async fn post(&self, path: &str, fields: &[(&str, &str)], jar: &mut Jar) -> Response {
-        let url = format!("{}{}", self.gateway.url(), path.trim_start_matches('/'));
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self
-            .client
-            .post(url)
-            .header(header::COOKIE, jar.header())
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body);
-        jar.take(request.send().await)
-    }
-
-    /// Gives the password; returns where it leads.
-    async fn password(&self, password: &str, jar: &mut Jar) -> String {
-        leads_to(&self.post("/cgi/login", &[("login", "marie.durand"), ("passwd", password)], jar).await)
-    }
-
-    async fn code(&self, code: &str, jar: &mut Jar) -> String {
-        leads_to(&self.post("/cgi/dlge", &[("response", code)], jar).await)
-    }
-
-    fn outcomes(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.folder.path().join("access.jsonl")).unwrap();
-        log.lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .filter_map(|line| line["outcome"].as_str().map(str::to_owned))
-            .collect()
-    }
-}
-
-impl Jar {
-    fn header(&self) -> String {
-        self.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    fn take(&mut self, response: reqwest::Result<Response>) -> Response {
-        let response = response.unwrap();
-        for cookie in response.headers().get_all(header::SET_COOKIE) {
-            let cookie = cookie.to_str().unwrap();
-            for attribute in ["Secure", "HttpOnly", "SameSite=Strict", "Path=/"] {
-                assert!(cookie.split("; ").any(|part| part == attribute), "{attribute} in {cookie}");
-            }
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            self.0.retain(|(known, _)| known != name);
-            if !cookie.contains("Max-Age=0") {
-                self.0.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        response
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-}
-
-fn client(gateway: &Gateway, ca: &str) -> Client {
-    Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(ca.as_bytes()).unwrap()])
-        .resolve(HOST, gateway.address())
-        .redirect(redirect::Policy::none())
-        .user_agent("livery-tests")
-        .build()
-        .unwrap()
-}
-
-fn leads_to(response: &Response) -> String {
-    assert_eq!(response.status(), StatusCode::SEE_OTHER);
-    response.headers()[header::LOCATION].to_str().unwrap().to_owned()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-const SIGN_IN: &str = "/logon/LogonPoint/index.html";
-const CHALLENGE: &str = "/logon/LogonPoint/challenge.html";
-const STORE: &str = "/Citrix/StoreWeb/";
+use self::bench::{Bench, CHALLENGE, HOST, Jar, SIGN_IN, STORE, client, leads_to, now};
 
 #[tokio::test]
 async fn a_whole_sign_in() {
