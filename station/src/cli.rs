@@ -16,7 +16,7 @@ use crate::{
     Settings, Station, audit,
     catalogue::Catalogue,
     database::{Database, Open, log, orders as table},
-    keys, line, orders, records, server, tls,
+    keys, line, orders, peers, records, server, tls,
 };
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ Examples:
   livery-station serve --store store --trust root.json --keys keys --database sqlite:station.db --listen 0.0.0.0:8443
   livery-station orders --database sqlite:station.db
   livery-station record ORD-1001 --database sqlite:station.db --payload
+  livery-station peers --database sqlite:station.db > peers.conf
 
 Exit codes: 0 done, 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 the store or database failed.";
 
@@ -131,6 +132,11 @@ enum Command {
         #[command(flatten)]
         database: DatabaseArg,
     },
+    /// Print the laptops as peers of the WireGuard concentrator: public keys from their records, addresses from the roster.
+    Peers {
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
     /// Check the whole log: chain, signatures, triggers. Prints the chain's head: note it elsewhere.
     Audit {
         #[command(flatten)]
@@ -208,6 +214,14 @@ impl Cli {
             Command::Serve { store, keys, database, listen } => serve(json, &store, &keys, &database.database, listen).await,
             Command::Records { database } => list_records(json, &database.database).await,
             Command::Record { order, payload, database } => show_record(&order, payload, json, &database.database).await,
+            Command::Peers { database } => {
+                let database = Database::open(&database.database, Open::Existing).await?;
+                let peers = peers::peers(&mut *database.connection().await?).await?;
+                for missing in peers.iter().filter(|peer| peer.address.is_none()) {
+                    eprintln!("{}: the roster gives it no tunnel-address: left out", missing.order);
+                }
+                report(json, &json!({ "peers": peers }), peers::configuration(&peers).trim_end())
+            }
             Command::Audit { database, keys } => {
                 let public = keys::public_keys(&keys)?;
                 let database = Database::open(&database.database, Open::Existing).await?;

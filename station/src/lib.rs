@@ -15,6 +15,7 @@
 //! | [`images`] | the store's files, with ranges |
 //! | [`progress`] | how far a device is, or why it gave up |
 //! | [`records`] | the evidence, into the log |
+//! | [`peers`] | the laptops as the concentrator knows them |
 //! | [`audit`] | does the log still hold? |
 //! | [`line`] | the live page |
 //! | [`catalogue`] | the store's manifests, verified |
@@ -35,6 +36,7 @@ pub mod jobs;
 pub mod keys;
 pub mod line;
 pub mod orders;
+pub mod peers;
 pub mod progress;
 pub mod records;
 pub mod server;

@@ -164,6 +164,7 @@ fn order_of(employee: &Employee, master: &Reference, old: Option<&Order>) -> Ord
         locale: employee.locale.clone(),
         keyboard: employee.keyboard.clone(),
         timezone: employee.timezone.clone(),
+        tunnel_address: employee.tunnel_address.clone(),
         state: old.map_or_else(|| "open".to_owned(), |old| old.state.clone()),
         record: old.and_then(|old| old.record),
         imported_at: Timestamp::now().as_millisecond(),

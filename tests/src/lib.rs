@@ -8,6 +8,7 @@
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
+//! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
@@ -48,4 +49,5 @@ pub mod raw_disk;
 pub mod right_disk;
 pub mod serving;
 pub mod site;
+pub mod tunnel;
 pub mod whole_way;

@@ -36,6 +36,8 @@ pub async fn inside(test: &str, address: &str, most: Duration) -> Result<bool> {
     command.arg(own).args(["--exact", test, "--nocapture"]).env(MARK, "yes").kill_on_drop(true);
     let done = programs::run(command, "the test in a network of its own", most).await?;
     if done.code == Some(0) && done.stdout.contains("1 passed") {
+        // What it measured.
+        print!("{}", done.stdout);
         return Ok(false);
     }
     let fault = Fault::internal(format!("{test} in a network of its own: {:?}\n{}\n{}", done.code, done.stdout, done.stderr));

@@ -164,6 +164,21 @@ impl Site {
         self.build_from(&path).await
     }
 
+    /// The organisation's laptop, which trusts this tunnel's key (Base64).
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_laptop(&self, tunnel_key: &str) -> Result<Reference> {
+        let path = self.folder.join("laptop.toml");
+        let profile = format!(
+            "# The organisation's laptop, with this site's own authority and concentrator.\n\
+             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n[tunnel]\npublic-key = \"{tunnel_key}\"\n",
+            text(&self.root.join("profiles/laptop.toml"))
+        );
+        write_if_other(&path, &profile)?;
+        self.build_from(&path).await
+    }
+
     async fn build_from(&self, profile: &Path) -> Result<Reference> {
         let _lock = self.lock().await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
@@ -181,7 +196,7 @@ impl Site {
     async fn lock_packages(&self, profile: &Path) -> Result<()> {
         let lockfile = profile.with_extension("lock");
         let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-        let sources = ["base", "terminal"].map(|name| self.root.join(format!("profiles/{name}.toml")));
+        let sources = ["base", "terminal", "laptop"].map(|name| self.root.join(format!("profiles/{name}.toml")));
         let sources = sources.into_iter().chain([self.profile(), profile.to_owned(), Program::Livery.path()?]);
         let newest = sources.map(|path| modified(&path).map_err(|error| broken(&path, error))).collect::<Result<Vec<_>>>()?;
         if modified(&lockfile).is_ok_and(|locked| newest.iter().all(|source| *source < locked)) {

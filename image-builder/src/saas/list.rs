@@ -112,8 +112,8 @@ impl EndpointList {
     /// As [`parse`](Self::parse).
     pub fn parse_unsealed(text: &str) -> Result<Self, (String, &'static str)> {
         let list: Self = toml::from_str(text)
-            .map_err(|error| (error.to_string().trim_end().replace('\n', "; "), "see docs/saas.md for the form"))?;
-        list.check().map_err(|why| (why, "see docs/saas.md for the form"))?;
+            .map_err(|error| (error.to_string().trim_end().replace('\n', "; "), "see docs/routes.md for the form"))?;
+        list.check().map_err(|why| (why, "see docs/routes.md for the form"))?;
         Ok(list)
     }
 

@@ -29,6 +29,9 @@ pub struct Order {
     pub keyboard: String,
     /// Time zone.
     pub timezone: Option<String>,
+    /// The laptop's own address in the tunnel.
+    #[serde(rename = "tunnel-address")]
+    pub tunnel_address: Option<String>,
     /// `open` or `done`.
     pub state: String,
     /// The latest record's place in the log.
@@ -95,11 +98,11 @@ pub async fn begun(connection: &mut Connection) -> Result<Vec<String>> {
 /// `Source`.
 pub async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
     sqlx::query(
-        "INSERT INTO orders (id, image, serial, sign_in, person, hostname, locale, keyboard, timezone, state, record, imported_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+        "INSERT INTO orders (id, image, serial, sign_in, person, hostname, locale, keyboard, timezone, state, record, imported_at, \
+         tunnel_address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (id) DO UPDATE SET image = excluded.image, serial = excluded.serial, sign_in = excluded.sign_in, \
          person = excluded.person, hostname = excluded.hostname, locale = excluded.locale, keyboard = excluded.keyboard, \
-         timezone = excluded.timezone, imported_at = excluded.imported_at",
+         timezone = excluded.timezone, tunnel_address = excluded.tunnel_address, imported_at = excluded.imported_at",
     )
     .bind(&order.id)
     .bind(&order.image)
@@ -113,6 +116,7 @@ pub async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
     .bind(&order.state)
     .bind(order.record)
     .bind(order.imported_at)
+    .bind(&order.tunnel_address)
     .execute(connection)
     .await
     .map_err(failed)?;
