@@ -12,6 +12,7 @@ use livery_tests::{
     device::Device,
     line::Line,
     netns::{self, CABLE},
+    programs::Program,
     qemu::{Credential, Guest},
     site::Site,
     tunnel::{
@@ -26,7 +27,7 @@ const SERIAL: &str = "LAT5440-0001";
 /// What the laptop tries, again and again, and says on its serial console: no tool in it is made for tests.
 const TRY: &str = r#"
 get() {
-    timeout 3 bash -c 'exec 3<>/dev/tcp/$0/80 && printf "GET / HTTP/1.0\r\nHost: $0\r\n\r\n" >&3 && tail -n 1 <&3' "$1" 2>/dev/null | grep -ow "$2" || echo none
+    timeout 4 bash -c 'exec 3<>/dev/tcp/$0/80 && printf "GET / HTTP/1.0\r\nHost: $0\r\n\r\n" >&3 && tail -n 1 <&3' "$1" 2>/dev/null | grep -owE "$2" || echo none
 }
 echo
 until nmcli -t general status | grep -q ^connected; do sleep 1; done
@@ -34,9 +35,14 @@ echo "LIVERY-ABOUT $(hostname) $(nmcli -t -f NAME,DEVICE,STATE connection show -
 i=0
 while :; do
     i=$((i + 1))
-    saas=$(get tenant.sharepoint.com saas)
+    saas=$(get tenant.sharepoint.com 'saas|cut')
+    case $saas in
+        cut) nmcli -t connection down corporate >&2 ;;
+        saas) [ -e /sys/class/net/corporate ] || nmcli -t connection up corporate >&2 ;;
+    esac
     internal=$(get intranet.corp.assurance.example intranet)
-    echo "LIVERY-ROUND $i saas=$saas intranet=$internal"
+    address=$(get 10.0.0.80 intranet)
+    echo "LIVERY-ROUND $i saas=$saas intranet=$internal address=$address"
     sleep 1
 done
 "#;
@@ -86,13 +92,16 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     let line = Line::start(&site, &folder.join("station"), Some((&roster, &master))).await.unwrap();
     let device = Device::new(&folder.join("device"), SERIAL, 40 << 30).unwrap();
     let (record, _) = device.flash_well(&site.stick(), &line, &"ORD-2001".parse().unwrap()).await.unwrap();
+    let peers = Program::Station.run(["peers", "--database", line.database()]).await.unwrap().good().unwrap().stdout;
     drop(line);
     let made = record.keys.unwrap();
     let public = made.tunnel.unwrap();
     assert!(!made.sealed, "there is no TPM in it");
+    // What the concentrator is told.
+    assert_eq!(peers, format!("# ORD-2001 lt-lyon-0001\n[Peer]\nPublicKey = {public}\nAllowedIPs = {ADDRESS}\n"));
 
     let ground = Ground::lay(&folder).await.unwrap();
-    let _saas = Word::start(format!("{SAAS}:80").parse().unwrap(), "saas").await.unwrap();
+    let saas = Word::start(format!("{SAAS}:80").parse().unwrap(), "saas").await.unwrap();
     let peer = Peer::start(&keys, &public, ADDRESS, &folder).await.unwrap();
     let mut machine = device.machine("home").unwrap();
     machine.memory = 3072;
@@ -113,15 +122,15 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     let about = guest.wait_for("a network", "LIVERY-ABOUT", most).await.unwrap();
     println!("{about}");
     assert!(about.contains("lt-lyon-0001") && about.contains("corporate:corporate:activated"), "{about}");
-    until(&mut guest, "saas=saas intranet=intranet", most).await;
+    until(&mut guest, "saas=saas intranet=intranet address=intranet", most).await;
     let up = packets().await.unwrap();
     println!("tunnel up: {up:?}");
     assert!(up["saas_at_home"] > 0 && up["internal_in_tunnel"] > 0 && up["tunnel_at_home"] > 0, "{up:?}");
 
     // The organisation's end goes away: SaaS goes on, what is internal fails and leaves by no other way.
     peer.stop().await.unwrap();
-    until(&mut guest, "saas=saas intranet=none", most).await;
-    until(&mut guest, "saas=saas intranet=none", most).await;
+    until(&mut guest, "saas=saas intranet=none address=none", most).await;
+    until(&mut guest, "saas=saas intranet=none address=none", most).await;
     let down = packets().await.unwrap();
     println!("tunnel down: {down:?}");
     assert!(down["saas_at_home"] > up["saas_at_home"], "{down:?}");
@@ -129,6 +138,15 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     let peer = Peer::start(&keys, &public, ADDRESS, &folder).await.unwrap();
     let back = until(&mut guest, "saas=saas intranet=intranet", Duration::from_secs(10) * patience).await;
     println!("back after {:.1} s", back.as_secs_f64());
+
+    // The laptop's own end is taken away: names and packets have no other way either.
+    saas.says("cut");
+    for _ in 0..3 {
+        until(&mut guest, "saas=cut intranet=none address=none", most).await;
+    }
+    saas.says("saas");
+    until(&mut guest, "saas=saas intranet=intranet address=intranet", most).await;
+
     let end = packets().await.unwrap();
     println!("at the end: {end:?}");
     for counter in ["internal_at_home", "other_in_tunnel"] {
