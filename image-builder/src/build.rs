@@ -159,7 +159,7 @@ impl Terminal {
         let nobody = erofs::make(&files, uuid, profile.image.epoch.as_second())?;
         let workshop = setup.open(&profile, store)?;
         let plan = Plan::of(&workshop, &profile, &desk, &kiosk, Digest::of(&nobody), trust)?;
-        Ok(Self { workshop, profile, desk, kiosk, nobody, plan })
+        Ok(Self { workshop, profile, desk, kiosk: *kiosk, nobody, plan })
     }
 
     /// The personal layer that is nobody's yet, signed.

@@ -19,6 +19,8 @@
 //! | [`settings`] | the profile's settings as files |
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
+//! | [`policies`] | what closes the browser |
+//! | [`desk_program`] | `livery-desk`, from beside this program |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
@@ -34,6 +36,7 @@
 pub mod cache;
 pub mod citrix;
 pub mod data;
+pub mod desk_program;
 pub mod disk;
 pub mod esp;
 pub mod ini;
@@ -43,6 +46,7 @@ pub mod kiosk;
 pub mod medium;
 pub mod modules;
 pub mod own;
+pub mod policies;
 pub mod roots;
 pub mod sandbox;
 pub mod settings;

@@ -30,6 +30,9 @@ pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
 /// Where the personal layer is mounted.
 pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
 
+/// Where programs lie, within `files/`.
+const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/"];
+
 /// Units that do nothing good on a system whose root cannot be written and whose software never changes in place.
 const MASKED: [&str; 12] = [
     "console-getty.service",
@@ -95,7 +98,7 @@ impl<'a> Furnish<'a> {
         fs::create_dir_all(&full).map_err(|error| failed(&full, error))
     }
 
-    /// Lays a folder of `files/` over the root. What lies in `usr/lib/livery` is run, the rest is read.
+    /// Lays a folder of `files/` over the root. What lies in one of [`RUN`] is run, the rest is read.
     ///
     /// # Errors
     /// Exit 1 where something can't be written.
@@ -105,7 +108,7 @@ impl<'a> Furnish<'a> {
                 DirEntry::Dir(folder) => self.lay(folder)?,
                 DirEntry::File(file) => {
                     let path = file.path().to_string_lossy();
-                    let mode = if path.starts_with("usr/lib/livery/") { 0o755 } else { 0o644 };
+                    let mode = if RUN.iter().any(|folder| path.starts_with(folder)) { 0o755 } else { 0o644 };
                     self.file_with_mode(&path, file.contents(), mode)?;
                 }
             }

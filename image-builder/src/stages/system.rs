@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use super::{
     cache::Key,
-    citrix, kiosk, modules,
+    citrix,
+    desk_program::Program,
+    kiosk, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
@@ -25,7 +27,7 @@ use super::{
 use crate::profile::{Desk, Kiosk, Profile, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 1;
 /// The tree in its place in the cache.
@@ -86,6 +88,8 @@ struct Inputs<'a> {
     epoch: i64,
     uuids: Uuids,
     files: Vec<(String, Digest)>,
+    /// `livery-desk`.
+    program: Digest,
     tools: Digest,
     tree: Digest,
 }
@@ -93,7 +97,7 @@ struct Inputs<'a> {
 /// The root file system's key, from those of tools root and tree.
 ///
 /// # Errors
-/// Exit 1 where the inputs do not encode.
+/// Exit 1 where the inputs do not encode, 2 where `livery-desk` is not there.
 pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
     let inputs = Inputs {
         desk,
@@ -107,6 +111,7 @@ pub fn key(profile: &Profile, (desk, kiosk): (&Desk, &Kiosk), [tools, tree]: [Di
             .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
             .flat_map(embedded)
             .collect(),
+        program: Program::beside_us()?.digest(),
         tools,
         tree,
     };
@@ -159,7 +164,8 @@ pub fn terminal(
         let furnish = Furnish::new(&tree);
         settings::common(&furnish, profile)?;
         settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
-        kiosk::furnish(&furnish, desk, browser)?;
+        kiosk::furnish(&furnish, desk, browser, profile.image.data.as_deref(), Program::beside_us()?)?;
+        try_desk(&tree, epoch)?;
         if let Some(client) = &desk.citrix.client {
             citrix::furnish(&tree, desk, client, root, epoch)?;
         }
@@ -178,6 +184,15 @@ pub fn terminal(
         root_hash,
         os_release: path.join("os-release"),
         digest: key.digest(),
+    })
+}
+
+/// The desk's program must run with this system's libraries, not only with the builder's.
+fn try_desk(tree: &Path, epoch: i64) -> Result<()> {
+    Sandbox::new(tree, epoch).read_only().run("/usr/bin/livery-desk", ["--version"]).map(drop).map_err(|fault| {
+        Fault::refused("livery-desk does not run on the device")
+            .cause(fault)
+            .fix("build it on Debian 12 or 13: it must not need a newer C library than the image's release has")
     })
 }
 
