@@ -64,8 +64,7 @@ fn ways_out() -> Value {
         "DisableSafeMode": true,
         "DisableSecurityBypass": {"InvalidCertificate": true, "SafeBrowsing": true},
         "DisableSetDesktopBackground": true,
-        // Our own extension is part of the image; none can be added.
-        "ExtensionSettings": {"*": {"installation_mode": "blocked"}, "desk@livery": {"installation_mode": "allowed"}},
+        // Not by `ExtensionSettings`: blocking `*` takes the languages away, which are extensions too.
         "InstallAddonsPermission": {"Default": false},
         "OfferToSaveLogins": false,
         "PasswordManagerEnabled": false,

@@ -13,7 +13,10 @@ const session = {
   async refused(details) {
     const tab = await browser.tabs.get(details.tabId).catch(() => null);
     if (!tab) return;
-    keeper.go(tab, (await away.answers()) ? keeper.desk.home : keeper.away);
+    const there = await away.answers();
+    // A window that a page opened closes: the page is still there behind it.
+    if (there && tab.openerTabId !== undefined) await browser.tabs.remove(tab.id).catch(() => {});
+    else keeper.go(tab, there ? keeper.desk.home : keeper.away);
   },
 
   end(why) {
