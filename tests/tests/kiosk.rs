@@ -121,6 +121,15 @@ impl Bench {
         self.drawn_again("/Citrix/StoreWeb/", before[2], SOON).await;
     }
 
+    /// Waits for another session than this, with its page drawn.
+    async fn another_session(&self, than: &str, most: Duration) -> Duration {
+        let since = Instant::now();
+        let other = async || self.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != than);
+        self.wait("another session", most, other).await;
+        self.drawn_again(SIGN_IN, self.drawn(SIGN_IN), SOON).await;
+        since.elapsed()
+    }
+
     /// What identifies a session: systemd's number for it, and its folder.
     async fn session(&self) -> (String, String) {
         let folder =
@@ -154,7 +163,9 @@ async fn a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_secon
         ("out of memory", String::new()),
     ] {
         // Up for systemd too: its watchdog counts from the first heartbeat.
-        bench.wait("the session is up", SOON, async || bench.desk.browser("ActiveState").await.unwrap() == "active").await;
+        bench
+            .wait("the session is up", SOON, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
+            .await;
         let before = bench.drawn(SIGN_IN);
         let since = Instant::now();
         if script.is_empty() {
@@ -283,7 +294,9 @@ async fn the_network_goes_and_comes_and_the_screen_says_so() {
     // A device that is switched on without a cable.
     let bench = Bench::start(&site, &disk, "network", &Options { cable: false, ..Options::default() }).await;
     let night = |picture: &livery_tests::picture::Picture| picture.count(NIGHT, 3) * 10 > 1280 * 720 * 7 && !picture.shows(&MARKS);
-    bench.wait("the screen is up", START, async || bench.desk.browser("ActiveState").await.unwrap() == "active").await;
+    bench
+        .wait("the screen is up", START, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
+        .await;
     bench.sees("waiting", night).await;
     assert_eq!(bench.gateway.beacons().len(), 0);
     bench.desk.cable(true).await.unwrap();
@@ -326,18 +339,16 @@ async fn a_session_that_is_over_leaves_nothing() {
     let first = bench.session().await;
     assert!(first.1.contains("cookies.sqlite"), "{first:?}");
     // Signs out as a person does: the page's only link.
-    let before = bench.drawn(SIGN_IN);
     bench.desk.press(&[], "Tab").await.unwrap();
     bench.desk.press(&[], "Return").await.unwrap();
-    let took = bench.drawn_again(SIGN_IN, before + 1, SOON).await;
+    let took = bench.another_session(&first.0, SOON).await;
     eprintln!("signed out: a new session after {:.1} s", took.as_secs_f32());
     let second = bench.session().await;
     assert!(first.0 != second.0 && first.1.lines().next() != second.1.lines().next(), "{first:?} {second:?}");
     assert_eq!(bench.signed_out(), 1);
     // Nobody is there: the Gateway is told, and the next person finds the sign-in page.
     bench.sign_in().await;
-    let before = bench.drawn(SIGN_IN);
-    let took = bench.drawn_again(SIGN_IN, before, Duration::from_secs(60)).await;
+    let took = bench.another_session(&second.0, Duration::from_secs(60)).await;
     eprintln!("nobody there for 40 s: a new session after {:.1} s", took.as_secs_f32());
     let third = bench.session().await;
     assert!(second.0 != third.0 && second.1.lines().next() != third.1.lines().next(), "{second:?} {third:?}");

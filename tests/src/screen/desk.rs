@@ -230,7 +230,7 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
     root.write(
         "etc/systemd/system/livery-kiosk.service.d/headless.conf",
         &format!(
-            "[Service]\nEnvironment=WLR_BACKENDS=headless WLR_HEADLESS_OUTPUTS={screens} WLR_LIBINPUT_NO_DEVICES=1 LIBSEAT_BACKEND=noop\n"
+            "[Service]\nEnvironment=WLR_BACKENDS=headless WLR_HEADLESS_OUTPUTS={screens} WLR_LIBINPUT_NO_DEVICES=1 LIBSEAT_BACKEND=noop\nReadWritePaths=/tmp\n"
         ),
     )?;
     let connection = "[connection]\nid=cable\ntype=ethernet\ninterface-name=host0\n\n[ipv4]\nmethod=manual\n\
@@ -244,6 +244,9 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
     std::os::unix::fs::symlink("/dev/null", mask).map_err(|error| failed("a unit can't be masked").cause(error))?;
     let desk = serde_json::json!({"home": home, "sign-out": format!("https://{GATEWAY}/cgi/logout"), "client": false});
     root.write("etc/livery/desk.json", &desk.to_string())?;
+    // A seat has a keyboard as long as some wtype runs, and programs take seconds to notice a first one: one that sleeps is there from
+    // the start, as on a device.
+    root.write("etc/livery/sway.d/60-keyboard.conf", "exec wtype -s 2000000 -s 2000000 -k Shift_L\n")?;
     let path = root.path.join("etc/livery/sway.d/50-profile.conf");
     let profile = fs::read_to_string(&path).map_err(|error| failed("sway's configuration can't be read").cause(error))?;
     root.write("etc/livery/sway.d/50-profile.conf", &profile.replace("timeout 900 ", &format!("timeout {idle} ")))

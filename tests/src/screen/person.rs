@@ -8,6 +8,9 @@ use livery_contract::{Fault, Result};
 use super::desk::Desk;
 use crate::picture::Picture;
 
+/// Milliseconds for which a new keymap is there before the first key of it, which would be lost.
+const KEYMAP: u32 = 150;
+
 impl Desk {
     /// Presses a key with others held, such as `["ctrl", "shift"]` and `k`; names as xkbcommon has them.
     ///
@@ -16,7 +19,7 @@ impl Desk {
     pub async fn press(&self, held: &[&str], key: &str) -> Result<()> {
         let down = held.iter().map(|name| format!("-M {name} ")).collect::<String>();
         let up = held.iter().rev().map(|name| format!("-m {name} ")).collect::<String>();
-        self.run_at_the_screen(&format!("wtype {down} -k {key} {up}")).await.map(drop)
+        self.run_at_the_screen(&format!("wtype -s {KEYMAP} {down} -k {key} {up}")).await.map(drop)
     }
 
     /// Types a text.
@@ -24,7 +27,7 @@ impl Desk {
     /// # Errors
     /// Where the compositor does not take it.
     pub async fn type_text(&self, text: &str) -> Result<()> {
-        self.run_at_the_screen(&format!("wtype '{text}'")).await.map(drop)
+        self.run_at_the_screen(&format!("wtype -s {KEYMAP} '{text}'")).await.map(drop)
     }
 
     /// Clicks at a point, with this button of sway's.
