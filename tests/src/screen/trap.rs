@@ -81,10 +81,13 @@ impl Trap {
         listener.set_nonblocking(true).map_err(taken)?;
         let router = Router::new()
             .route("/", get(page))
-            .route("/second", get(|| async { Html("<title>second</title>") }))
+            .route("/second", get(|| async { Html("<title>second</title><script>onload = () => setTimeout(close)</script>") }))
             .route("/seen", get(seen))
             .route("/redirect", get(|| async { axum::response::Redirect::to(&format!("http://{ELSEWHERE}:8080/")) }))
-            .route("/download", get(|| async { ([(header::CONTENT_DISPOSITION, "attachment; filename=report.bin")], "secret") }))
+            .route(
+                "/download",
+                get(|| async { ([(header::CONTENT_DISPOSITION, "attachment; filename=livery-trap.bin")], "secret") }),
+            )
             .with_state(trap.seen.clone());
         let server = axum_server::from_tcp_rustls(listener, tls).map_err(taken)?;
         tokio::spawn(server.serve(router.into_make_service()));
@@ -121,7 +124,7 @@ async fn seen(State(seen): State<Arc<Mutex<Vec<String>>>>, Query(said): Query<Sa
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(said.what);
 }
 
-/// Each digit or letter that is typed begins the try of that number. Whatever else happens, the page says so.
+/// `#` and a letter begin the try of that number; every other key the page only tells.
 async fn page() -> Html<String> {
     let tries: Vec<String> = TRIES.iter().map(|(name, script)| format!("[{name:?}, () => {{ {script} }}]")).collect();
     let tries = tries.join(",\n").replace("ELSEWHERE", ELSEWHERE);
@@ -131,10 +134,12 @@ async fn page() -> Html<String> {
          const say = (what) => fetch('/seen?what=' + encodeURIComponent(what), {{ keepalive: true }}).catch(() => {{}});\n\
          const tries = [{tries}];\n\
          addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(() => say('drawn'))));\n\
+         let armed = false;\n\
          addEventListener('keydown', (event) => {{\n\
-           if (event.ctrlKey || event.altKey || event.key.length !== 1) return say('key ' + event.key);\n\
-           const found = tries[event.key.charCodeAt(0) - 97];\n\
-           if (!found) return;\n\
+           if (event.key === '#') return (armed = true);\n\
+           const found = armed && event.key.length === 1 && tries[event.key.charCodeAt(0) - 97];\n\
+           if (!found) return say('key ' + event.key);\n\
+           armed = false;\n\
            say('try ' + found[0]).then(() => {{ try {{ found[1](); }} catch (error) {{ say('refused ' + found[0]); }} }});\n\
          }});\n</script>"
     ))
