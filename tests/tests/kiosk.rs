@@ -355,3 +355,34 @@ async fn a_session_that_is_over_leaves_nothing() {
     let left = bench.desk.run("grep -rlF marie.durand /run/browser /run/kiosk /tmp /var /etc /home 2>/dev/null").await.unwrap();
     assert_eq!(left.stdout, "", "something of the person is left");
 }
+
+#[tokio::test]
+async fn the_bar_opens_the_settings_and_ends_a_session() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) = ground::inside(&site, "the_bar_opens_the_settings_and_ends_a_session", MOST).await.unwrap() else { return };
+    // On two screens: the browser on the first, a bar on each.
+    let bench = Bench::start(&site, &disk, "bar", &Options { screens: 2, ..Options::default() }).await;
+    bench.drawn_again(SIGN_IN, 0, START).await;
+    bench.sees("two-screens", |picture| picture.width == 2560 && picture.count(MARKS[0], 3) > 1000).await;
+    assert_eq!(bench.desk.windows().await.unwrap().len(), 1);
+    // Where the bar has them, from the right: clock, end of the session, settings.
+    let (settings, leave) = ((906, 704), (1055, 704));
+    bench.desk.click(settings, 1).await.unwrap();
+    let open = async || bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery"));
+    bench.wait("the settings are open", SOON, open).await;
+    bench.desk.look(&bench.folder, "settings").await.unwrap();
+    // What the kiosk's user may ask of NetworkManager.
+    let ask = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager";
+    assert!(bench.desk.run_at_the_screen(&format!("{ask} GetDevices")).await.is_ok());
+    for forbidden in ["Sleep b true", "Enable b false", "GetPermissions", "Reload u 0"] {
+        let refused = bench.desk.run_at_the_screen(&format!("{ask} {forbidden}")).await.unwrap_err().to_string();
+        assert!(refused.contains("denied") || refused.contains("refused") || refused.contains("policy"), "{forbidden}: {refused}");
+    }
+    let session = bench.session().await;
+    bench.desk.click(leave, 1).await.unwrap();
+    bench.sees("really", |picture| picture.count([0xff, 0xc9, 0x14], 40) > 150 && picture.count(MARKS[0], 3) < 1000).await;
+    assert_eq!(bench.session().await, session, "one click alone ends nothing");
+    bench.desk.click(leave, 1).await.unwrap();
+    let took = bench.another_session(&session.0, SOON).await;
+    eprintln!("ended from the bar: a new session after {:.1} s", took.as_secs_f32());
+}

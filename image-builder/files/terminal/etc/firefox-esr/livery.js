@@ -65,6 +65,11 @@ pref("full-screen-api.warning.timeout", 0);
 // Nothing is handed to another program but what a policy names (.ica files), and no picker of programs asks for one.
 pref("network.protocol-handler.external-default", false);
 pref("network.protocol-handler.warn-external-default", false);
+pref("network.protocol-handler.external.mailto", false);
+pref("network.protocol-handler.external.news", false);
+pref("network.protocol-handler.external.nntp", false);
+pref("network.protocol-handler.external.snews", false);
+pref("network.protocol-handler.expose.mailto", false);
 pref("browser.download.open_pdf_attachments_inline", false);
 pref("browser.helperApps.showOpenOptionForPdfJS", false);
 pref("devtools.jsonview.enabled", false);
