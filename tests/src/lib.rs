@@ -18,7 +18,7 @@
 //! | [`false_station`] | a station that hands out wrong jobs |
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
-//! | [`screen`] | a terminal's real root with a screen that is none: keys, clicks, pictures, network |
+//! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |

@@ -1,4 +1,4 @@
-//! A person before the screen: keys by a virtual keyboard (wtype), clicks by the compositor, and eyes (grim). Fails where the
+//! A person before the screen: keys by a virtual keyboard (wtype), and eyes (grim). Fails where the
 //! compositor does not take them.
 
 use std::{fs, path::Path};
@@ -28,16 +28,6 @@ impl Desk {
     /// Where the compositor does not take it.
     pub async fn type_text(&self, text: &str) -> Result<()> {
         self.run_at_the_screen(&format!("wtype -s {KEYMAP} '{text}'")).await.map(drop)
-    }
-
-    /// Clicks at a point, with this button of sway's.
-    ///
-    /// # Errors
-    /// Where the compositor does not take it.
-    pub async fn click(&self, (x, y): (u32, u32), button: u8) -> Result<()> {
-        let steps = [format!("set {x} {y}"), format!("press button{button}"), format!("release button{button}")];
-        let steps = steps.map(|step| format!("swaymsg -q seat seat0 cursor {step}")).join(" && ");
-        self.run_at_the_screen(&steps).await.map(drop)
     }
 
     /// Looks at the screen; the picture is kept as `name` in `folder`.
