@@ -281,7 +281,8 @@ mod tests {
         assert_eq!(fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap(), "x");
         furnish.lay(&TERMINAL).unwrap();
         let mode = |path: &str| fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode("usr/lib/livery/kiosk"), 0o755);
+        assert_eq!(mode("usr/lib/livery/link"), 0o755);
+        assert_eq!(mode("usr/lib/NetworkManager/dispatcher.d/50-livery-portal"), 0o755);
         assert_eq!(mode("usr/lib/sysusers.d/livery-kiosk.conf"), 0o644);
     }
 }
