@@ -20,6 +20,7 @@
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
+//! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
 //! | [`driven`] | a real browser, driven as a person would: pages, keys, a security key |
@@ -47,6 +48,7 @@ pub mod programs;
 pub mod qemu;
 pub mod raw_disk;
 pub mod right_disk;
+pub mod screen;
 pub mod serving;
 pub mod site;
 pub mod tunnel;

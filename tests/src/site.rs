@@ -179,6 +179,19 @@ impl Site {
         self.build_from(&path).await
     }
 
+    /// The same terminal with what presses keys and takes pictures where there is no screen.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_for_a_virtual_screen(&self) -> Result<Reference> {
+        let path = self.folder.join("terminal-on-a-virtual-screen.toml");
+        let profile = "# The organisation's terminal, with what presses keys and takes pictures where there is no screen.\n\
+            schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-on-a-virtual-screen\"\n\n\
+            [packages]\ninstall = { add = [\"grim\", \"wtype\"] }\n";
+        write_if_other(&path, profile)?;
+        self.build_from(&path).await
+    }
+
     async fn build_from(&self, profile: &Path) -> Result<Reference> {
         let _lock = self.lock().await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));

@@ -98,7 +98,7 @@ async fn qemu_free_a_master_lists_what_is_inside() {
     // Files of no package.
     let files = spdx["files"].as_array().unwrap();
     let file = |name: &str| files.iter().find(|file| file["fileName"] == name);
-    assert!(file("./usr/lib/livery/kiosk").is_some() && file("./usr/bin/bash").is_none());
+    assert!(file("./usr/bin/livery-desk").is_some() && file("./usr/bin/bash").is_none());
 
     // An employee's image has its master's.
     let roster = site.roster();
@@ -163,7 +163,7 @@ async fn qemu_free_what_differs_is_told_by_file_and_reason() {
     assert_eq!(livery(&["diff", &master_name, "terminal@none", "--store", &store]).await.code, Some(3));
 }
 
-/// As above. A token in the address of the sign-in page: it would be in every device's units and policies.
+/// As above. A token in the address of the sign-in page: it would be in every device's settings and policies.
 #[tokio::test]
 async fn qemu_free_a_secret_fails_the_build() {
     let site = Site::shared().await.unwrap();
@@ -174,8 +174,8 @@ async fn qemu_free_a_secret_fails_the_build() {
     let store = variant.folder.path().join("store");
     let done = variant.build(&site, &store, &["--json"]).await;
     assert_eq!(done.code, Some(3), "{done:?}");
-    let (unit, policies) = ("/usr/lib/systemd/system/livery-kiosk.service", "/etc/firefox/policies/policies.json");
-    for part in [unit, policies, "GitHub token", "why: ", "mend: ", "scan"] {
+    let (desk, policies) = ("/etc/livery/desk.json", "/etc/firefox/policies/policies.json");
+    for part in [desk, policies, "GitHub token", "why: ", "mend: ", "scan"] {
         assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
     }
     assert!(!done.stderr.contains(&token) && !done.stdout.contains(&token), "the secret itself is said");
@@ -183,12 +183,12 @@ async fn qemu_free_a_secret_fails_the_build() {
         done.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["event"] == "findings");
     let event = event.unwrap();
     let paths: Vec<&str> = event["findings"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
-    assert!(paths.contains(&unit) && paths.contains(&policies), "{event}");
+    assert!(paths.contains(&desk) && paths.contains(&policies), "{event}");
     assert!(!store.join("metadata/timestamp.json").exists(), "nothing is published");
 
     // Excepted with a reason it passes, and an exception that nothing needs is named.
     let why = "a token of this test that opens nothing";
-    let scan = format!("\n[scan]\nallow = [\"{unit}: {why}\", \"/etc/firefox/*: {why}\", \"/etc/nothing: {why}\"]\n");
+    let scan = format!("\n[scan]\nallow = [\"{desk}: {why}\", \"/etc/firefox/*: {why}\", \"/etc/nothing: {why}\"]\n");
     variant.write(&site, &(kiosk.clone() + scan.as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -198,7 +198,7 @@ async fn qemu_free_a_secret_fails_the_build() {
     // The image is in the store now; without its exception it is refused all the same. One without a reason is no exception.
     variant.write(&site, &kiosk);
     assert_eq!(variant.build(&site, &store, &[]).await.code, Some(3));
-    variant.write(&site, &(kiosk + format!("\n[scan]\nallow = [\"{unit}\"]\n").as_str()));
+    variant.write(&site, &(kiosk + format!("\n[scan]\nallow = [\"{desk}\"]\n").as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(done.stderr.contains("a path and a reason"), "{}", done.stderr);

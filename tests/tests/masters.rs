@@ -111,6 +111,8 @@ async fn qemu_free_the_same_packages_are_the_same_image_elsewhere() {
     let elsewhere = Elsewhere::new().unwrap();
     let home = elsewhere.home.path();
     let livery = elsewhere.copy(&Program::Livery.path().unwrap(), "livery").await.unwrap();
+    // What goes into the image lies beside it.
+    elsewhere.copy(&Program::Livery.path().unwrap().with_file_name("livery-desk"), "livery-desk").await.unwrap();
     let keys = elsewhere.copy(&site.keys(), "keys").await.unwrap();
     for path in ["profiles/base.toml", "profiles/terminal.toml", "profiles/ca"] {
         elsewhere.copy(&site.root.join(path), path.rsplit('/').next().unwrap()).await.unwrap();

@@ -178,7 +178,7 @@ pub enum Role {
         /// The person's settings.
         desk: Desk,
         /// The closed browser.
-        kiosk: Kiosk,
+        kiosk: Box<Kiosk>,
     },
     /// A laptop.
     Laptop {
@@ -335,6 +335,18 @@ pub struct Kiosk {
     pub url: Url,
     /// Every host that it may reach: Citrix's four lists and the kiosk's own, without doubles.
     pub allowed_hosts: Vec<Host>,
+    /// Where a person is signed out.
+    pub sign_out: Url,
+    /// Minutes without a person after which a session ends.
+    pub idle: i32,
+    /// How much larger everything is drawn, as sway takes it.
+    pub scale: String,
+    /// Whether pages can be printed.
+    pub printing: bool,
+    /// Whether USB sticks are taken.
+    pub usb_storage: bool,
+    /// What says whether a network has a sign-in page of its own; `None` where that is not asked.
+    pub connectivity_check: Option<Url>,
 }
 
 /// The agent's own settings; what is `None` or empty must come from `livery medium`'s flags.

@@ -264,7 +264,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
     let role = match kind {
         Kind::Terminal => {
             let desk = desk(v)?;
-            let kiosk = kiosk(v, &desk.citrix)?;
+            let kiosk = Box::new(kiosk(v, &desk.citrix)?);
             Role::Terminal { desk, kiosk }
         }
         Kind::Laptop => Role::Laptop { desk: desk(v)?, routing: routes::routing(v)? },
@@ -364,5 +364,17 @@ fn kiosk(v: &mut Values<'_>, citrix: &Citrix) -> Option<Kiosk> {
         }
     }
     let url = v.url("kiosk.url").unwrap_or_else(|| citrix.store_url.clone());
-    Some(Kiosk { browser: v.text("kiosk.browser")?, url, allowed_hosts })
+    // A NetScaler Gateway's own.
+    let sign_out = v.url("kiosk.sign-out").or_else(|| url.join("/cgi/logout").ok())?;
+    Some(Kiosk {
+        browser: v.text("kiosk.browser")?,
+        url,
+        allowed_hosts,
+        sign_out,
+        idle: v.integer("kiosk.idle")?,
+        scale: v.text("kiosk.scale")?,
+        printing: v.boolean("kiosk.printing")?,
+        usb_storage: v.boolean("kiosk.usb-storage")?,
+        connectivity_check: v.url("kiosk.connectivity-check"),
+    })
 }

@@ -189,12 +189,20 @@ fn kiosk_packages(merged: &Merged, sink: &mut Sink) {
     let (Some(browser), Some(install)) = (values.text("kiosk.browser"), values.texts("packages.install")) else { return };
     let Some(place) = merged.places.get("packages.install") else { return };
     for (package, why) in [
-        ("cage", "it puts the browser on the screen"),
+        ("sway", "it puts the browser on the screen"),
         ("seatd", "it gives the browser's screen its seat"),
+        ("swayidle", "it notices that nobody is there"),
+        ("network-manager", "it connects to networks, Wi-Fi too"),
+        ("cups", "kiosk.printing is true"),
         (browser.as_str(), "it is kiosk.browser"),
         ("xwayland", "Citrix's client, which packages.supplied has, is a program of X11"),
     ] {
-        if package == "xwayland" && !has_client(&mut values) {
+        let asked = match package {
+            "xwayland" => has_client(&mut values),
+            "cups" => values.boolean("kiosk.printing") == Some(true),
+            _ => true,
+        };
+        if !asked {
             continue;
         }
         if !install.iter().any(|name| name == package) {

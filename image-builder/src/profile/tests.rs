@@ -35,7 +35,7 @@ const GOOD: &str = r#"schema = 1
 kind = "terminal"
 name = "good"
 [packages]
-install = ["cage", "seatd", "firefox-esr"]
+install = ["sway", "seatd", "swayidle", "network-manager", "firefox-esr"]
 boot = ["linux-image-amd64"]
 [image]
 epoch = 2026-11-01
@@ -237,12 +237,13 @@ fn hosts_urls_and_contradictions() {
     );
     assert_eq!(
         child(
-            "[citrix]\nstore-url = \"https://gatevay.assurance.example/\"\n[packages]\ninstall = [\"cage\"]\n[debian]\nmirror = \"http://mirror.assurance.example/debian\"\n[locale]\navailable = [\"fr_BE.UTF-8\"]\n"
+            "[citrix]\nstore-url = \"https://gatevay.assurance.example/\"\n[packages]\ninstall = [\"sway\", \"swayidle\"]\n[debian]\nmirror = \"http://mirror.assurance.example/debian\"\n[locale]\navailable = [\"fr_BE.UTF-8\"]\n"
         ),
         [
             "good.toml:12:11: the default locale is not available: \"fr_FR.UTF-8\" is not in locale.available (p.toml:10) | add it there, or take \"fr_BE.UTF-8\"",
             "p.toml:4:13: the browser may not open `citrix.store-url`: \"gatevay.assurance.example\" is in none of the lists of allowed hosts | add it to citrix.gateway-hosts, or is \"gateway.assurance.example\" there misspelt?",
             "p.toml:6:11: a terminal lacks a package: \"seatd\" is not in the list: it gives the browser's screen its seat | add \"seatd\" to packages.install",
+            "p.toml:6:11: a terminal lacks a package: \"network-manager\" is not in the list: it connects to networks, Wi-Fi too | add \"network-manager\" to packages.install",
             "p.toml:6:11: a terminal lacks a package: \"firefox-esr\" is not in the list: it is kiosk.browser | add \"firefox-esr\" to packages.install",
             "p.toml:8:10: `debian.mirror` alone is half a source of packages: `debian.security-mirror` is missing | set both, or neither for the distribution's own",
         ]

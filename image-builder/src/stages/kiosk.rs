@@ -1,112 +1,91 @@
-//! A terminal's browser and screen: Firefox ESR alone under cage, on the Citrix store's page, closed to all else.
+//! A terminal's screen and browser: Firefox ESR under sway, on the Citrix store's page, closed to all else, with a status bar.
 //!
-//! Policies are Mozilla's own enterprise mechanism; what they lock, the user cannot change.
+//! What is the same for all lies in `files/terminal`: units, sway's configuration, AutoConfig, the desk's extension. Here is what
+//! hangs on the profile. How they work together: `livery-desk`'s library.
 
-use livery_contract::Result;
-use serde_json::{Value, json};
+use livery_contract::{Fault, Result};
+use serde_json::json;
 
 use super::{
-    citrix,
-    settings::{Furnish, TERMINAL, certificate_path},
+    desk_program::Program,
+    policies,
+    settings::{Furnish, TERMINAL},
 };
 use crate::profile::{Desk, Kiosk};
 
 /// Units that a terminal starts.
-pub const UNITS: [&str; 5] =
-    ["livery-kiosk.service", "seatd.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service"];
+pub const UNITS: [&str; 10] = [
+    "livery-kiosk.service",
+    "livery-browser.service",
+    "livery-sound@pipewire.service",
+    "livery-sound@pipewire-pulse.service",
+    "livery-sound@wireplumber.service",
+    "NetworkManager.service",
+    "NetworkManager-dispatcher.service",
+    "seatd.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+];
 
-/// Writes the kiosk's files.
+/// Writes the kiosk's files; `data` is where the data partition is mounted.
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk) -> Result<()> {
+pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk, data: Option<&str>, program: &Program) -> Result<()> {
     furnish.lay(&TERMINAL)?;
-    furnish.file("usr/lib/systemd/system/livery-kiosk.service", unit(kiosk))?;
-    let policies = serde_json::to_string_pretty(&policies(desk, kiosk)).unwrap_or_default();
-    furnish.file("etc/firefox/policies/policies.json", policies + "\n")
+    furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
+    furnish.file("etc/livery/desk.json", pretty(&settings(desk, kiosk))?)?;
+    furnish.file("etc/livery/sway.d/50-profile.conf", sway(desk, kiosk))?;
+    furnish.file("etc/firefox/policies/policies.json", pretty(&policies::session(desk, kiosk))?)?;
+    // Always there: the portal's unit names it.
+    furnish.file("etc/livery/portal-policies.json", pretty(&policies::portal(desk))?)?;
+    if let Some(check) = &kiosk.connectivity_check {
+        // Of an http URL without quotes or spaces: `Url` has encoded them.
+        furnish.file("etc/livery/portal.env", format!("LIVERY_PORTAL={check}\n"))?;
+        let connectivity = format!("[connectivity]\nuri={check}\nresponse=NetworkManager is online\ninterval=60\n");
+        furnish.file("usr/lib/NetworkManager/conf.d/60-livery-connectivity.conf", connectivity)?;
+    }
+    if let Some(data) = data {
+        keep_networks(furnish, data)?;
+    }
+    if !kiosk.usb_storage {
+        // As modprobe.d(5) has it: nothing loads them, by whatever name.
+        let none = "install usb_storage /bin/false\ninstall uas /bin/false\n";
+        furnish.file("usr/lib/modprobe.d/livery-usb-storage.conf", none)?;
+    }
+    Ok(())
 }
 
-/// The service. The URL is an argument of `ExecStart=`, where `%` would begin a specifier and `$` a variable.
-fn unit(kiosk: &Kiosk) -> String {
-    let url = kiosk.url.as_str().replace('%', "%%").replace('$', "$$");
+/// Networks that the employee connected to outlive the device's switching off: on the data partition, which only this device opens.
+fn keep_networks(furnish: &Furnish, data: &str) -> Result<()> {
+    let place = format!("{data}/livery/networks");
+    furnish.file("usr/lib/NetworkManager/conf.d/60-livery-keep.conf", format!("[keyfile]\npath={place}\n"))?;
+    furnish.file("usr/lib/tmpfiles.d/livery-networks.conf", format!("d {place} 0700 root root -\n"))?;
+    let after = format!("[Unit]\nRequiresMountsFor={data}\nAfter=systemd-tmpfiles-setup.service\n");
+    furnish.file("usr/lib/systemd/system/NetworkManager.service.d/livery.conf", after)
+}
+
+/// What `livery-desk` reads.
+fn settings(desk: &Desk, kiosk: &Kiosk) -> serde_json::Value {
+    json!({"home": kiosk.url, "sign-out": kiosk.sign_out, "client": desk.citrix.client.is_some()})
+}
+
+/// What of sway's configuration hangs on the profile.
+fn sway(desk: &Desk, kiosk: &Kiosk) -> String {
+    let xwayland = if desk.citrix.client.is_some() { "enable" } else { "disable" };
+    let idle = kiosk.idle * 60;
+    // A minute after the session's end the screens go dark.
+    let dark = idle + 60;
     format!(
-        "[Unit]\n\
-         Description=Kiosk\n\
-         Wants=seatd.service network-online.target\n\
-         After=seatd.service network-online.target systemd-udev-trigger.service systemd-resolved.service\n\
-         StartLimitIntervalSec=0\n\
-         \n\
-         [Service]\n\
-         User=kiosk\n\
-         RuntimeDirectory=kiosk\n\
-         RuntimeDirectoryMode=0700\n\
-         EnvironmentFile=-/etc/locale.conf\n\
-         EnvironmentFile=-/etc/livery/keyboard.env\n\
-         Environment=HOME=/run/kiosk XDG_RUNTIME_DIR=/run/kiosk LIBSEAT_BACKEND=seatd\n\
-         Environment=MOZ_ENABLE_WAYLAND=1 GDK_BACKEND=wayland MOZ_CRASHREPORTER_DISABLE=1 NO_AT_BRIDGE=1 GSETTINGS_BACKEND=memory\n\
-         ExecStart=/usr/lib/livery/kiosk {url}\n\
-         Restart=always\n\
-         RestartSec=1\n\
-         \n\
-         [Install]\n\
-         WantedBy=multi-user.target\n"
+        "xwayland {xwayland}\n\
+         output * scale {}\n\
+         exec swayidle -w timeout {idle} '/usr/bin/livery-desk leave' \
+         timeout {dark} 'swaymsg \"output * power off\"' resume 'swaymsg \"output * power on\"'\n",
+        kiosk.scale
     )
 }
 
-/// `policies.json`: <https://mozilla.github.io/policy-templates/>.
-fn policies(desk: &Desk, kiosk: &Kiosk) -> Value {
-    let exceptions: Vec<String> = kiosk.allowed_hosts.iter().map(|host| format!("https://{host}/*")).collect();
-    let certificates: Vec<String> = desk.authorities.iter().map(certificate_path).collect();
-    let mut policies = json!({"policies": {
-        "Homepage": {"URL": kiosk.url.as_str(), "Locked": true, "StartPage": "homepage-locked"},
-        "WebsiteFilter": {"Block": ["<all_urls>"], "Exceptions": exceptions},
-        "Certificates": {"Install": certificates},
-        // Empty: Firefox follows the system's locale, which is the employee's.
-        "RequestedLocales": "",
-        "BlockAboutAddons": true,
-        "BlockAboutConfig": true,
-        "BlockAboutProfiles": true,
-        "BlockAboutSupport": true,
-        "CaptivePortal": false,
-        "DisableAppUpdate": true,
-        "DisableDeveloperTools": true,
-        "DisableFeedbackCommands": true,
-        "DisableFirefoxAccounts": true,
-        "DisableFirefoxScreenshots": true,
-        "DisableFirefoxStudies": true,
-        "DisablePocket": true,
-        "DisablePrivateBrowsing": true,
-        "DisableSetDesktopBackground": true,
-        "DisableTelemetry": true,
-        "DNSOverHTTPS": {"Enabled": false, "Locked": true},
-        "DontCheckDefaultBrowser": true,
-        "ExtensionUpdate": false,
-        "FirefoxHome": {"Search": false, "TopSites": false, "SponsoredTopSites": false, "Highlights": false, "Locked": true},
-        "InstallAddonsPermission": {"Default": false},
-        "NetworkPrediction": false,
-        "NoDefaultBookmarks": true,
-        "OfferToSaveLogins": false,
-        "OverrideFirstRunPage": "",
-        "OverridePostUpdatePage": "",
-        "PasswordManagerEnabled": false,
-        "SearchSuggestEnabled": false,
-        "SkipTermsOfUse": true,
-        "UserMessaging": {"ExtensionRecommendations": false, "FeatureRecommendations": false, "SkipOnboarding": true, "MoreFromMozilla": false, "Locked": true},
-    }});
-    if desk.citrix.client.is_some() {
-        policies["policies"]["Handlers"] = citrix::handlers();
-    }
-    policies
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_reaches_the_browser_as_it_is() {
-        let kiosk =
-            Kiosk { browser: "firefox-esr".into(), url: "https://a.example/x%20y?$z".parse().unwrap(), allowed_hosts: Vec::new() };
-        assert!(unit(&kiosk).contains("ExecStart=/usr/lib/livery/kiosk https://a.example/x%%20y?$$z\n"));
-    }
+fn pretty(value: &serde_json::Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|error| Fault::internal("a file of the kiosk does not encode").cause(error))
 }

@@ -20,6 +20,8 @@
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
+//! | [`policies`] | what closes the browser |
+//! | [`desk_program`] | `livery-desk`, from beside this program |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
@@ -35,6 +37,7 @@
 pub mod cache;
 pub mod citrix;
 pub mod data;
+pub mod desk_program;
 pub mod disk;
 pub mod esp;
 pub mod ini;
@@ -45,6 +48,7 @@ pub mod laptop;
 pub mod medium;
 pub mod modules;
 pub mod own;
+pub mod policies;
 pub mod roots;
 pub mod sandbox;
 pub mod settings;

@@ -32,6 +32,9 @@ pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
 /// Where the personal layer is mounted.
 pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
 
+/// Where programs lie, within `files/`.
+const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/"];
+
 /// Units that do nothing good on a system whose root cannot be written and whose software never changes in place.
 const MASKED: [&str; 12] = [
     "console-getty.service",
@@ -97,7 +100,7 @@ impl<'a> Furnish<'a> {
         fs::create_dir_all(&full).map_err(|error| failed(&full, error))
     }
 
-    /// Lays a folder of `files/` over the root. What lies in `usr/lib/livery` is run, the rest is read.
+    /// Lays a folder of `files/` over the root. What lies in one of [`RUN`] is run, the rest is read.
     ///
     /// # Errors
     /// Exit 1 where something can't be written.
@@ -107,7 +110,7 @@ impl<'a> Furnish<'a> {
                 DirEntry::Dir(folder) => self.lay(folder)?,
                 DirEntry::File(file) => {
                     let path = file.path().to_string_lossy();
-                    let mode = if path.starts_with("usr/lib/livery/") { 0o755 } else { 0o644 };
+                    let mode = if RUN.iter().any(|folder| path.starts_with(folder)) { 0o755 } else { 0o644 };
                     self.file_with_mode(&path, file.contents(), mode)?;
                 }
             }
@@ -280,7 +283,8 @@ mod tests {
         assert_eq!(fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap(), "x");
         furnish.lay(&TERMINAL).unwrap();
         let mode = |path: &str| fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode("usr/lib/livery/kiosk"), 0o755);
+        assert_eq!(mode("usr/lib/livery/link"), 0o755);
+        assert_eq!(mode("usr/lib/NetworkManager/dispatcher.d/50-livery-portal"), 0o755);
         assert_eq!(mode("usr/lib/sysusers.d/livery-kiosk.conf"), 0o644);
     }
 }

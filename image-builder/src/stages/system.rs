@@ -15,7 +15,9 @@ use uuid::Uuid;
 
 use super::{
     cache::Key,
-    citrix, kiosk, laptop, modules,
+    citrix,
+    desk_program::Program,
+    kiosk, laptop, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
@@ -25,7 +27,7 @@ use super::{
 use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 2;
 /// The tree in its place in the cache.
@@ -85,6 +87,8 @@ struct Inputs<'a> {
     epoch: i64,
     uuids: Uuids,
     files: Vec<(String, Digest)>,
+    /// `livery-desk`, on a terminal.
+    program: Option<Digest>,
     tools: Digest,
     tree: Digest,
 }
@@ -92,7 +96,7 @@ struct Inputs<'a> {
 /// The root file system's key, from those of tools root and tree.
 ///
 /// # Errors
-/// Exit 1 where the inputs do not encode.
+/// Exit 1 where the inputs do not encode, 2 where a terminal's `livery-desk` is not there.
 pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
     let inputs = Inputs {
         role: &profile.role,
@@ -109,6 +113,7 @@ pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uu
         .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
         .flat_map(embedded)
         .collect(),
+        program: profile.kiosk().map(|_| Program::beside_us()).transpose()?.map(Program::digest),
         tools,
         tree,
     };
@@ -166,7 +171,10 @@ pub fn device(
         };
         settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
         match &profile.role {
-            Role::Terminal { kiosk, .. } => kiosk::furnish(&furnish, desk, kiosk)?,
+            Role::Terminal { kiosk, .. } => {
+                kiosk::furnish(&furnish, desk, kiosk, profile.image.data.as_deref(), Program::beside_us()?)?;
+                try_desk(&tree, epoch)?;
+            }
             Role::Laptop { routing, .. } => laptop::furnish(&furnish, &tree, desk, routing)?,
             Role::Agent(_) => {}
         }
@@ -188,6 +196,15 @@ pub fn device(
         root_hash,
         os_release: path.join("os-release"),
         digest: key.digest(),
+    })
+}
+
+/// The desk's program must run with this system's libraries, not only with the builder's.
+fn try_desk(tree: &Path, epoch: i64) -> Result<()> {
+    Sandbox::new(tree, epoch).read_only().run("/usr/bin/livery-desk", ["--version"]).map(drop).map_err(|fault| {
+        Fault::refused("livery-desk does not run on the device")
+            .cause(fault)
+            .fix("build it on Debian 12 or 13: it must not need a newer C library than the image's release has")
     })
 }
 

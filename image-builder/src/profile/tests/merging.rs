@@ -20,11 +20,11 @@ fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
         ),
         (
             "bad.toml",
-            "schema = 1\nextends = \"middle.toml\"\n[packages]\ninstall = { add = [\"cage\"], remove = [\"firefox-est\"] }\n[boot]\nconsoles = { add = [\"ttyS0\"], remove = [\"tty0\"] }\n",
+            "schema = 1\nextends = \"middle.toml\"\n[packages]\ninstall = { add = [\"sway\"], remove = [\"firefox-est\"] }\n[boot]\nconsoles = { add = [\"ttyS0\"], remove = [\"tty0\"] }\n",
         ),
     ]);
     let leaf = folder.load("leaf.toml").map_err(|diagnostics| folder.told(&diagnostics)).unwrap();
-    assert_eq!(leaf.packages.install, ["cage", "seatd", "firefox-esr", "vlc"]);
+    assert_eq!(leaf.packages.install, ["sway", "seatd", "swayidle", "network-manager", "firefox-esr", "vlc"]);
     assert_eq!(
         (leaf.hardware.as_slice(), leaf.time.servers.as_slice()),
         (&[Hardware::Wyse5070][..], &["b.example".to_owned()][..])
@@ -44,7 +44,7 @@ fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
         told("packages.install"),
         [
             ("leaf.toml".into(), 5, Action::Changed { add: vec!["vlc".into()], remove: vec![] }, true),
-            ("good.toml".into(), 5, set("[\"cage\", \"seatd\", \"firefox-esr\"]"), true)
+            ("good.toml".into(), 5, set("[\"sway\", \"seatd\", \"swayidle\", \"network-manager\", \"firefox-esr\"]"), true)
         ]
     );
     assert_eq!(told("extends"), [("leaf.toml".into(), 2, set("\"middle.toml\""), true)]);
@@ -52,7 +52,7 @@ fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
     assert_eq!(
         folder.errors("bad.toml"),
         [
-            "bad.toml:4:20: double item in `packages.install`: \"cage\" is in the list already: good.toml:5 | take it out of `add`",
+            "bad.toml:4:20: double item in `packages.install`: \"sway\" is in the list already: good.toml:5 | take it out of `add`",
             "bad.toml:4:39: nothing to remove from `packages.install`: \"firefox-est\" is not in the inherited list | did you mean \"firefox-esr\"?",
         ]
     );

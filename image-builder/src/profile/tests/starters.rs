@@ -90,7 +90,7 @@ fn over_a_parent_only_what_it_lacks_is_set() {
     std::fs::create_dir(folder.path("sub")).unwrap();
     let (_, text) = made(&folder, Starter::Terminal, "sub/lille.toml", Some("base.toml"));
     let profile = folder.load("sub/lille.toml").map_err(|all| folder.told(&all)).unwrap();
-    assert_eq!((profile.name.as_str(), profile.packages.install.len()), ("lille", 3));
+    assert_eq!((profile.name.as_str(), profile.packages.install.len()), ("lille", 5));
     let set: Vec<&str> = settings(&text).into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect();
     assert_eq!(
         set,

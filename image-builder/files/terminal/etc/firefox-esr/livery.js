@@ -57,3 +57,33 @@ pref("signon.management.page.breach-alerts.enabled", false);
 pref("signon.rememberSignons", false);
 pref("toolkit.telemetry.enabled", false);
 pref("toolkit.telemetry.unified", false);
+
+// The bar with keyboard, network and sound stays in sight while a page, such as a remote desktop, fills "the whole screen".
+pref("full-screen-api.ignore-widgets", true);
+pref("full-screen-api.warning.timeout", 0);
+
+// Nothing is handed to another program but what a policy names (.ica files), and no picker of programs asks for one.
+pref("network.protocol-handler.external-default", false);
+pref("network.protocol-handler.warn-external-default", false);
+pref("network.protocol-handler.external.mailto", false);
+pref("network.protocol-handler.external.news", false);
+pref("network.protocol-handler.external.nntp", false);
+pref("network.protocol-handler.external.snews", false);
+pref("network.protocol-handler.expose.mailto", false);
+pref("browser.download.open_pdf_attachments_inline", false);
+pref("browser.helperApps.showOpenOptionForPdfJS", false);
+pref("devtools.jsonview.enabled", false);
+pref("pdfjs.disabled", true);
+
+// Addresses come from pages alone: not from the clipboard, not from what is let fall on the window.
+pref("middlemouse.contentLoadURL", false);
+pref("browser.tabs.searchclipboardfor.middleclick", false);
+pref("browser.link.open_newwindow", 3);
+pref("browser.link.open_newwindow.restriction", 0);
+pref("browser.gesture.swipe.left", "");
+pref("browser.gesture.swipe.right", "");
+pref("ui.key.menuAccessKeyFocuses", false);
+
+// The desk's own extension is part of the image; signatures are the image's.
+pref("extensions.autoDisableScopes", 0);
+pref("extensions.startupScanScopes", 8);

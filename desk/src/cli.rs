@@ -1,0 +1,86 @@
+//! The command line: what systemd, sway and the browser start. Nobody types it.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use livery_contract::{Fault, Result};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    bar, browser,
+    doorbell::{self, Call},
+    link, screen,
+    settings::{PLACE, Settings},
+};
+
+/// What runs at an employee's desk: screen, browser, status bar, network settings.
+#[derive(Debug, Parser)]
+#[command(name = "livery-desk", version, about)]
+pub struct Cli {
+    /// What the image says of this desk.
+    #[arg(long, global = true, value_name = "FILE", default_value = PLACE)]
+    settings: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Become the compositor, with the employee's keyboard and the renderer that this device needs.
+    Screen {
+        /// sway's configuration.
+        #[arg(long, value_name = "FILE", default_value = "/etc/livery/sway.conf")]
+        configuration: PathBuf,
+    },
+    /// Make a new profile in $RUNTIME_DIRECTORY and become the browser.
+    Browser {
+        /// What the compositor knows its windows by.
+        #[arg(long, default_value = "livery-browser")]
+        name: String,
+        /// The page that it opens; left out, the extension decides.
+        #[arg(default_value = "about:blank")]
+        page: String,
+    },
+    /// The status bar, in i3bar's protocol.
+    Bar,
+    /// The browser's other end (native messaging); the browser adds the extension's manifest and name.
+    Link {
+        #[arg(hide = true)]
+        from: Vec<String>,
+    },
+    /// End the session: sign out where that works, then start with a new profile.
+    Leave,
+}
+
+impl Cli {
+    /// Does what was asked; a fault goes to standard error, which is the journal.
+    pub fn main(self) -> ExitCode {
+        let filter = EnvFilter::try_from_env("LIVERY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().with_target(false).init();
+        match self.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("{}", fault.render());
+                fault.exit().into()
+            }
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        let settings = Settings::read(&self.settings)?;
+        match self.command {
+            Command::Screen { configuration } => Err(screen::become_it(&configuration)),
+            Command::Browser { name, page } => Err(browser::become_it(&settings, &name, &page)?),
+            Command::Bar => runtime()?.block_on(bar::run()),
+            Command::Link { .. } => runtime()?.block_on(link::run(&settings)),
+            Command::Leave => doorbell::ring(Call::Leave),
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::internal("the runtime does not start").cause(error))
+}

@@ -1,0 +1,131 @@
+//! The status bar's texts in the employee's language, from the locale's variables; English where it is none of these.
+
+use std::env;
+
+/// Which language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// German.
+    German,
+    /// English.
+    English,
+    /// French.
+    French,
+    /// Dutch.
+    Dutch,
+}
+
+/// The texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// No network.
+    pub away: &'static str,
+    /// By cable.
+    pub wired: &'static str,
+    /// By Wi-Fi.
+    pub wireless: &'static str,
+    /// A sign-in page of the network's own.
+    pub portal: &'static str,
+    /// How loud.
+    pub sound: &'static str,
+    /// No sound.
+    pub mute: &'static str,
+    /// The settings page.
+    pub settings: &'static str,
+    /// End the session.
+    pub leave: &'static str,
+    /// Asked once more.
+    pub really: &'static str,
+    /// No personal layer was applied.
+    pub nobody: &'static str,
+}
+
+impl Language {
+    /// Of this process.
+    pub fn here() -> Self {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
+        Self::of(&set.into_iter().find(|value| !value.is_empty()).unwrap_or_default())
+    }
+
+    fn of(locale: &str) -> Self {
+        match locale.get(..2) {
+            Some("de") => Self::German,
+            Some("fr") => Self::French,
+            Some("nl") => Self::Dutch,
+            _ => Self::English,
+        }
+    }
+
+    /// Its texts.
+    pub const fn words(self) -> Words {
+        match self {
+            Self::German => Words {
+                away: "Kein Netz",
+                wired: "Kabel",
+                wireless: "WLAN",
+                portal: "Anmeldung am Netz nötig",
+                sound: "Ton",
+                mute: "Ton aus",
+                settings: "Einstellungen",
+                leave: "Sitzung beenden",
+                really: "Wirklich beenden?",
+                nobody: "Ohne persönliche Einstellungen – bitte die IT informieren",
+            },
+            Self::English => Words {
+                away: "No network",
+                wired: "Cable",
+                wireless: "Wi-Fi",
+                portal: "This network asks for a sign-in",
+                sound: "Sound",
+                mute: "Muted",
+                settings: "Settings",
+                leave: "End session",
+                really: "Really end it?",
+                nobody: "Without personal settings – please tell IT",
+            },
+            Self::French => Words {
+                away: "Pas de réseau",
+                wired: "Câble",
+                wireless: "Wi-Fi",
+                portal: "Ce réseau demande une connexion",
+                sound: "Son",
+                mute: "Muet",
+                settings: "Réglages",
+                leave: "Terminer la session",
+                really: "Vraiment terminer ?",
+                nobody: "Sans réglages personnels – prévenez l’informatique",
+            },
+            Self::Dutch => Words {
+                away: "Geen netwerk",
+                wired: "Kabel",
+                wireless: "Wifi",
+                portal: "Dit netwerk vraagt om aanmelding",
+                sound: "Geluid",
+                mute: "Gedempt",
+                settings: "Instellingen",
+                leave: "Sessie beëindigen",
+                really: "Echt beëindigen?",
+                nobody: "Zonder persoonlijke instellingen – meld het aan IT",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_by_locale() {
+        for (locale, language) in [
+            ("fr_BE.UTF-8", Language::French),
+            ("nl_BE.UTF-8", Language::Dutch),
+            ("de_DE", Language::German),
+            ("en_GB.UTF-8", Language::English),
+            ("C", Language::English),
+            ("", Language::English),
+        ] {
+            assert_eq!(Language::of(locale), language, "{locale}");
+        }
+    }
+}

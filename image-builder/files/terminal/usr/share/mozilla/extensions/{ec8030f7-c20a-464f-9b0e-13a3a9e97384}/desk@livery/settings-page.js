@@ -1,0 +1,60 @@
+// The settings: Wi-Fi, and nothing else. Keyboard and sound are changed in the status bar, where they are always in sight. Networks'
+// names come from strangers: they are only ever text.
+"use strict";
+
+const part = (id) => document.getElementById(id);
+const word = (name) => browser.i18n.getMessage(name);
+let chosen = null;
+
+async function show() {
+  const { networks } = await browser.runtime.sendMessage({ type: "networks" });
+  part("none").hidden = networks !== null;
+  part("networks").replaceChildren(...(networks ?? []).map(row));
+}
+
+function row(network) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.disabled = network.active || network.security === "other";
+  const mark = network.active ? ` — ${word("connected")}` : network.security === "other" ? ` — ${word("notHere")}` : "";
+  button.textContent = `${network.ssid}  ${network.strength} %${mark}`;
+  button.addEventListener("click", () => choose(network));
+  const item = document.createElement("li");
+  item.append(button);
+  return item;
+}
+
+function choose(network) {
+  chosen = network;
+  part("which").textContent = network.ssid;
+  part("password").value = "";
+  part("join").hidden = network.security === "open";
+  if (network.security === "open") join();
+  else part("password").focus();
+}
+
+async function join() {
+  part("said").textContent = word("connecting");
+  const password = part("password").value;
+  part("password").value = "";
+  const { joined } = await browser.runtime.sendMessage({ type: "join", ssid: chosen.ssid, password });
+  part("said").textContent = word(joined ? "joined" : "refused");
+  part("join").hidden = joined;
+  show();
+}
+
+part("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  join();
+});
+
+part("close").addEventListener("click", async () => {
+  const tab = await browser.tabs.getCurrent();
+  const all = await browser.tabs.query({});
+  // The last tab is the window: it goes home instead.
+  if (all.length > 1) browser.tabs.remove(tab.id);
+  else location.replace("away.html");
+});
+
+show();
+setInterval(() => part("join").hidden && show(), 5000);

@@ -1,0 +1,385 @@
+//! The terminal's screen as a person meets it: closed, back within ten seconds whatever happens to the browser, sure of its network,
+//! and nobody's once a session is over. The image's real root with its own systemd, in a container with a screen that is none.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use livery_tests::{
+    gateway::{
+        Config, Gateway, MARKS,
+        accounts::{Account, Accounts},
+        totp::Secret,
+    },
+    screen::{
+        desk::{Desk, Options},
+        ground,
+        trap::Trap,
+    },
+    site::{GATEWAY, Site},
+};
+use tokio::time::sleep;
+
+/// The requirement.
+const BACK: Duration = Duration::from_secs(10);
+/// A start from nothing on a busy machine.
+const START: Duration = Duration::from_secs(90);
+/// What takes a moment, and must come.
+const SOON: Duration = Duration::from_secs(20);
+/// A whole test, perhaps with a build of the image.
+const MOST: Duration = Duration::from_secs(40 * 60);
+const SIGN_IN: &str = "/logon/LogonPoint/index.html";
+/// What the colour of the waiting page and of the curtain is made of.
+const NIGHT: [u8; 3] = [0x12, 0x35, 0x5b];
+
+/// A terminal at its desk, and the Gateway that it knows.
+struct Bench {
+    desk: Desk,
+    gateway: Gateway,
+    secret: Secret,
+    /// The last one-time code's step of time: a code is for one sign-in.
+    used: AtomicU64,
+    /// Pictures of this test.
+    folder: PathBuf,
+}
+
+impl Bench {
+    async fn start(site: &Site, disk: &Path, name: &str, options: &Options) -> Self {
+        let folder = site.folder.join("../kiosk").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let secret = Secret::generate().unwrap();
+        let account = Account {
+            login: "marie.durand".into(),
+            name: "Marie Durand".into(),
+            password: "correct horse".into(),
+            secret: secret.to_base32(),
+            desktop: "Bureau Assurance".into(),
+        };
+        let listen = "0.0.0.0:443".parse().unwrap();
+        let log = folder.join("access.jsonl");
+        let _ = fs::remove_file(&log);
+        let config =
+            Config { listen, log: Some(log), ..Config::new(GATEWAY, site.authority(), Accounts { account: vec![account] }) };
+        let gateway = Gateway::start(config).await.unwrap();
+        let desk = Desk::start(disk, &folder, options).await.unwrap();
+        Self { desk, gateway, secret, used: AtomicU64::default(), folder }
+    }
+
+    /// How often a page of the Gateway's has been drawn.
+    fn drawn(&self, page: &str) -> usize {
+        let drawn = |line: &&livery_tests::gateway::journal::Line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page);
+        self.gateway.beacons().iter().filter(drawn).count()
+    }
+
+    /// Waits until a page has been drawn more often than before.
+    async fn drawn_again(&self, page: &str, before: usize, most: Duration) -> Duration {
+        self.wait(&format!("{page} is drawn"), most, async || self.drawn(page) > before).await
+    }
+
+    async fn wait(&self, what: &str, most: Duration, until: impl AsyncFn() -> bool) -> Duration {
+        let since = Instant::now();
+        while !until().await {
+            if since.elapsed() > most {
+                let _ = self.desk.look(&self.folder, "failed").await;
+                fs::write(self.folder.join("journal.txt"), self.desk.journal().await).unwrap();
+                panic!("not within {} s: {what}; see {}", most.as_secs(), self.folder.display());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        since.elapsed()
+    }
+
+    /// Until the screen shows something.
+    async fn sees(&self, name: &str, what: impl Fn(&livery_tests::picture::Picture) -> bool) -> Duration {
+        let look = async || self.desk.look(&self.folder, name).await.is_ok_and(|picture| what(&picture));
+        self.wait(&format!("the screen shows {name}"), SOON, look).await
+    }
+
+    /// How often somebody was signed out.
+    fn signed_out(&self) -> usize {
+        fs::read_to_string(self.folder.join("access.jsonl")).unwrap().matches(r#""outcome":"signed-out""#).count()
+    }
+
+    /// Password, code, the published desktop.
+    async fn sign_in(&self) {
+        let step = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 30;
+        self.wait("a code that was not used", Duration::from_secs(31), async || step() > self.used.load(Ordering::Relaxed)).await;
+        let before = [SIGN_IN, "/logon/LogonPoint/challenge.html", "/Citrix/StoreWeb/"].map(|page| self.drawn(page));
+        self.desk.type_text("marie.durand").await.unwrap();
+        self.desk.press(&[], "Tab").await.unwrap();
+        self.desk.type_text("correct horse").await.unwrap();
+        self.desk.press(&[], "Return").await.unwrap();
+        self.drawn_again("/logon/LogonPoint/challenge.html", before[1], SOON).await;
+        self.used.store(step(), Ordering::Relaxed);
+        self.desk.type_text(&self.secret.code(step() * 30)).await.unwrap();
+        self.desk.press(&[], "Return").await.unwrap();
+        self.drawn_again("/Citrix/StoreWeb/", before[2], SOON).await;
+    }
+
+    /// Waits for another session than this, with its page drawn.
+    async fn another_session(&self, than: &str, most: Duration) -> Duration {
+        let since = Instant::now();
+        let other = async || self.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != than);
+        self.wait("another session", most, other).await;
+        self.drawn_again(SIGN_IN, self.drawn(SIGN_IN), SOON).await;
+        since.elapsed()
+    }
+
+    /// What identifies a session: systemd's number for it, and its folder.
+    async fn session(&self) -> (String, String) {
+        let folder =
+            self.desk.run("stat -c %i:%W /run/browser/profile; find /run/browser -name cookies.sqlite").await.unwrap().stdout;
+        (self.desk.browser("InvocationID").await.unwrap(), folder)
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_seconds() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) =
+        ground::inside(&site, "a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_seconds", MOST).await.unwrap()
+    else {
+        return;
+    };
+    let bench = Bench::start(&site, &disk, "back", &Options::default()).await;
+    let first = bench.drawn_again(SIGN_IN, 0, START).await;
+    eprintln!("from the start of the system to the sign-in page: {:.1} s", first.as_secs_f32());
+    bench.sees("sign-in", |picture| picture.shows(&MARKS)).await;
+    let main = "$(systemctl show --value --property MainPID livery-browser)";
+    // The process of the page that is shown: of all content processes the one for web pages that has a page.
+    let page = "$(pgrep --full 'firefox-esr -contentproc.* tab$')";
+    for (what, script) in [
+        ("killed", format!("kill -KILL {main}")),
+        ("hung", format!("kill -STOP {main}")),
+        ("its pages' processes killed", format!("kill -KILL {page}")),
+        ("its pages' processes hung", format!("kill -STOP {page}")),
+        ("its link killed", "pkill --signal KILL --full 'livery-desk link'".to_owned()),
+        ("the compositor killed", "pkill --signal KILL --exact sway".to_owned()),
+        ("out of memory", String::new()),
+    ] {
+        // Up for systemd too: its watchdog counts from the first heartbeat.
+        bench
+            .wait("the session is up", SOON, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
+            .await;
+        let before = bench.drawn(SIGN_IN);
+        let since = Instant::now();
+        if script.is_empty() {
+            bench.desk.exhaust_memory().await.unwrap();
+        } else {
+            bench.desk.run(&script).await.unwrap();
+        }
+        bench.drawn_again(SIGN_IN, before, SOON).await;
+        let took = since.elapsed();
+        bench.desk.relieve_memory().await;
+        eprintln!("{what}: back after {:.1} s", took.as_secs_f32());
+        assert!(took < BACK, "{what}: {took:?}");
+    }
+    assert_eq!(bench.desk.browser("OOMPolicy").await.unwrap(), "kill");
+    assert!(bench.desk.run("systemctl --failed --quiet --plain").await.unwrap().stdout.is_empty());
+}
+
+#[tokio::test]
+async fn no_key_and_no_page_leads_out() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) = ground::inside(&site, "no_key_and_no_page_leads_out", MOST).await.unwrap() else { return };
+    let trap = Trap::set(&site.authority()).await.unwrap();
+    let bench = Bench::start(&site, &disk, "closed", &Options { home: Trap::url(), ..Options::default() }).await;
+    let drawn = || trap.seen().iter().filter(|what| *what == "drawn").count();
+    bench.wait("the page is drawn", START, async || drawn() > 0).await;
+    let written = bench.desk.root.written().unwrap();
+    let files = async || bench.desk.run("find / -path /proc -prune -o -name 'livery-trap*' -print").await.unwrap().stdout;
+    // That it is still the page in front, and answers: it is loaded anew by a key that stays.
+    let still_there = async |what: &str| {
+        let before = drawn();
+        bench.desk.press(&[], "F5").await.unwrap();
+        bench.wait(&format!("the page is in front after {what}"), SOON, async || drawn() > before).await;
+        let windows = bench.desk.windows().await.unwrap();
+        assert!(windows.len() == 1 && windows[0].starts_with("trap"), "{what}: {windows:?}");
+        assert_eq!(trap.reached(), 0, "{what}: somebody came to a place that is not allowed");
+    };
+    let mut passed_on = 0;
+    for (held, key) in KEYS {
+        bench.desk.press(held, key).await.unwrap();
+        let what = format!("{held:?} {key}");
+        bench.desk.look(&bench.folder, &format!("key-{}-{key}", held.join("-"))).await.unwrap();
+        // As if that had opened an address bar.
+        bench.desk.type_text("10.0.0.1:8080").await.unwrap();
+        bench.desk.press(&[], "Return").await.unwrap();
+        still_there(&what).await;
+        passed_on += usize::from(trap.seen().iter().any(|said| said.eq_ignore_ascii_case(&format!("key {key}"))));
+    }
+    eprintln!("{} keys lead nowhere; the page got {passed_on} of them", KEYS.len());
+    for (index, try_) in Trap::tries().enumerate() {
+        let letter = char::from(b'a' + u8::try_from(index).unwrap());
+        let before = trap.seen().len();
+        bench.desk.type_text(&format!("#{letter}")).await.unwrap();
+        let began = format!("try {try_}");
+        bench.wait(&began, SOON, async || trap.seen()[before..].contains(&began)).await;
+        bench.desk.look(&bench.folder, &format!("try-{try_}")).await.unwrap();
+        still_there(try_).await;
+        assert_eq!(files().await, "", "{try_}: a file was kept");
+    }
+    eprintln!("{} tries of a page lead nowhere", Trap::tries().count());
+    let programs = bench.desk.run("ps -o comm= -u kiosk").await.unwrap().stdout;
+    let programs: BTreeSet<&str> = programs.lines().map(str::trim).collect();
+    eprintln!("the kiosk's user runs: {programs:?}");
+    assert_eq!(bench.desk.browser("NRestarts").await.unwrap(), "0", "all of that in one session");
+    let more: Vec<_> = bench.desk.root.written().unwrap().into_iter().filter(|path| !written.contains(path)).collect();
+    assert!(more.iter().all(|path| path.starts_with("var/lib")), "files outside of the session: {more:?}");
+}
+
+/// Keys that lead out of a Firefox that is open, or to another console.
+const KEYS: &[(&[&str], &str)] = &[
+    (&["ctrl"], "l"),
+    (&["alt"], "d"),
+    (&["ctrl"], "k"),
+    (&["ctrl"], "j"),
+    (&[], "F6"),
+    (&["ctrl"], "t"),
+    (&["ctrl"], "n"),
+    (&["ctrl", "shift"], "p"),
+    (&["ctrl", "shift"], "t"),
+    (&["ctrl", "shift"], "n"),
+    (&["ctrl"], "o"),
+    (&["ctrl"], "s"),
+    (&["ctrl"], "p"),
+    (&["ctrl"], "u"),
+    (&["ctrl"], "i"),
+    (&[], "F12"),
+    (&["ctrl", "shift"], "k"),
+    (&["ctrl", "shift"], "i"),
+    (&["ctrl", "shift"], "c"),
+    (&["ctrl", "shift"], "j"),
+    (&["shift"], "F7"),
+    (&["shift"], "F2"),
+    (&["ctrl", "shift"], "a"),
+    (&["ctrl", "shift"], "y"),
+    (&["ctrl"], "h"),
+    (&["ctrl", "shift"], "h"),
+    (&["ctrl"], "b"),
+    (&["ctrl", "shift"], "o"),
+    (&["ctrl"], "d"),
+    (&["ctrl", "shift"], "Delete"),
+    (&["shift"], "Escape"),
+    (&["alt"], "Home"),
+    (&["alt"], "F4"),
+    (&["ctrl"], "w"),
+    (&["ctrl"], "q"),
+    (&[], "F10"),
+    (&[], "F11"),
+    (&[], "Alt_L"),
+    (&["alt"], "f"),
+    (&[], "Menu"),
+    (&["shift"], "F10"),
+    (&["logo"], "Return"),
+    (&["logo"], "d"),
+    (&["logo", "shift"], "q"),
+    (&["ctrl", "alt"], "F2"),
+    (&["ctrl", "alt"], "Delete"),
+    (&["ctrl", "alt"], "BackSpace"),
+];
+
+#[tokio::test]
+async fn the_network_goes_and_comes_and_the_screen_says_so() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) = ground::inside(&site, "the_network_goes_and_comes_and_the_screen_says_so", MOST).await.unwrap() else {
+        return;
+    };
+    // A device that is switched on without a cable.
+    let bench = Bench::start(&site, &disk, "network", &Options { cable: false, ..Options::default() }).await;
+    let night = |picture: &livery_tests::picture::Picture| picture.count(NIGHT, 3) * 10 > 1280 * 720 * 7 && !picture.shows(&MARKS);
+    bench
+        .wait("the screen is up", START, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
+        .await;
+    bench.sees("waiting", night).await;
+    assert_eq!(bench.gateway.beacons().len(), 0);
+    bench.desk.cable(true).await.unwrap();
+    let took = bench.drawn_again(SIGN_IN, 0, SOON).await;
+    eprintln!("network there: the sign-in page after {:.1} s", took.as_secs_f32());
+    bench.sees("sign-in", |picture| picture.shows(&MARKS)).await;
+    // It goes while a page is there: the page stays, under a curtain.
+    let session = bench.session().await;
+    bench.desk.type_text("marie").await.unwrap();
+    bench.desk.cable(false).await.unwrap();
+    let took = bench.sees("curtain", |picture| !picture.shows(&MARKS)).await;
+    eprintln!("network away: said after {:.1} s", took.as_secs_f32());
+    bench.desk.cable(true).await.unwrap();
+    let took = bench.sees("no-curtain", |picture| picture.shows(&MARKS)).await;
+    eprintln!("network back: the page after {:.1} s", took.as_secs_f32());
+    // It goes, and somebody loads the page anew.
+    bench.desk.cable(false).await.unwrap();
+    bench.sees("curtain", |picture| !picture.shows(&MARKS)).await;
+    bench.desk.press(&[], "F5").await.unwrap();
+    bench
+        .wait("the waiting page is there", SOON, async || {
+            bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery"))
+        })
+        .await;
+    bench.sees("waiting-again", night).await;
+    let before = bench.drawn(SIGN_IN);
+    bench.desk.cable(true).await.unwrap();
+    let took = bench.drawn_again(SIGN_IN, before, SOON).await;
+    eprintln!("network back: the sign-in page after {:.1} s", took.as_secs_f32());
+    assert_eq!(bench.session().await.0, session.0, "all of that in one session");
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_leaves_nothing() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) = ground::inside(&site, "a_session_that_is_over_leaves_nothing", MOST).await.unwrap() else { return };
+    let bench = Bench::start(&site, &disk, "sessions", &Options { idle: 40, ..Options::default() }).await;
+    bench.drawn_again(SIGN_IN, 0, START).await;
+    bench.sign_in().await;
+    let first = bench.session().await;
+    assert!(first.1.contains("cookies.sqlite"), "{first:?}");
+    // Signs out as a person does: the page's only link.
+    bench.desk.press(&[], "Tab").await.unwrap();
+    bench.desk.press(&[], "Return").await.unwrap();
+    let took = bench.another_session(&first.0, SOON).await;
+    eprintln!("signed out: a new session after {:.1} s", took.as_secs_f32());
+    let second = bench.session().await;
+    assert!(first.0 != second.0 && first.1.lines().next() != second.1.lines().next(), "{first:?} {second:?}");
+    assert_eq!(bench.signed_out(), 1);
+    // Nobody is there: the Gateway is told, and the next person finds the sign-in page.
+    bench.sign_in().await;
+    let took = bench.another_session(&second.0, Duration::from_secs(60)).await;
+    eprintln!("nobody there for 40 s: a new session after {:.1} s", took.as_secs_f32());
+    let third = bench.session().await;
+    assert!(second.0 != third.0 && second.1.lines().next() != third.1.lines().next(), "{second:?} {third:?}");
+    assert_eq!(bench.signed_out(), 2, "the Gateway was not told");
+    let left = bench.desk.run("grep -rlF marie.durand /run/browser /run/kiosk /tmp /var /etc /home 2>/dev/null").await.unwrap();
+    assert_eq!(left.stdout, "", "something of the person is left");
+}
+
+#[tokio::test]
+async fn the_settings_open_and_a_session_can_be_ended() {
+    let site = Site::shared().await.unwrap();
+    let Some(disk) = ground::inside(&site, "the_settings_open_and_a_session_can_be_ended", MOST).await.unwrap() else { return };
+    // On two screens: the browser on the first, a bar on each.
+    let bench = Bench::start(&site, &disk, "bar", &Options { screens: 2, ..Options::default() }).await;
+    bench.drawn_again(SIGN_IN, 0, START).await;
+    bench.sees("two-screens", |picture| picture.width == 2560 && picture.count(MARKS[0], 3) > 1000).await;
+    assert_eq!(bench.desk.windows().await.unwrap().len(), 1);
+    // As the bar does when it is clicked (a seat of sway's without a screen has no pointer): one word to the link's socket, for which
+    // systemd's own tool will do.
+    bench.desk.run_at_the_screen("NOTIFY_SOCKET=/run/kiosk/livery-link systemd-notify --no-block settings").await.unwrap();
+    let open = async || bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery"));
+    bench.wait("the settings are open", SOON, open).await;
+    bench.desk.look(&bench.folder, "settings").await.unwrap();
+    // What the kiosk's user may ask of NetworkManager.
+    let ask = "busctl call org.freedesktop.NetworkManager /org/freedesktop/NetworkManager org.freedesktop.NetworkManager";
+    assert!(bench.desk.run_at_the_screen(&format!("{ask} GetDevices")).await.is_ok());
+    for forbidden in ["Sleep b true", "Enable b false", "GetPermissions", "Reload u 0"] {
+        let refused = bench.desk.run_at_the_screen(&format!("{ask} {forbidden}")).await.unwrap_err().to_string();
+        assert!(refused.contains("denied") || refused.contains("refused") || refused.contains("policy"), "{forbidden}: {refused}");
+    }
+    let session = bench.session().await;
+    bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
+    let took = bench.another_session(&session.0, SOON).await;
+    eprintln!("ended by hand: a new session after {:.1} s", took.as_secs_f32());
+}
