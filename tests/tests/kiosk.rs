@@ -59,6 +59,7 @@ impl Bench {
             password: "correct horse".into(),
             secret: secret.to_base32(),
             desktop: "Bureau Assurance".into(),
+            ..Account::default()
         };
         let listen = "0.0.0.0:443".parse().unwrap();
         let log = folder.join("access.jsonl");

@@ -185,7 +185,7 @@ pub enum Role {
         /// The person's settings.
         desk: Desk,
         /// Which way its traffic goes.
-        routing: Routing,
+        routing: Box<Routing>,
     },
     /// The agent's boot medium.
     Agent(Agent),

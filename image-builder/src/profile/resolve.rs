@@ -267,7 +267,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             let kiosk = Box::new(kiosk(v, &desk.citrix)?);
             Role::Terminal { desk, kiosk }
         }
-        Kind::Laptop => Role::Laptop { desk: desk(v)?, routing: routes::routing(v)? },
+        Kind::Laptop => Role::Laptop { desk: desk(v)?, routing: Box::new(routes::routing(v)?) },
         Kind::Agent => Role::Agent(Agent {
             station: v.url("agent.station"),
             station_ca: v.authorities("agent.station-ca").unwrap_or_default(),
