@@ -253,7 +253,7 @@ for i in $(seq 600); do
     [ -n "$first" ] && break
     sleep 1
 done
-say url "$(tr '\0' '\n' < /proc/$first/cmdline | tail -n 1)"
+say url "$(sed -n 's/.*"home": "\(.*\)".*/\1/p' /etc/livery/desk.json)"
 say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 say end yes
