@@ -153,7 +153,7 @@ fn a_diagnostic_is_drawn_with_its_line_and_marker() {
     assert_eq!(
         diagnostics.to_json().to_string(),
         format!(
-            r#"[{{"column":7,"file":"{}/p.toml","help":"write \"https://gateway.assurance.example/\"","line":5,"message":"bad value for `kiosk.url`: \"http://gateway.assurance.example/\" is not https"}}]"#,
+            r#"[{{"file":"{}/p.toml","line":5,"column":7,"message":"bad value for `kiosk.url`: \"http://gateway.assurance.example/\" is not https","help":"write \"https://gateway.assurance.example/\""}}]"#,
             folder.0.path().display()
         )
     );
