@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     route::Way,
-    saas::{EndpointList, Service},
+    saas::{EndpointList, Service, list::is_word},
 };
 
 /// Which way a laptop's traffic goes.
@@ -166,12 +166,8 @@ pub fn endpoint_list(path: &Path) -> Result<EndpointList, Problem> {
 
 /// A service's name, perhaps with a category.
 pub fn service(text: &str) -> Result<(), Problem> {
-    let word = |text: &str| {
-        (1..=40).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
     let (name, category) = text.split_once(':').map_or((text, None), |(name, category)| (name, Some(category)));
-    if word(name) && category.is_none_or(word) {
+    if is_word(name) && category.is_none_or(is_word) {
         return Ok(());
     }
     let problem = Problem::new(format!("{} is no service", quoted(text)));

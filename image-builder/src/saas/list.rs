@@ -125,11 +125,7 @@ impl EndpointList {
         if self.schema != 1 {
             return Err(format!("schema = {}: this release knows only 1", self.schema));
         }
-        let word = |text: &str| {
-            (1..=40).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        };
-        if !word(&self.service) {
+        if !is_word(&self.service) {
             return Err(format!("{:?} is no service's name: 1 to 40 of a-z 0-9 -", self.service));
         }
         if self.date.parse::<Date>().is_err() {
@@ -148,7 +144,7 @@ impl EndpointList {
             if !seen.insert(id) {
                 return Err(format!("endpoint {id} is there twice"));
             }
-            if !word(&endpoint.category) {
+            if !is_word(&endpoint.category) {
                 return Err(format!("endpoint {id}: {:?} is no category: 1 to 40 of a-z 0-9 -", endpoint.category));
             }
             if ![&endpoint.area, &endpoint.tcp, &endpoint.udp].into_iter().all(|text| line(text)) {
@@ -250,6 +246,11 @@ impl EndpointList {
             prefixes: prefixes.into_iter().collect(),
         })
     }
+}
+
+/// Whether a text can be a service's name, or a category's.
+pub fn is_word(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! What is the same for all lies in `files/terminal`: units, sway's configuration, AutoConfig, the desk's extension. Here is what
 //! hangs on the profile. How they work together: `livery-desk`'s library.
 
-use livery_contract::{Fault, Result};
+use livery_contract::Result;
 use serde_json::json;
 
 use super::{
@@ -34,11 +34,11 @@ pub const UNITS: [&str; 10] = [
 pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk, data: Option<&str>, program: &Program) -> Result<()> {
     furnish.lay(&TERMINAL)?;
     furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
-    furnish.file("etc/livery/desk.json", pretty(&settings(desk, kiosk))?)?;
+    furnish.json("etc/livery/desk.json", &settings(desk, kiosk))?;
     furnish.file("etc/livery/sway.d/50-profile.conf", sway(desk, kiosk))?;
-    furnish.file("etc/firefox/policies/policies.json", pretty(&policies::session(desk, kiosk))?)?;
+    furnish.json("etc/firefox/policies/policies.json", &policies::session(desk, kiosk))?;
     // Always there: the portal's unit names it.
-    furnish.file("etc/livery/portal-policies.json", pretty(&policies::portal(desk))?)?;
+    furnish.json("etc/livery/portal-policies.json", &policies::portal(desk))?;
     if let Some(check) = &kiosk.connectivity_check {
         // Of an http URL without quotes or spaces: `Url` has encoded them.
         furnish.file("etc/livery/portal.env", format!("LIVERY_PORTAL={check}\n"))?;
@@ -83,9 +83,4 @@ fn sway(desk: &Desk, kiosk: &Kiosk) -> String {
          timeout {dark} 'swaymsg \"output * power off\"' resume 'swaymsg \"output * power on\"'\n",
         kiosk.scale
     )
-}
-
-fn pretty(value: &serde_json::Value) -> Result<String> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|error| Fault::internal("a file of the kiosk does not encode").cause(error))
 }

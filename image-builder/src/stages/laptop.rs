@@ -51,9 +51,9 @@ pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -
     // NetworkManager has the networks here; systemd-networkd only what is named to it.
     furnish.link("etc/systemd/network/80-livery-ethernet.network", "/dev/null")?;
     let table = Table::new(routing, &desk.citrix);
-    furnish.file("etc/firefox/policies/policies.json", pretty(&firefox(desk, &table))?)?;
+    furnish.json("etc/firefox/policies/policies.json", &firefox(desk, &table))?;
     if root.join("usr/bin/chromium").exists() {
-        furnish.file("etc/chromium/policies/managed/50-livery.json", pretty(&chromium(desk, &table))?)?;
+        furnish.json("etc/chromium/policies/managed/50-livery.json", &chromium(desk, &table))?;
     }
     furnish.file("etc/nftables.conf", route::ruleset(routing.tunnel.as_ref()))?;
     if let Some(tunnel) = &routing.tunnel {
@@ -113,9 +113,4 @@ fn merge(into: &mut Value, from: Value) {
     if let (Value::Object(into), Value::Object(from)) = (into, from) {
         into.extend(from);
     }
-}
-
-fn pretty(value: &Value) -> Result<String> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n").map_err(|error| Fault::internal("a policy does not encode").cause(error))
 }

@@ -71,6 +71,14 @@ impl<'a> Furnish<'a> {
         self.file_with_mode(path, text, 0o644)
     }
 
+    /// Writes a file of JSON for people, too.
+    ///
+    /// # Errors
+    /// Exit 1 where it can't be written.
+    pub fn json(&self, path: &str, value: &serde_json::Value) -> Result<()> {
+        self.file(path, format!("{value:#}\n"))
+    }
+
     /// Writes a file with a mode of its own.
     ///
     /// # Errors
