@@ -2,7 +2,8 @@
 //!
 //! A result is a folder, made under a temporary name and renamed when it is complete: a killed build leaves nothing that
 //! looks like a result. The key covers everything that the result depends on, so a hit needs no checks of age. A folder's time of
-//! change says when a build last took it: what none has taken for [`UNUSED`] goes.
+//! change says when a build last took it: what none has taken for [`UNUSED`] goes, and where the file system runs full, what none has
+//! taken the longest.
 
 use std::{
     fs::{self, File},
@@ -12,13 +13,21 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::statvfs::statvfs,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 /// A result that no build took for so long is removed: each new setting and package leaves older ones behind, and a host that builds
 /// daily would fill up. Making it again costs a minute.
 pub const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Bytes that stay free on the cache's file system when a build begins: a laptop's root, tree and file system are 5 GiB, its image and
+/// the store's share come on top. Of a small one, [`FREE_SHARE`].
+const FREE: u64 = 16 << 30;
+/// What a build leaves free of a small file system: a part of it, as journald's `SystemKeepFree=` does.
+const FREE_SHARE: u64 = 7;
 /// Digits of a key's digest in a result's name.
 const DIGITS: usize = 32;
 
@@ -72,12 +81,16 @@ impl Cache {
     /// # Errors
     /// Exit 3 where it can't be made.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_with(folder, room)
+    }
+
+    fn open_with(folder: &Path, room: impl Fn(&Path) -> std::io::Result<bool>) -> Result<Self> {
         let temporary = folder.join("tmp");
         fs::create_dir_all(&temporary).map_err(|error| failed(folder, error))?;
         let lock = File::create(folder.join("lock")).map_err(|error| failed(folder, error))?;
         let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(alone) => {
-                clear(folder, &temporary, SystemTime::now()).map_err(|error| failed(folder, error))?;
+                clear(folder, &temporary, SystemTime::now(), room).map_err(|error| failed(folder, error))?;
                 alone.relock(FlockArg::LockShared).map_err(|error| failed(folder, error.into())).map(|()| alone)?
             }
             Err((lock, _)) => Flock::lock(lock, FlockArg::LockShared).map_err(|(_, error)| failed(folder, error.into()))?,
@@ -140,24 +153,44 @@ impl Cache {
     }
 }
 
-/// Removes what killed builds left, gigabytes that nobody else would ever remove, and the results that none has used of late.
-fn clear(folder: &Path, temporary: &Path, now: SystemTime) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)?.flatten() {
-        let old = entry.metadata().and_then(|about| about.modified()).is_ok_and(|used| used + UNUSED < now);
-        // Aside first: half a result must not look like one.
-        if old
-            && is_result(&entry.file_name().to_string_lossy())
-            && let Err(error) = fs::rename(entry.path(), temporary.join(entry.file_name()))
-        {
-            tracing::warn!(path = %entry.path().display(), "an old result can't be removed: {error}");
-        }
-    }
+/// Removes what killed builds left, gigabytes that nobody else would ever remove, the results that none has used of late, and, until
+/// there is `room`, those that were used the longest ago.
+fn clear(folder: &Path, temporary: &Path, now: SystemTime, room: impl Fn(&Path) -> std::io::Result<bool>) -> std::io::Result<()> {
     for entry in fs::read_dir(temporary)?.flatten() {
-        if let Err(error) = fs::remove_dir_all(entry.path()) {
-            tracing::warn!(path = %entry.path().display(), "a leftover can't be removed: {error}");
+        remove(&entry.path());
+    }
+    let mut results: Vec<(SystemTime, PathBuf)> = fs::read_dir(folder)?
+        .flatten()
+        .filter(|entry| is_result(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| Some((entry.metadata().and_then(|about| about.modified()).ok()?, entry.path())))
+        .collect();
+    results.sort();
+    for (used, result) in results {
+        if used + UNUSED >= now && room(folder)? {
+            break;
+        }
+        let Some(aside) = result.file_name().map(|name| temporary.join(name)) else { continue };
+        // Aside first: half a result must not look like one.
+        match fs::rename(&result, &aside) {
+            Ok(()) => remove(&aside),
+            Err(error) => tracing::warn!(path = %result.display(), "an old result can't be removed: {error}"),
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::warn!(path = %path.display(), "a leftover can't be removed: {error}");
+    }
+}
+
+/// Whether a build finds room on the folder's file system.
+fn room(folder: &Path) -> std::io::Result<bool> {
+    let about = statvfs(folder)?;
+    // Their widths differ from one architecture to another.
+    let (unit, all, free) = (about.fragment_size(), about.blocks(), about.blocks_available());
+    Ok(free.saturating_mul(unit) >= FREE.min(all.saturating_mul(unit) / FREE_SHARE))
 }
 
 /// Whether a name is a stage and a digest's first digits.
@@ -178,15 +211,20 @@ fn failed(path: &Path, error: std::io::Error) -> Fault {
 mod tests {
     use super::*;
 
+    /// On a file system that has room, whatever this host's has.
+    fn open(folder: &tempfile::TempDir) -> Result<Cache> {
+        Cache::open_with(folder.path(), |_| Ok(true))
+    }
+
     #[test]
     fn leftovers_go_when_nobody_works() {
         let folder = tempfile::tempdir().unwrap();
         let leftover = folder.path().join("tmp/livery-killed/result");
         fs::create_dir_all(&leftover).unwrap();
-        let first = Cache::open(folder.path()).unwrap();
+        let first = open(&folder).unwrap();
         assert!(!leftover.exists());
         let at_work = first.scratch().unwrap();
-        let second = Cache::open(folder.path()).unwrap();
+        let second = open(&folder).unwrap();
         assert!(at_work.path().exists(), "somebody works there");
         drop((first, second));
     }
@@ -194,7 +232,7 @@ mod tests {
     #[test]
     fn what_no_build_has_used_for_long_goes_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path()).unwrap();
+        let cache = open(&folder).unwrap();
         let [old, used] = ["old", "used"].map(|name| Key::new("stage", 1, &name).unwrap());
         let make = |path: &Path| fs::write(path.join("x"), "1").map_err(|error| failed(path, error));
         let paths = [&old, &used].map(|key| cache.get(key, make).unwrap());
@@ -205,19 +243,40 @@ mod tests {
             File::open(path).unwrap().set_modified(long_ago).unwrap();
         }
         cache.get(&used, |_| panic!("made twice")).unwrap();
-        let other = Cache::open(folder.path()).unwrap();
+        let other = open(&folder).unwrap();
         assert!(other.has(&old), "somebody works there");
         drop((cache, other));
-        let cache = Cache::open(folder.path()).unwrap();
+        let cache = open(&folder).unwrap();
         assert!(!cache.has(&old) && cache.has(&used));
         assert!(others.iter().all(|other| other.is_dir()));
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }
 
     #[test]
+    fn a_full_file_system_loses_what_was_used_the_longest_ago() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = open(&folder).unwrap();
+        let keys = ["first", "second", "third", "fourth"].map(|name| Key::new("stage", 1, &name).unwrap());
+        for (key, ago) in keys.iter().zip([40, 30, 20, 10]) {
+            let path = cache.get(key, |_| Ok(())).unwrap();
+            File::open(path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(ago)).unwrap();
+        }
+        // Taken again, the oldest is the newest.
+        cache.get(&keys[0], |_| panic!("made twice")).unwrap();
+        let two_left = |folder: &Path| {
+            let results = fs::read_dir(folder)?.flatten().filter(|entry| is_result(&entry.file_name().to_string_lossy()));
+            Ok(results.count() <= 2)
+        };
+        clear(folder.path(), &folder.path().join("tmp"), SystemTime::now(), two_left).unwrap();
+        assert_eq!(keys.each_ref().map(|key| cache.has(key)), [true, false, false, true]);
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+        assert!(room(folder.path()).is_ok());
+    }
+
+    #[test]
     fn made_once_and_never_half() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path()).unwrap();
+        let cache = open(&folder).unwrap();
         let key = Key::new("stage", 1, &["a"]).unwrap();
         assert!(cache.get(&key, |_| Err(Fault::internal("no"))).is_err());
         assert!(!cache.has(&key));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use livery_contract::{Fault, Result};
+use nix::errno::Errno;
 
 /// The most of a tool's output that an error shows.
 const SHOWN: usize = 2000;
@@ -97,7 +98,7 @@ pub fn clean_environment(command: &mut Command) {
 /// Runs a command to its end; `fault` makes the error where it fails.
 ///
 /// # Errors
-/// What `fault` makes; exit 3 where the program is missing.
+/// What `fault` makes; exit 3 where the program is missing or finds no room on a disk.
 pub fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) -> Result<Vec<u8>> {
     tracing::debug!(?command, "run");
     let program = command.get_program().to_owned();
@@ -109,6 +110,11 @@ pub fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) -> Resu
     if said.is_empty() {
         String::from_utf8_lossy(&output.stdout).trim().clone_into(&mut said);
     }
+    // Said once: a copying program says it of each file that is left.
+    if said.contains(Errno::ENOSPC.desc()) {
+        return Err(Fault::refused(format!("{what} failed: {}", Errno::ENOSPC.desc()))
+            .fix("make room on the cache's file system, or give a folder on another one with --cache"));
+    }
     let from = said.len().saturating_sub(SHOWN);
     let from = (from..said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(0);
     Err(fault(format!("{what} failed ({}):\n{}", output.status, &said[from..])))
@@ -118,4 +124,25 @@ fn missing(program: &OsString, error: std::io::Error) -> Fault {
     Fault::refused(format!("{} can't be run", program.to_string_lossy()))
         .cause(error)
         .fix("install what building needs: scripts/setup")
+}
+
+#[cfg(test)]
+mod tests {
+    use livery_contract::Exit;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_once_and_with_what_mends_it() {
+        let says = |text: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("for file in a b c; do echo \"cp: $file: {text}\" >&2; done; exit 1")]);
+            run(command, "copying", Fault::internal).unwrap_err()
+        };
+        let full = says("No space left on device");
+        assert_eq!(full.exit(), Exit::Refused);
+        assert_eq!(full.render().matches("No space left").count(), 1);
+        assert!(full.render().contains("--cache"), "{}", full.render());
+        assert_eq!(says("Permission denied").exit(), Exit::Internal);
+    }
 }
