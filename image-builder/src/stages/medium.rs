@@ -10,7 +10,7 @@ use livery_contract::{Digest, Fault, Result};
 
 use super::{
     cache::Key,
-    inside, modules,
+    firmware, inside, modules,
     roots::{self, Root},
     sandbox::Sandbox,
     settings::{self, AGENT, COMMON, Furnish},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{lock::RootName, profile::Profile, scan::verdict};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Where the agent finds what a firmware without keys is given.
 pub const SECURE_BOOT: &str = "/etc/livery/secure-boot";
 /// zstd's level: the medium is fetched by every device, made once.
@@ -91,6 +91,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         trim::agent(&tree)?;
         let version = modules::kernel_version(&boot.path)?;
         modules::install(&boot.path, &version, &requests, &tree, epoch)?;
+        firmware::install(&boot.path, &tree, epoch)?;
         let furnish = Furnish::new(&tree);
         settings::common(&furnish, profile)?;
         furnish.lay(&AGENT)?;

@@ -15,6 +15,7 @@
 //! | [`sandbox`] | a tool in a root of its own, by bubblewrap |
 //! | [`roots`] | Debian roots by mmdebstrap: tools, boot, the device's |
 //! | [`modules`] | the kernel modules that hardware needs, with all that they need |
+//! | [`firmware`] | the firmware that those modules load |
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
 //! | [`data`] | the device's encrypted data partition |
@@ -40,6 +41,7 @@ pub mod data;
 pub mod desk_program;
 pub mod disk;
 pub mod esp;
+pub mod firmware;
 pub mod ini;
 pub mod initrd;
 pub mod inside;

@@ -99,18 +99,25 @@ const DESK: &[&str] = &[
     "mei_me",
 ];
 
-/// A laptop's: Wi-Fi, Bluetooth, camera, the tunnel and its firewall.
-const LAPTOP: &[&str] = &[
+/// Wireless networks of the home, and the ciphers that WPA asks the kernel for by name.
+const WIFI: &[&str] = &[
     "drivers/net/wireless/intel/iwlwifi/",
     "drivers/net/wireless/realtek/",
     "drivers/net/wireless/ath/",
+    "ccm",
+    "cmac",
+    "ctr",
+    "gcm",
+];
+
+/// A laptop's: Bluetooth, camera, sound by a processor of its own, the tunnel and its firewall.
+const LAPTOP: &[&str] = &[
     "drivers/bluetooth/",
     "rfcomm",
     "bnep",
     "uvcvideo",
-    "ccm",
-    "cmac",
-    "ctr",
+    "sound/soc/sof/intel/",
+    "sound/soc/intel/boards/",
     "dummy",
     "wireguard",
     "nft_ct",
@@ -127,6 +134,8 @@ const QEMU: &[&str] = &[
     "virtio_net",
     "virtio_console",
     "virtio_input",
+    // Radios that are none: what tests join a Wi-Fi with.
+    "mac80211_hwsim",
     "qemu_fw_cfg",
     "i8042",
     "atkbd",
@@ -140,7 +149,7 @@ pub fn for_initrd(profile: &Profile) -> Vec<&'static str> {
 
 /// What the running device holds.
 pub fn for_device(profile: &Profile) -> Vec<&'static str> {
-    let mut parts = vec![CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, DESK];
+    let mut parts = vec![CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, WIFI, DESK];
     if profile.routing().is_some() {
         parts.push(LAPTOP);
     }
@@ -298,7 +307,7 @@ impl Index {
 }
 
 /// `kernel/fs/erofs/erofs.ko.xz` is called `erofs`; dashes and underscores are the same.
-fn name_of(path: &str) -> String {
+pub(super) fn name_of(path: &str) -> String {
     let file = path.trim().rsplit('/').next().unwrap_or_default();
     file.split(".ko").next().unwrap_or_default().replace('-', "_")
 }

@@ -17,7 +17,7 @@ use super::{
     cache::Key,
     citrix,
     desk_program::Program,
-    kiosk, laptop, modules,
+    firmware, kiosk, laptop, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
@@ -29,7 +29,7 @@ use crate::profile::{Desk, Profile, Role, Time};
 /// Raised when the same inputs are put together otherwise.
 const VERSION: u32 = 7;
 /// The same, of the tree.
-const TREE_VERSION: u32 = 2;
+const TREE_VERSION: u32 = 3;
 /// The tree in its place in the cache.
 const TREE: &str = "root";
 
@@ -136,7 +136,8 @@ pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, ro
             || settings::generate_locales(&Furnish::new(&tree), &desk.locale.available, &sandbox),
             || {
                 trim::device(&tree)?;
-                modules::install(&boot.path, &version, &modules::for_device(profile), &tree, epoch)
+                modules::install(&boot.path, &version, &modules::for_device(profile), &tree, epoch)?;
+                firmware::install(&boot.path, &tree, epoch).map(drop)
             },
         );
         locales.and(modules)?;
