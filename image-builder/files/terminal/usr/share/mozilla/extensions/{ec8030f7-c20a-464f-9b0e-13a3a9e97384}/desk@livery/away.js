@@ -3,14 +3,20 @@
 "use strict";
 
 const away = {
+  // Milliseconds that the Gateway has for an answer: short, so that a network that comes is noticed, and longer each time that it was
+  // too short, for a network or a device that is slow.
+  patience: 3000,
+
   // A question to the Gateway, without cookies: whether anything answers at all.
   async answers() {
     const quit = new AbortController();
-    const timer = setTimeout(() => quit.abort(), 3000);
+    const timer = setTimeout(() => quit.abort(), away.patience);
     try {
       await fetch(keeper.desk.home, { cache: "no-store", credentials: "omit", redirect: "manual", signal: quit.signal });
+      away.patience = 3000;
       return true;
     } catch {
+      if (quit.signal.aborted) away.patience = Math.min(2 * away.patience, 24000);
       return false;
     } finally {
       clearTimeout(timer);
@@ -19,11 +25,9 @@ const away = {
 
   // From the waiting page: on to the sign-in page as soon as it can be reached.
   async recover(tab) {
-    if (keeper.desk && (await away.answers())) {
-      await keeper.go(tab, keeper.desk.home);
-      return true;
-    }
-    return false;
+    const there = keeper.desk !== null && (await away.answers());
+    if (there) await keeper.go(tab, keeper.desk.home);
+    return { there, network: keeper.network };
   },
 
   async curtain() {

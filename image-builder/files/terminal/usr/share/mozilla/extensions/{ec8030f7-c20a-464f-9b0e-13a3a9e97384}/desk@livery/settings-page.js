@@ -9,12 +9,16 @@ let chosen = null;
 async function show() {
   const { networks } = await browser.runtime.sendMessage({ type: "networks" });
   part("none").hidden = networks !== null;
+  // Drawn anew, the list keeps the place that the keyboard was at.
+  const at = document.activeElement?.dataset.ssid;
   part("networks").replaceChildren(...(networks ?? []).map(row));
+  if (at !== undefined) document.querySelector(`[data-ssid=${CSS.escape(at)}]`)?.focus();
 }
 
 function row(network) {
   const button = document.createElement("button");
   button.type = "button";
+  button.dataset.ssid = network.ssid;
   button.disabled = network.active || network.security === "other";
   const mark = network.active ? ` — ${word("connected")}` : network.security === "other" ? ` — ${word("notHere")}` : "";
   button.textContent = `${network.ssid}  ${network.strength} %${mark}`;
