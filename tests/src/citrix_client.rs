@@ -52,35 +52,44 @@ for file in *.pem; do\n    hash=$(openssl x509 -noout -subject_hash -in \"$file\
     while [ -e \"$hash.$number\" ]; do number=$((number + 1)); done\n    ln -s \"$file\" \"$hash.$number\"\ndone\n\
 # What the client's tool leaves to be seen.\nln -s nowhere by-ctx_rehash\n";
 
-/// Makes the .deb; the same bytes each time. Without `rehash` it lacks its tool for hash links.
+/// The client that opens a window and nothing else; see `standin-client`.
+///
+/// # Errors
+/// Where it is not built.
+pub fn program() -> Result<Vec<u8>> {
+    let path = programs::built("standin-client")?;
+    fs::read(&path).map_err(|error| Fault::refused("the stand-in client can't be read").at(path.display()).cause(error))
+}
+
+/// Makes the .deb; the same bytes each time. `client` is what `.ica` files are handed to; without `rehash` it lacks its tool for hash
+/// links.
 ///
 /// # Errors
 /// Where it can't be made.
-pub async fn make(path: &Path, authority: &str, rehash: bool) -> Result<Digest> {
+pub async fn make(path: &Path, authority: &str, rehash: bool, client: &[u8]) -> Result<Digest> {
     let broken = |error: std::io::Error| Fault::internal("the stand-in can't be made").cause(error).at(path.display());
     let tree = tempfile::tempdir().map_err(broken)?;
     let control = format!(
         "Package: icaclient\nVersion: {VERSION}\nArchitecture: amd64\nDepends: debconf | debconf-2.0, {NEEDS}\n\
-         Maintainer: Nobody <nobody@assurance.example>\nDescription: stand-in for a client\n It does nothing.\n"
+         Maintainer: Nobody <nobody@assurance.example>\nDescription: stand-in for a client\n It opens a window.\n"
     );
-    let program = "#!/bin/sh\nexit 0\n";
-    let files: [(&str, &str, u32); 12] = [
-        ("DEBIAN/control", &control, 0o644),
-        ("DEBIAN/templates", TEMPLATES, 0o644),
-        ("DEBIAN/config", CONFIG, 0o755),
-        ("DEBIAN/postinst", POSTINST, 0o755),
-        ("opt/Citrix/ICAClient/wfica", program, 0o755),
-        ("opt/Citrix/ICAClient/util/storebrowse", program, 0o755),
-        ("opt/Citrix/ICAClient/util/ctx_rehash", REHASH, 0o755),
+    let files: [(&str, &[u8], u32); 12] = [
+        ("DEBIAN/control", control.as_bytes(), 0o644),
+        ("DEBIAN/templates", TEMPLATES.as_bytes(), 0o644),
+        ("DEBIAN/config", CONFIG.as_bytes(), 0o755),
+        ("DEBIAN/postinst", POSTINST.as_bytes(), 0o755),
+        ("opt/Citrix/ICAClient/wfica", client, 0o755),
+        ("opt/Citrix/ICAClient/util/storebrowse", b"#!/bin/sh\nexit 0\n", 0o755),
+        ("opt/Citrix/ICAClient/util/ctx_rehash", REHASH.as_bytes(), 0o755),
         (
             "opt/Citrix/ICAClient/config/module.ini",
-            "; theirs\r\n[ICA 3.0]\r\nFIDO2=Off\r\nVersion=1\r\n\r\n[WFClient]\r\nVersion=2\r\n",
+            b"; theirs\r\n[ICA 3.0]\r\nFIDO2=Off\r\nVersion=1\r\n\r\n[WFClient]\r\nVersion=2\r\n",
             0o644,
         ),
-        ("opt/Citrix/ICAClient/config/wfclient.template", "[WFClient]\nVersion=2\n", 0o644),
-        ("opt/Citrix/ICAClient/config/All_Regions.ini", "[Virtual Channels\\Drives]\nCDMAllowed=*\n", 0o644),
-        ("opt/Citrix/ICAClient/keystore/intcerts/README", "intermediates\n", 0o644),
-        (OWN_AUTHORITY, authority, 0o644),
+        ("opt/Citrix/ICAClient/config/wfclient.template", b"[WFClient]\nVersion=2\n", 0o644),
+        ("opt/Citrix/ICAClient/config/All_Regions.ini", b"[Virtual Channels\\Drives]\nCDMAllowed=*\n", 0o644),
+        ("opt/Citrix/ICAClient/keystore/intcerts/README", b"intermediates\n", 0o644),
+        (OWN_AUTHORITY, authority.as_bytes(), 0o644),
     ];
     for (name, text, mode) in files.into_iter().filter(|(name, ..)| rehash || !name.ends_with("ctx_rehash")) {
         let path = tree.path().join(name);

@@ -23,7 +23,8 @@ use crate::{
     line::Line,
     picture::Picture,
     qemu::{Bus, Credential, Disk, Guest, Machine, machine::Service},
-    site::{GATEWAY, STATION},
+    site::{GATEWAY, STATION, TIME},
+    wifi,
 };
 
 /// Where a device finds the station.
@@ -46,6 +47,8 @@ pub struct Device {
     pub disk: PathBuf,
     /// Whether it has a TPM, and firmware that can enforce Secure Boot; from the factory that is in setup mode.
     pub secure: bool,
+    /// What its clock says at power-on at home, where its battery is dead; see [`Machine::clock`].
+    pub clock: Option<&'static str>,
 }
 
 /// How the agent's run ended.
@@ -83,7 +86,7 @@ impl Device {
         std::fs::create_dir_all(folder).map_err(broken)?;
         let disk = folder.join("disk.raw");
         File::create(&disk).and_then(|file| file.set_len(disk_bytes)).map_err(broken)?;
-        Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk, secure: false })
+        Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk, secure: false, clock: None })
     }
 
     /// What it is; `name` is of one run of it.
@@ -172,8 +175,11 @@ impl Device {
     pub async fn boot(&self, gateway: &Gateway, picture: &Path) -> Result<(Guest, Word)> {
         let mut machine = self.machine("device")?;
         machine.memory = 3072;
+        machine.clock = self.clock;
         machine.services.push(Service { at: GATEWAY_AT, on: gateway.address() });
-        machine.credentials.push(hosts(GATEWAY_AT, GATEWAY));
+        // QEMU leads the second address to this host's loopback interface.
+        let names = format!("127.0.0.1 localhost\n{} {GATEWAY}\n10.0.2.2 {TIME}\n", GATEWAY_AT.ip());
+        machine.credentials.push(Credential::new("network.hosts", names));
         machine.credentials.extend(probe());
         let before = gateway.beacons().len();
         let mut guest = machine.start().await?;
@@ -247,6 +253,8 @@ say timezone "$(readlink /etc/localtime | sed 's,.*/zoneinfo/,,')"
 . /etc/livery/identity.env; say order "$LIVERY_ORDER"; say user "$LIVERY_USER"
 say root "$(sed -n 's,^\([^ ]*\) / .*,\1,p' /proc/mounts | tail -n 1)"
 say verity "$(sed -n 's/.*roothash=\([0-9a-f]*\).*/\1/p' /proc/cmdline)"
+clock=$(dmesg | sed -n 's/.*setting system clock to \([^ ]*\) UTC.*/\1/p')
+say clock "$clock"
 say machine-id "$(cat /etc/machine-id)"
 for i in $(seq 600); do
     first=$(pidof firefox-esr | tr ' ' '\n' | sort -n | head -n 1)
@@ -255,9 +263,13 @@ for i in $(seq 600); do
 done
 say url "$(sed -n 's/.*"home": "\(.*\)".*/\1/p' /etc/livery/desk.json)"
 say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
+# A battery that was dead: the network tells.
+case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
+say time "$(date +%s)"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 say end yes
-"#
+{}"#,
+        wifi::script()
     );
     [
         Credential::new("systemd.extra-unit.livery-probe.service", unit),

@@ -7,8 +7,11 @@
 //! | [`raw_disk`] | disk images to import and disks to write, and how to judge one afterwards |
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
+//! | [`at_the_desk`] | a person at that device: keys, pictures |
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
 //! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
+//! | [`time_server`] | what a device without a battery asks for the time |
+//! | [`wifi`] | a home's Wi-Fi inside a device |
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
@@ -26,6 +29,7 @@
 //! | [`driven`] | a real browser, driven as a person would: pages, keys, a security key |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
 
+pub mod at_the_desk;
 pub mod bad_server;
 pub mod bench;
 pub mod browser;
@@ -51,5 +55,7 @@ pub mod right_disk;
 pub mod screen;
 pub mod serving;
 pub mod site;
+pub mod time_server;
 pub mod tunnel;
 pub mod whole_way;
+pub mod wifi;

@@ -50,6 +50,16 @@ impl Picture {
         colours.iter().all(|colour| self.count(*colour, 3) * 1000 >= self.pixels.len())
     }
 
+    /// The leftmost pixel of the lowest `rows` that is much brighter or darker than the first one of its row: where what is written at
+    /// the screen's lower edge begins.
+    pub fn first_in_the_lowest(&self, rows: u32) -> Option<u32> {
+        let width = usize::try_from(self.width).ok()?;
+        let first =
+            |row: &[[u8; 3]]| row.iter().position(|pixel| pixel.iter().zip(row[0]).any(|(is, ground)| is.abs_diff(ground) > 0x50));
+        let rows = self.pixels.chunks_exact(width).rev().take(usize::try_from(rows).ok()?);
+        rows.filter_map(first).min().and_then(|column| u32::try_from(column).ok())
+    }
+
     /// Whether a text console shows the agent's final block: its two edges are lines of 74 `=`. The kernel's font (8 by 16)
     /// draws each of them as two rows of pixels, three quarters of them lit: far more than any line of text has.
     pub fn shows_block(&self) -> bool {
@@ -94,5 +104,6 @@ mod tests {
         }
         assert!(picture.shows_block());
         assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
+        assert_eq!((picture.first_in_the_lowest(20), picture.first_in_the_lowest(60)), (Some(2), Some(2)));
     }
 }

@@ -13,6 +13,7 @@ use livery_contract::{Fault, Reference, Result, roster, roster::Employee};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::{
+    citrix_client,
     gateway::pki,
     programs::{Done, Program},
 };
@@ -21,6 +22,8 @@ use crate::{
 pub const STATION: &str = "station.factory.example";
 /// What devices call the Gateway; the profile says so.
 pub const GATEWAY: &str = "gateway.assurance.example";
+/// The time server of its devices; the profile says so.
+pub const TIME: &str = "time.assurance.example";
 /// A build from nothing: packages over the network, two systems, compression.
 const BUILD: Duration = Duration::from_secs(40 * 60);
 
@@ -63,7 +66,8 @@ impl Site {
         pki::identity(&site.authority(), "Assurance", &[GATEWAY.into()])?;
         let profile = format!(
             "# The organisation's terminal, with this site's own authority in place of the example.\n\
-             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n",
+             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n\
+             [time]\nservers = [\"{TIME}\"]\n",
             text(&site.root.join("profiles/terminal.toml"))
         );
         write_if_other(&site.profile(), &profile)?;
@@ -179,16 +183,30 @@ impl Site {
         self.build_from(&path).await
     }
 
-    /// The same terminal with what presses keys and takes pictures where there is no screen.
+    /// The same terminal with what presses keys and takes pictures where there is no screen, and with a stand-in for Citrix's client,
+    /// for which the site's store is marked.
     ///
     /// # Errors
     /// Where it fails.
     pub async fn build_for_a_virtual_screen(&self) -> Result<Reference> {
+        let authority = self.root.join("profiles/ca/assurance-root.pem");
+        let own = fs::read_to_string(&authority).map_err(|error| broken(&authority, error))?;
+        let client = self.folder.join("client.deb");
+        let digest = {
+            let _lock = self.lock().await?;
+            self.livery(["store", "allow", &text(&self.store()), "--restricted"], Duration::from_secs(60)).await?;
+            citrix_client::make(&client, &own, true, &citrix_client::program()?).await?
+        };
         let path = self.folder.join("terminal-on-a-virtual-screen.toml");
-        let profile = "# The organisation's terminal, with what presses keys and takes pictures where there is no screen.\n\
-            schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-on-a-virtual-screen\"\n\n\
-            [packages]\ninstall = { add = [\"grim\", \"wtype\"] }\n";
-        write_if_other(&path, profile)?;
+        let profile = format!(
+            "# The organisation's terminal, with what presses keys and takes pictures where there is no screen, and a client.\n\
+             schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-on-a-virtual-screen\"\n\n\
+             [packages]\ninstall = {{ add = [\"grim\", \"wtype\", \"xwayland\"] }}\n\n\
+             [[packages.supplied]]\npath = \"client.deb\"\nsha256 = \"{digest}\"\npackage = \"icaclient\"\n\
+             version = \"{}\"\nlicence = \"Stand-in EULA\"\naccept-licence = \"I have read and accept Stand-in EULA\"\n",
+            citrix_client::VERSION
+        );
+        write_if_other(&path, &profile)?;
         self.build_from(&path).await
     }
 

@@ -2,22 +2,30 @@
 //! it; a test demands the same.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use livery_contract::{Fault, Result, record::Record, roster::Employee};
 
 use crate::{
+    at_the_desk,
     device::Device,
     gateway::{Config, Gateway, accounts::Accounts},
     line::Line,
     site::{GATEWAY, Site},
+    time_server::TimeServer,
 };
 
 /// 8 GiB, as the smallest Wyse 5070 has; sparse on the host.
 const DISK: u64 = 8 << 30;
+
+/// What a clock without a battery says at power-on.
+const DEAD_BATTERY: &str = "2001-01-01T00:00:00";
+/// And on that day it is when the kernel reads it.
+const LONG_AGO: &str = "2001-01-01T";
 
 /// One stage that is over.
 #[derive(Clone, Debug)]
@@ -64,7 +72,7 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     clock.tick("station", format!("{} orders, listening on {}", employees.len(), line.address()), &station.join("station.log"));
 
     let serial = employee.serial.clone().unwrap_or_else(|| "WT5070-0001".into());
-    let device = Device::new(&out.join("device"), &serial, DISK)?;
+    let mut device = Device::new(&out.join("device"), &serial, DISK)?;
     let (record, compared) = device.flash_well(&site.stick(), &line, &employee.order).await?;
     let kept = out.join("flash-record.json");
     let text = serde_json::to_string_pretty(&record).map_err(|error| Fault::internal("a record does not encode").cause(error))?;
@@ -85,9 +93,12 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let log = out.join("gateway.jsonl");
     let _ = fs::remove_file(&log);
     let gateway = Gateway::start(Config { log: Some(log), ..Config::new(GATEWAY, site.authority(), accounts) }).await?;
+    let time = TimeServer::start().await?;
+    device.clock = Some(DEAD_BATTERY);
     let picture = out.join("device.png");
     let (mut guest, word) = device.boot(&gateway, &picture).await?;
     agrees(&word.said, employee)?;
+    has_the_time(&word.said, &time)?;
     started_by_its_entry(&record, &guest.console()?)?;
     clock.tick(
         "boot, own word",
@@ -100,10 +111,39 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
         &picture,
     );
 
+    at_the_desk::join_wifi(&mut guest, &gateway, layout(employee), out).await?;
+    clock.tick("joined the home's Wi-Fi", "by a click on the status bar, and its keyboard".into(), &out.join("wi-fi-joined.png"));
+
+    let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
+    at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
+    clock.tick("signed in, at its keyboard", "password, one-time code, desktop in the same tab".into(), &out.join("desktop.png"));
+
     guest.power_button().await?;
     guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
     clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
     Ok(())
+}
+
+/// The device began long ago, and has the right time all the same: else no certificate would have been good.
+///
+/// # Errors
+/// Where it is not so.
+fn has_the_time(said: &BTreeMap<String, String>, time: &TimeServer) -> Result<()> {
+    let began = said.get("clock").map(String::as_str);
+    if !began.is_some_and(|began| began.starts_with(LONG_AGO)) {
+        return Err(Fault::device(format!("its clock began at {began:?}, not at {DEAD_BATTERY}")));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let is = said.get("time").and_then(|is| is.trim().parse::<u64>().ok()).unwrap_or(0);
+    match (now.abs_diff(is), time.answered()) {
+        (0..300, None | Some(1..)) => Ok(()),
+        (off, answered) => Err(Fault::device(format!("its clock is {off} s off; the time server answered {answered:?} times"))),
+    }
+}
+
+/// The layout of an employee's keyboard, as XKB calls it.
+fn layout(employee: &Employee) -> &str {
+    employee.keyboard.split('(').next().unwrap_or_default()
 }
 
 /// The firmware has started the device by the entry that the agent put in, not by looking for something on its disk.
@@ -125,14 +165,13 @@ fn started_by_its_entry(record: &Record, console: &str) -> Result<()> {
 ///
 /// # Errors
 /// Everything that differs.
-pub fn agrees(said: &std::collections::BTreeMap<String, String>, employee: &Employee) -> Result<()> {
-    let layout = employee.keyboard.split('(').next().unwrap_or_default();
+pub fn agrees(said: &BTreeMap<String, String>, employee: &Employee) -> Result<()> {
     let mut wanted = vec![
         ("hostname", employee.hostname.as_str()),
         ("locale", employee.locale.as_str()),
         ("order", employee.order.as_str()),
         ("user", employee.user.as_str()),
-        ("keyboard", layout),
+        ("keyboard", layout(employee)),
         ("url", "https://gateway.assurance.example/"),
         ("browser-language", employee.locale.as_str()),
         ("failed", ""),

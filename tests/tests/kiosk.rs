@@ -13,7 +13,7 @@ use std::{
 use livery_tests::{
     gateway::{
         Config, Gateway, MARKS,
-        accounts::{Account, Accounts},
+        accounts::{Account, Accounts, Receiver},
         totp::Secret,
     },
     screen::{
@@ -59,6 +59,7 @@ impl Bench {
             password: "correct horse".into(),
             secret: secret.to_base32(),
             desktop: "Bureau Assurance".into(),
+            receiver: options.receiver,
             ..Account::default()
         };
         let listen = "0.0.0.0:443".parse().unwrap();
@@ -357,6 +358,37 @@ async fn a_session_that_is_over_leaves_nothing() {
     assert_eq!(bench.signed_out(), 2, "the Gateway was not told");
     let left = bench.desk.run("grep -rlF marie.durand /run/browser /run/kiosk /tmp /var /etc /home 2>/dev/null").await.unwrap();
     assert_eq!(left.stdout, "", "something of the person is left");
+}
+
+#[tokio::test]
+async fn a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session() {
+    let site = Site::shared().await.unwrap();
+    let name = "a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session";
+    let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
+    let bench = Bench::start(&site, &disk, "client", &Options { receiver: Receiver::Native, ..Options::default() }).await;
+    bench.drawn_again(SIGN_IN, 0, START).await;
+    bench.sign_in().await;
+    bench.desk.press(&[], "Tab").await.unwrap();
+    bench.desk.press(&[], "Return").await.unwrap();
+    // The client's window bears the ticket that the file held.
+    let window = async || {
+        let windows = bench.desk.windows().await.unwrap();
+        windows.into_iter().find_map(|title| Some(title.strip_prefix("Bureau Assurance ")?.to_owned()))
+    };
+    let took = bench.wait("the client's window", SOON, async || window().await.is_some()).await;
+    eprintln!("from a key on the page to the client's window: {:.1} s", took.as_secs_f32());
+    bench.sees("client", |picture| picture.count([0x6a, 0x3d, 0x9a], 3) > 100_000).await;
+    let ticket = window().await.unwrap();
+    assert_eq!(bench.gateway.redeem(&ticket).as_deref(), Some("marie.durand"), "the ticket opens the desktop");
+    assert_eq!(bench.gateway.redeem(&ticket), None, "and only once");
+    let left = "find / -xdev -name '*.ica' 2>/dev/null; grep -rlF LogonTicket /run /tmp /var 2>/dev/null";
+    assert_eq!(bench.desk.run(left).await.unwrap().stdout, "", "the file is still there");
+    // Whoever comes next finds no desktop of somebody else's.
+    let session = bench.session().await;
+    bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
+    bench.another_session(&session.0, SOON).await;
+    assert_eq!(window().await, None, "the client outlived its session");
+    assert_eq!(bench.desk.run("pidof wfica").await.unwrap().stdout, "");
 }
 
 #[tokio::test]

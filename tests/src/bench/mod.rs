@@ -16,9 +16,11 @@
 //! | [`counting_server`] | a store behind HTTP that counts what it sends |
 //! | [`link`] | two network namespaces and a line between them with delay and loss |
 //! | [`build`] | the same packages made into an image, by Livery and by others |
+//! | [`boot`] | a terminal's start, beside a plain Debian with the same kiosk |
 //! | [`update`] | two masters, an ordinary change apart |
 //! | [`table`], [`outcome`] | medians, ratios, and how they are printed |
 
+pub mod boot;
 pub mod build;
 pub mod contestants;
 pub mod counting_server;

@@ -166,6 +166,8 @@ pub struct Machine {
     pub pxe: Option<Pxe>,
     /// The screen in pixels.
     pub screen: (u32, u32),
+    /// What its clock says at power-on, UTC, such as `2001-01-01T00:00:00`; none: this host's time.
+    pub clock: Option<&'static str>,
     firmware: Firmware,
 }
 
@@ -198,6 +200,7 @@ impl Machine {
             cable: None,
             pxe: None,
             screen: (1280, 800),
+            clock: None,
             firmware: firmware::find()?,
         })
     }
@@ -340,7 +343,11 @@ impl Machine {
             add("-initrd", initrd.display().to_string());
             add("-append", command_line.clone());
         }
+        if let Some(clock) = self.clock {
+            add("-rtc", format!("base={clock}"));
+        }
         add("-device", format!("virtio-vga,xres={},yres={}", self.screen.0, self.screen.1));
+        add("-device", "virtio-tablet-pci".into());
         add("-device", "virtio-rng-pci".into());
         add("-serial", format!("file:{}", escape(&self.serial_log())));
         add("-qmp", format!("unix:{},server=on,wait=off", escape(monitor)));

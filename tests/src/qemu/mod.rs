@@ -27,10 +27,12 @@
 //! | [`tpm`] | its TPM |
 //! | [`netboot`] | its start over the network |
 //! | [`monitor`] | QMP: screen, keys, power |
+//! | [`keyboard`] | a text as keys of a layout |
 
 pub mod accel;
 pub mod firmware;
 pub mod guest;
+pub mod keyboard;
 pub mod machine;
 pub mod monitor;
 pub mod netboot;

@@ -48,6 +48,22 @@ impl Monitor {
         self.command("send-key", json!({ "keys": keys })).await.map(drop)
     }
 
+    /// Clicks with the left button at a place of the screen, in parts of its width and height from 0 to 1.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached or the machine has no pointer.
+    pub async fn click(&self, x: f64, y: f64) -> Result<()> {
+        // QEMU's absolute axes go from 0 to 32767.
+        let axis = |axis: &str, part: f64| json!({ "type": "abs", "data": { "axis": axis, "value": (part.clamp(0.0, 1.0) * 32767.0) as i64 } });
+        let button = |down: bool| json!({ "type": "btn", "data": { "button": "left", "down": down } });
+        for events in [json!([axis("x", x), axis("y", y)]), json!([button(true)]), json!([button(false)])] {
+            self.command("input-send-event", json!({ "events": events })).await?;
+            // As a hand does it: a compositor takes no press at a place that it has not heard of.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// Presses the power button, as ACPI does it: the guest may take its time.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::root::Root;
 use crate::{
+    gateway::accounts::Receiver,
     programs::{self, Done},
     site::GATEWAY,
 };
@@ -43,11 +44,13 @@ pub struct Options {
     pub cable: bool,
     /// Screens.
     pub screens: u32,
+    /// What the person's published desktop opens in.
+    pub receiver: Receiver,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { home: format!("https://{GATEWAY}/"), idle: 900, cable: true, screens: 1 }
+        Self { home: format!("https://{GATEWAY}/"), idle: 900, cable: true, screens: 1, receiver: Receiver::Html5 }
     }
 }
 

@@ -100,7 +100,11 @@ pub async fn disk(site: &Site) -> Result<PathBuf> {
     Ok(disk)
 }
 
-fn partition(disk: &Path) -> Result<(u64, u64)> {
+/// Where the root partition of a disk begins, and its length, in bytes.
+///
+/// # Errors
+/// Where there is none.
+pub fn partition(disk: &Path) -> Result<(u64, u64)> {
     let table = gpt::GptConfig::new().writable(false).open(disk).map_err(|error| broken(disk, error))?;
     let sector = *table.logical_block_size();
     let root = table.partitions().values().find(|partition| partition.part_type_guid.guid.to_string().eq_ignore_ascii_case(ROOT));

@@ -1,0 +1,174 @@
+//! A person at a flashed device: the keys of its own keyboard, in the layout that the roster gives it; what the Gateway sees of it; and
+//! a picture of each step.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use livery_contract::{Fault, Result};
+use tokio::time::sleep;
+
+use crate::{
+    gateway::{
+        Gateway, MARKS,
+        accounts::Account,
+        totp::{STEP, Secret},
+    },
+    picture::Picture,
+    qemu::{Guest, keyboard},
+    wifi,
+};
+
+/// The page of the second factor.
+const CODE: &str = "/logon/LogonPoint/challenge.html";
+/// The page of one's desktops.
+const STORE: &str = "/Citrix/StoreWeb/";
+/// What is typed into the published desktop: letters that lie elsewhere on a French keyboard.
+const WORDS: &str = "marquez";
+/// Pixels of the status bar's height, at least.
+const BAR: u32 = 16;
+/// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
+const PACE: Duration = Duration::from_millis(250);
+
+/// Signs in by name, password and one-time code, opens the published desktop in the same tab, and types into it. Pictures of each step
+/// are kept in `pictures`. The page for the user's name must be on the screen.
+///
+/// # Errors
+/// Where one of the steps does not lead to the next in time, or the desktop gets other keys than were typed.
+pub async fn work(guest: &mut Guest, gateway: &Gateway, account: &Account, layout: &str, pictures: &Path) -> Result<()> {
+    let secret = Secret::parse(&account.secret)?;
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    let mut person = Person { guest, gateway, layout, pictures, most };
+    person.types(&account.login).await?;
+    person.presses("tab").await?;
+    person.types(&account.password).await?;
+    person.keeps("sign-in").await?;
+    person.goes_to("ret", CODE).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    person.types(&secret.code(now / STEP * STEP)).await?;
+    person.keeps("code").await?;
+    person.goes_to("ret", STORE).await?;
+    person.keeps("desktops").await?;
+    // The first link is the one that opens it.
+    person.presses("tab").await?;
+    person.presses("ret").await?;
+    person.waits("the published desktop", |gateway| gateway.desktops().iter().any(|desktop| desktop.drawn)).await?;
+    person.types(WORDS).await?;
+    let typed = |gateway: &Gateway| gateway.desktops().last().map(|desktop| desktop.keys.concat()).unwrap_or_default();
+    let come = person.waits("what was typed into the desktop", |gateway| typed(gateway) == WORDS).await;
+    person.keeps("desktop").await?;
+    come.map_err(|fault| fault.fix(format!("the desktop got {:?}, {WORDS:?} was typed", typed(gateway))))?;
+    match gateway.desktops().last() {
+        Some(desktop) if desktop.login == account.login && !desktop.ended => Ok(()),
+        other => Err(Fault::device(format!("the desktop is not {}'s: {other:?}", account.login))),
+    }
+}
+
+/// Opens the settings by a click on the status bar, and connects to the Wi-Fi network of [`wifi`], the only one in reach. Comes back
+/// when the sign-in page is on the screen again.
+///
+/// # Errors
+/// Where the settings do not open, or the device does not say that it is connected.
+pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path) -> Result<()> {
+    let most = Duration::from_secs(90) * guest.accel().patience();
+    guest.wait_for("a Wi-Fi network in reach", "wifi=in reach", most).await?;
+    let mut person = Person { guest, gateway, layout, pictures, most };
+    let sign_in = person.looks("before").await?;
+    // The bar's first block, from the left, is the network.
+    let from = sign_in.first_in_the_lowest(BAR).ok_or_else(|| person.guest.failed("its status bar is empty"))?;
+    let (x, y) = (f64::from(from + 12) / f64::from(sign_in.width), 1.0 - f64::from(BAR / 2) / f64::from(sign_in.height));
+    person.guest.monitor().click(x, y).await?;
+    person.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
+    // The list is drawn anew every five seconds; a scan takes a few.
+    sleep(Duration::from_secs(10) * person.guest.accel().patience()).await;
+    person.presses("tab").await?;
+    person.presses("ret").await?;
+    person.types(wifi::PASSWORD).await?;
+    person.keeps("wi-fi").await?;
+    person.presses("ret").await?;
+    let joined = person.guest.wait_for("the device in the Wi-Fi network", "wifi=joined", most).await;
+    person.keeps("wi-fi-joined").await?;
+    joined?;
+    // A network that one is in can't be chosen: the next button closes the settings.
+    person.presses("tab").await?;
+    person.presses("ret").await?;
+    person.sees("sign-in-again", "the sign-in page again", |picture| picture.shows(&MARKS)).await
+}
+
+struct Person<'a> {
+    guest: &'a mut Guest,
+    gateway: &'a Gateway,
+    layout: &'a str,
+    pictures: &'a Path,
+    most: Duration,
+}
+
+impl Person<'_> {
+    async fn types(&mut self, text: &str) -> Result<()> {
+        for keys in keyboard::strokes(self.layout, text)? {
+            self.guest.monitor().keys(&keys).await?;
+            sleep(PACE).await;
+        }
+        Ok(())
+    }
+
+    async fn presses(&mut self, key: &'static str) -> Result<()> {
+        self.guest.monitor().keys(&[key]).await?;
+        sleep(PACE).await;
+        Ok(())
+    }
+
+    /// The screen as it is, once it has had the time to draw.
+    async fn keeps(&mut self, name: &str) -> Result<()> {
+        sleep(Duration::from_secs(2)).await;
+        let path = self.pictures.join(format!("{name}.png"));
+        self.guest.screenshot(&path).await?;
+        match Picture::read(&path)?.colours() {
+            ..8 => Err(self.guest.failed("its screen is blank").at(path.display())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a picture.
+    async fn looks(&mut self, name: &str) -> Result<Picture> {
+        let path = self.pictures.join(format!("{name}.png"));
+        self.guest.screenshot(&path).await?;
+        Picture::read(&path)
+    }
+
+    /// Takes pictures until one shows it.
+    async fn sees(&mut self, name: &str, what: &str, shows: impl Fn(&Picture) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        while !shows(&self.looks(name).await?) {
+            if begun.elapsed() > self.most {
+                return Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+
+    /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.
+    async fn goes_to(&mut self, key: &'static str, page: &str) -> Result<()> {
+        let drawn = |gateway: &Gateway| {
+            gateway.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|seen| seen.page == page)).count()
+        };
+        let before = drawn(self.gateway);
+        self.presses(key).await?;
+        self.waits(page, |gateway| drawn(gateway) > before).await
+    }
+
+    async fn waits(&mut self, what: &str, come: impl Fn(&Gateway) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        while !come(self.gateway) {
+            if self.guest.ended()?.is_some() || begun.elapsed() > self.most {
+                let path = self.pictures.join("missed.png");
+                let _ = self.guest.screenshot(&path).await;
+                return Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())).at(path.display()));
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! One start of a device: seconds from power-on to the sign-in page, and what systemd says of them.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use livery_contract::{Fault, Result};
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::{
+    gateway::Gateway,
+    qemu::{Bus, Credential, Disk, Machine, machine::Service},
+    site::GATEWAY,
+};
+
+/// Where a device finds the Gateway.
+const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
+/// What every line of the probe begins with.
+const PROBE: &str = "LIVERY-BOOT";
+/// The most for one start, on an emulated processor.
+const MOST: Duration = Duration::from_secs(900);
+
+/// What one start took, in seconds: the whole, and its parts one after the other.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Start {
+    /// From power-on to the page, drawn.
+    pub page: f64,
+    /// The firmware.
+    pub firmware: f64,
+    /// What the firmware starts: it loads kernel and initrd.
+    pub loader: f64,
+    /// The kernel, until its first program.
+    pub kernel: f64,
+    /// The initrd, where systemd runs in it; else its time is the kernel's.
+    pub initrd: f64,
+    /// From the root's first program until the kiosk's screen is up.
+    pub screen: f64,
+    /// And from there to the page.
+    pub browser: f64,
+    /// What took the longest, by `systemd-analyze blame`.
+    pub blame: Vec<String>,
+}
+
+/// Starts what is on the disk, and cuts the power when it has told all.
+///
+/// # Errors
+/// Where no page comes in time.
+pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) -> Result<Start> {
+    let mut machine = Machine::new(name, folder)?;
+    machine.memory = 3072;
+    machine.system.uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+    machine.disks.push(Disk::new(disk, Bus::Nvme).serial("BOOT0001"));
+    machine.services.push(Service { at: AT, on: gateway.address() });
+    machine.credentials.push(Credential::new("network.hosts", format!("127.0.0.1 localhost\n{} {GATEWAY}\n", AT.ip())));
+    machine.credentials.extend(probe());
+    let before = gateway.beacons().len();
+    let mut guest = machine.start().await?;
+    guest.wait_for("the end of the firmware's part", "BdsDxe: starting", MOST).await?;
+    let firmware = guest.elapsed().as_secs_f64();
+    let begun = Instant::now();
+    let page = loop {
+        if gateway.beacons().len() > before {
+            break guest.elapsed().as_secs_f64();
+        }
+        if guest.ended()?.is_some() || begun.elapsed() > MOST {
+            let path = folder.join(format!("{name}.png"));
+            let _ = guest.screenshot(&path).await;
+            return Err(guest.failed(&format!("no page within {} s", MOST.as_secs())).at(path.display()));
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
+    let mut moments = BTreeMap::new();
+    let mut blame = Vec::new();
+    loop {
+        let line = guest.wait_for("systemd's word", PROBE, MOST).await?;
+        let Some((key, value)) = line.split(PROBE).nth(1).and_then(|rest| rest.trim().split_once('=')) else { continue };
+        match key {
+            "end" => break,
+            "blame" => blame.push(value.split_whitespace().collect::<Vec<_>>().join(" ")),
+            "uptime" => drop(moments.insert("kernel", guest.elapsed().as_secs_f64() - value.trim().parse::<f64>().unwrap_or(0.0))),
+            _ => {
+                let name = ["initrd", "userspace", "screen"].into_iter().find(|name| *name == key);
+                name.and_then(|name| moments.insert(name, value.trim().parse::<f64>().ok()? / 1e6));
+            }
+        }
+    }
+    guest.cut_power().await?;
+    // Moments since power-on, the kernel's; and since the kernel began, the others.
+    let of = |name: &str| moments.get(name).copied().unwrap_or(0.0);
+    let (kernel, userspace, screen) = (of("kernel"), of("userspace"), of("screen"));
+    if kernel < firmware || userspace <= 0.0 || screen < userspace || page < kernel + screen {
+        return Err(Fault::internal(format!("{name}: moments that can't be: page {page}, firmware {firmware}, {moments:?}")));
+    }
+    let began = Some(of("initrd")).filter(|initrd| *initrd > 0.0).unwrap_or(userspace);
+    Ok(Start {
+        page,
+        firmware,
+        loader: kernel - firmware,
+        kernel: began,
+        initrd: userspace - began,
+        screen: screen - userspace,
+        browser: page - kernel - screen,
+        blame,
+    })
+}
+
+/// Asks systemd, when the start is over.
+fn probe() -> [Credential; 3] {
+    let unit = "[Unit]\nDescription=Probe\n\
+        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
+        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
+    let script = format!(
+        r#"say() {{ echo "{PROBE} $1=$2"; }}
+of() {{ systemctl show --value --property "$2" "$1"; }}
+for i in $(seq 900); do
+    up=$(of livery-browser.service ActiveEnterTimestampMonotonic)
+    [ "${{up:-0}}" -gt 0 ] && break
+    sleep 3
+done
+# Not beside what is measured.
+sleep 20
+echo
+say uptime "$(cut -d ' ' -f 1 /proc/uptime)"
+manager() {{ busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "$1" | cut -d ' ' -f 2; }}
+say initrd "$(manager InitRDTimestampMonotonic)"
+say userspace "$(manager UserspaceTimestampMonotonic)"
+say screen "$(of livery-kiosk.service ActiveEnterTimestampMonotonic)"
+systemd-analyze blame --no-pager | head -n 10 | while read -r line; do say blame "$line"; done
+say end yes
+"#
+    );
+    [
+        Credential::new("systemd.extra-unit.livery-probe.service", unit),
+        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
+        Credential::new("probe.script", script),
+    ]
+}
