@@ -12,7 +12,7 @@ use livery_contract::{Fault, Result, record::Record, roster::Employee};
 use crate::{
     device::Device,
     gateway::{Config, Gateway, accounts::Accounts},
-    line::Line,
+    line::{self, Line},
     site::{GATEWAY, Site},
 };
 
@@ -86,7 +86,10 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let _ = fs::remove_file(&log);
     let gateway = Gateway::start(Config { log: Some(log), ..Config::new(GATEWAY, site.authority(), accounts) }).await?;
     let picture = out.join("device.png");
-    let (mut guest, word) = device.boot(&gateway, &picture).await?;
+    // The station can't be reached yet: the desk must not wait for it.
+    let (address, database) = (line.address(), line.database().to_owned());
+    drop(line);
+    let (mut guest, word) = device.boot(&gateway, address, &picture).await?;
     agrees(&word.said, employee)?;
     started_by_its_entry(&record, &guest.console()?)?;
     clock.tick(
@@ -97,6 +100,21 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     clock.tick(
         "sign-in page on screen",
         format!("{} s after power-on, {}", word.to_page.as_secs(), short(&word.browser)),
+        &picture,
+    );
+
+    let before = line::usage(&database, &employee.order).await?;
+    if !before.is_null() {
+        return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
+    }
+    let line = Line::listen(&site, &station, None, &address.to_string()).await?;
+    let most = std::time::Duration::from_secs(200) * guest.accel().patience();
+    let usage = line.hears(&employee.order, "in-use", most).await.map_err(|fault| guest.failed(&fault.to_string()))?;
+    let picture = out.join("station-in-use.png");
+    line.picture(&picture).await?;
+    clock.tick(
+        "told the station, once it was there",
+        format!("{}, confirmation #{}", usage["state"], usage["confirmation"]),
         &picture,
     );
 
