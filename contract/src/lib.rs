@@ -13,10 +13,12 @@
 //! | [`roster`] | one employee a row | IT | `livery`, station |
 //! | [`envelope`] | signed bytes (DSSE, Ed25519) | station, agent | agent, station |
 //! | [`inventory`], [`job`], [`record`], [`wire`] | the conversation of a device with its station | agent, station | station, agent |
+//! | [`confirmation`] | what took effect on a device in use | desk | station |
 //! | [`fault`] | an error with its exit code, place and mend | all | people, scripts |
 
 pub mod chunkmap;
 pub mod compose;
+pub mod confirmation;
 pub mod cut;
 pub mod digest;
 pub mod envelope;

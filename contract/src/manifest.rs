@@ -69,6 +69,10 @@ pub struct Manifest {
     /// Which personal settings the image can take; `None` for one that has no personal layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<Accepts>,
+    /// dm-verity root hash of the root file system, as in the signed command line: what a device in use says of itself is compared
+    /// with it. `None` for an image that was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_hash: Option<Digest>,
     /// How a device knows that the personal layer is its own; `None` where the image does not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
@@ -439,6 +443,7 @@ pub(crate) mod tests {
             boot: Some(BootEntry { label: "Livery".into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }),
             minimum_disk: 1 << 22,
             accepts: None,
+            root_hash: None,
             identity: None,
             keys: None,
             data: None,

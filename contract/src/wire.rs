@@ -6,10 +6,11 @@
 //! | `POST /api/v1/progress` | [`Envelope`] of [`Progress`] | 204 |
 //! | `POST /api/v1/records` | [`Envelope`] of [`Record`](crate::record::Record) | 201 [`Envelope`] of [`Receipt`] |
 //! | `POST /api/v1/failures` | [`Envelope`] of [`Failure`] | 204 |
+//! | `POST /api/v1/confirmations` | [`Envelope`] of [`Confirmation`](crate::confirmation::Confirmation) | 201, or 200 where it is no news: [`Envelope`] of [`Receipt`] |
 //! | `GET /store/…` | - | the store's files, with ranges |
 //!
-//! An answer of 4xx or 5xx has a [`FaultReport`] as its body. All envelopes of a device are signed by the key that it
-//! made at boot and named in [`Enrol`].
+//! An answer of 4xx or 5xx has a [`FaultReport`] as its body. All envelopes of an agent are signed by the key that it
+//! made at boot and named in [`Enrol`]; a confirmation by the device's own key, which the record names.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -153,7 +154,8 @@ impl Payload for Failure {
     const TYPE: &'static str = "application/vnd.livery.failure+json";
 }
 
-/// The station has the record: the device may show DONE, the label may be printed.
+/// The station has the record: the device may show DONE, the label may be printed. Or it has the confirmation: it need not be told
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
@@ -163,7 +165,7 @@ pub struct Receipt {
     pub order: OrderId,
     /// Its place in the station's append-only log, from 1.
     pub sequence: u64,
-    /// Digest of the record's envelope as kept.
+    /// Digest of the envelope as kept, of a record or a confirmation.
     pub record: Digest,
     /// When it was accepted.
     pub at: Timestamp,

@@ -7,7 +7,7 @@ use livery_contract::{Fault, Result};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    bar, browser,
+    bar, browser, confirm,
     doorbell::{self, Call},
     link, screen,
     settings::{PLACE, Settings},
@@ -48,6 +48,12 @@ enum Command {
         #[arg(hide = true)]
         from: Vec<String>,
     },
+    /// Tell the station what took effect on this device, as read back from the running system.
+    Confirm {
+        /// Whom to tell, as the image says it.
+        #[arg(long, value_name = "FILE", default_value = confirm::PLACE)]
+        whom: PathBuf,
+    },
     /// End the session: sign out where that works, then start with a new profile.
     Leave,
 }
@@ -67,13 +73,16 @@ impl Cli {
     }
 
     fn run(self) -> Result<()> {
-        let settings = Settings::read(&self.settings)?;
-        match self.command {
+        let Self { settings, command } = self;
+        // Not for all: a laptop's desktop is not ours, and has no such file.
+        let settings = || Settings::read(&settings);
+        match command {
             Command::Screen { configuration } => Err(screen::become_it(&configuration)),
-            Command::Browser { name, page } => Err(browser::become_it(&settings, &name, &page)?),
+            Command::Browser { name, page } => Err(browser::become_it(&settings()?, &name, &page)?),
             Command::Bar => runtime()?.block_on(bar::run()),
-            Command::Link { .. } => runtime()?.block_on(link::run(&settings)),
+            Command::Link { .. } => runtime()?.block_on(link::run(&settings()?)),
             Command::Leave => doorbell::ring(Call::Leave),
+            Command::Confirm { whom } => runtime()?.block_on(confirm::run(&whom)),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!                                            └───> swayidle ─> leave ────┤ (doorbell)
 //! livery-browser.service  browser ──exec──> firefox ──> extension <──> link ──> systemd: alive, end
 //!                                                                         └───> NetworkManager: state, Wi-Fi
+//! livery-confirm.service  confirm ──https──> station: what took effect, once
 //! ```
 //!
 //! Nothing of it listens on a port: the browser's pages are the Gateway's, and what they could reach they could ask. The extension
@@ -22,12 +23,14 @@
 //! | [`doorbell`] | bar and idle time call the link |
 //! | [`bar`] | the status bar: network, sound, keyboard, clock |
 //! | [`network`] | NetworkManager: state, Wi-Fi |
+//! | [`confirm`] | tells the station what took effect |
 //! | [`words`] | the bar's texts in the employee's language |
 //! | [`cli`] | the command line |
 
 pub mod bar;
 pub mod browser;
 pub mod cli;
+pub mod confirm;
 pub mod doorbell;
 pub mod link;
 pub mod network;

@@ -221,7 +221,8 @@ impl Device {
         // Before anything is signed.
         self.judge(&findings?)?;
         let list = list?;
-        let own: Vec<String> = [format!("roothash={}", system.root_hash)].into_iter().chain(plan.command_line.clone()).collect();
+        let root_hash: Digest = system.root_hash.parse()?;
+        let own: Vec<String> = [format!("roothash={root_hash}")].into_iter().chain(plan.command_line.clone()).collect();
         let command_line = uki::command_line(profile, &own);
         let identity = plan::identity(plan.seed);
         let own = trust.own(identity);
@@ -287,6 +288,7 @@ impl Device {
             partitions: disk.partitions,
             minimum_disk: profile.image.minimum_disk,
             accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+            root_hash: Some(root_hash),
             identity: Some(Identity { root_hash: nobody.root_hash, binding }),
             keys: Some(DeviceKeys { room, tunnel: profile.routing().is_some_and(|routing| routing.tunnel.is_some()) }),
             data,

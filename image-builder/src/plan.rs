@@ -29,7 +29,7 @@ use crate::{
 /// The namespace of image seeds (RFC 9562, version 5).
 const SEEDS: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f69_6d61_6765_5f73_6565);
 /// Raised when the same partitions are put together otherwise.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// More changes than this are no answer to "why".
 const SHOWN: usize = 6;
 

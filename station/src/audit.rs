@@ -1,9 +1,11 @@
 //! `livery-station audit`: does the log still say what was accepted?
 //!
 //! Goes through every row: the sequence has no gap, the digest is that of the bytes, the chain goes on, the receipt and
-//! the job bear the station's signature, the record bears that of the device which the job names, and the columns repeat
-//! what is signed. Then: no job counts a record that the log lacks, and the triggers are there. What this cannot see is
+//! the job bear the station's signature, the record bears that of the device which the job names, a confirmation that of the key which
+//! the record names, and the columns repeat what is signed. Then: no job counts a record that the log lacks, and the triggers are there. What this cannot see is
 //! the log cut off together with all that points at it: for that, compare `head` with one noted earlier.
+
+use std::collections::HashMap;
 
 use livery_contract::{
     Digest, Fault, Result,
@@ -15,9 +17,10 @@ use livery_contract::{
 use serde::Serialize;
 
 use crate::{
+    confirmations,
     database::{
         Database,
-        log::{self, Entry},
+        log::{self, Entry, Kind},
         meant,
     },
     records::{chain, chain_start},
@@ -33,6 +36,8 @@ const MOST: usize = 50;
 pub struct Audit {
     /// How many records.
     pub records: u64,
+    /// How many confirmations.
+    pub confirmations: u64,
     /// The chain over all of them: note it elsewhere, to prove later that nothing before was changed or cut off.
     pub head: Digest,
 }
@@ -44,14 +49,14 @@ pub struct Audit {
 pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
     let mut connection = database.connection().await?;
     let mut findings = Vec::new();
-    let (mut last, mut head, mut count) = (0, chain_start(), 0);
+    let (mut last, mut head, mut records, mut confirmations) = (0, chain_start(), HashMap::new(), 0);
     loop {
         let page = log::after(&mut connection, last, PAGE).await?;
         let Some(end) = page.last().map(|entry| entry.sequence) else { break };
         for entry in &page {
-            check(entry, last + 1, &mut head, keys, &mut findings);
+            check(entry, last + 1, &mut head, (keys, &mut records), &mut findings);
             last = entry.sequence;
-            count += 1;
+            confirmations += u64::from(Kind::of(entry) == Some(Kind::Confirmation));
         }
         last = end;
     }
@@ -63,7 +68,7 @@ pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
         findings.push(format!("the trigger {trigger}, which protects the log, is gone"));
     }
     if findings.is_empty() {
-        return Ok(Audit { records: count, head });
+        return Ok(Audit { records: records.len() as u64, confirmations, head });
     }
     let mut what =
         format!("the log of records does not hold: {} finding{}", findings.len(), if findings.len() == 1 { "" } else { "s" });
@@ -77,7 +82,16 @@ pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
         .fix("keep this database as it is for whoever finds out what happened, and put back the last good copy"))
 }
 
-fn check(entry: &Entry, expected: i64, head: &mut Digest, keys: &[PublicKey], findings: &mut Vec<String>) {
+/// The records so far that hold, by their job.
+type Records = HashMap<String, Record>;
+
+fn check(
+    entry: &Entry,
+    expected: i64,
+    head: &mut Digest,
+    (keys, records): (&[PublicKey], &mut Records),
+    findings: &mut Vec<String>,
+) {
     let mut found = |what: String| findings.push(format!("record #{}: {what}", entry.sequence));
     if entry.sequence != expected {
         found(format!("#{expected} should come here: rows are missing"));
@@ -90,31 +104,48 @@ fn check(entry: &Entry, expected: i64, head: &mut Digest, keys: &[PublicKey], fi
         found("the chain breaks: this row or one before was changed".into());
     }
     *head = chain(head, &digest);
-    if let Err(what) = signatures(entry, &digest, keys) {
+    if let Err(what) = signatures(entry, &digest, keys, records) {
         found(what);
     }
 }
 
 /// Whether all that is signed holds, and the columns repeat it.
-fn signatures(entry: &Entry, digest: &Digest, keys: &[PublicKey]) -> Result<(), String> {
+fn signatures(entry: &Entry, digest: &Digest, keys: &[PublicKey], records: &mut Records) -> Result<(), String> {
     let text = |what: &str, fault: &dyn std::fmt::Display| format!("{what}: {fault}");
     let ours = |what: &str, json: &str| serde_json::from_str::<Envelope>(json).map_err(|error| text(what, &error));
     let receipt = ours("its receipt", &entry.receipt)?;
     let receipt: Receipt = keys.iter().find_map(|key| receipt.open(key).ok()).ok_or("its receipt is not signed by this station")?;
     let job = ours("its job", &entry.job_envelope)?;
     let job: Job = keys.iter().find_map(|key| job.open(key).ok()).ok_or("its job is not signed by this station")?;
-    let record: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| text("its envelope", &error))?;
-    let record: Record = record.open(&job.device_key).map_err(|fault| text("its envelope", &fault))?;
-    let fits = receipt.sequence == meant(entry.sequence)
+    let receipt_fits = receipt.sequence == meant(entry.sequence)
         && receipt.record == *digest
         && receipt.job == job.id
         && receipt.order == job.order
         && receipt.at.as_millisecond() == entry.accepted_at
-        && record.job == Some(job.id)
-        && record.order.as_ref() == Some(&job.order)
-        && record.manifest == job.manifest
-        && entry.job == job.id.to_string()
         && entry.order_id == job.order.as_str()
         && entry.serial == job.serial;
-    if fits { Ok(()) } else { Err("record, job, receipt and columns contradict one another".into()) }
+    if !receipt_fits {
+        return Err("record, job, receipt and columns contradict one another".into());
+    }
+    match Kind::of(entry) {
+        Some(Kind::Record) => {}
+        Some(Kind::Confirmation) => {
+            let of = entry.job.rsplit_once('/').map_or("", |(job, _)| job);
+            let record =
+                records.get(of).filter(|_| of == job.id.to_string()).ok_or("there is no record before it that it confirms")?;
+            return confirmations::fits(entry, record);
+        }
+        None => return Err(format!("this release does not know what a {:?} is", entry.kind)),
+    }
+    let record: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| text("its envelope", &error))?;
+    let record: Record = record.open(&job.device_key).map_err(|fault| text("its envelope", &fault))?;
+    let fits = record.job == Some(job.id)
+        && record.order.as_ref() == Some(&job.order)
+        && record.manifest == job.manifest
+        && entry.job == job.id.to_string();
+    if !fits {
+        return Err("record, job, receipt and columns contradict one another".into());
+    }
+    records.insert(entry.job.clone(), record);
+    Ok(())
 }

@@ -99,7 +99,7 @@ enum Command {
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// List all orders.
+    /// List all orders, and what their devices say since they are in use.
     Orders {
         #[command(flatten)]
         database: DatabaseArg,
@@ -226,7 +226,8 @@ impl Cli {
                 let public = keys::public_keys(&keys)?;
                 let database = Database::open(&database.database, Open::Existing).await?;
                 let done = audit::audit(&database, &public).await?;
-                let text = format!("the log holds: {} records, head {}", done.records, done.head);
+                let text =
+                    format!("the log holds: {} records, {} confirmations, head {}", done.records, done.confirmations, done.head);
                 report(json, &json!(done), &text)
             }
         }
@@ -273,7 +274,15 @@ async fn list_orders(json: bool, url: &str) -> Result<()> {
     let database = Database::open(url, Open::Existing).await?;
     let all = table::all(&mut *database.connection().await?).await?;
     if json {
-        return say(&json!({ "orders": all }).to_string());
+        let shown: Vec<Value> = all
+            .iter()
+            .map(|order| {
+                let mut shown = json!(order);
+                shown["use"] = json!(order.usage());
+                shown
+            })
+            .collect();
+        return say(&json!({ "orders": shown }).to_string());
     }
     let rows: Vec<Vec<String>> = all
         .iter()
@@ -286,10 +295,11 @@ async fn list_orders(json: bool, url: &str) -> Result<()> {
                 order.image.clone(),
                 order.state.clone(),
                 order.record.map_or_else(|| "-".into(), |record| format!("#{record}")),
+                order.usage().map_or_else(|| "-".into(), |usage| usage.text()),
             ]
         })
         .collect();
-    say(&columns(&["ORDER", "SERIAL", "USER", "HOST", "IMAGE", "STATE", "RECORD"], &rows))
+    say(&columns(&["ORDER", "SERIAL", "USER", "HOST", "IMAGE", "STATE", "RECORD", "AT THE DESK"], &rows))
 }
 
 async fn list_records(json: bool, url: &str) -> Result<()> {
@@ -299,7 +309,7 @@ async fn list_records(json: bool, url: &str) -> Result<()> {
     loop {
         let page = log::after(&mut connection, last, 200).await?;
         let Some(end) = page.last().map(|entry| entry.sequence) else { break };
-        for entry in page {
+        for entry in page.into_iter().filter(|entry| log::Kind::of(entry) == Some(log::Kind::Record)) {
             let view = records::view(&entry)?;
             rows.push(vec![
                 format!("#{}", entry.sequence),
@@ -323,7 +333,7 @@ async fn list_records(json: bool, url: &str) -> Result<()> {
 
 async fn show_record(order: &OrderId, payload: bool, json: bool, url: &str) -> Result<()> {
     let database = Database::open(url, Open::Existing).await?;
-    let entries = log::of_order(&mut *database.connection().await?, order.as_str()).await?;
+    let entries = log::of_order(&mut *database.connection().await?, order.as_str(), log::Kind::Record).await?;
     let Some(entry) = entries.first() else {
         return Err(Fault::refused(format!("there is no record for order {order}"))
             .fix("`livery-station records` lists those that are there"));

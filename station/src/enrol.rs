@@ -36,8 +36,8 @@ pub async fn post(State(station): State<Shared>, body: Body) -> Result<Json<Enro
     Ok(Json(answer))
 }
 
-/// An old enrolment shall not be played again; the likely cause is a device without a battery for its clock.
-fn check_time(at: Timestamp, now: Timestamp, slack: SignedDuration) -> Result<()> {
+/// An old message shall not be played again; the likely cause is a device without a battery for its clock.
+pub(crate) fn check_time(at: Timestamp, now: Timestamp, slack: SignedDuration) -> Result<()> {
     let off = at.duration_since(now);
     if off.abs() <= slack {
         return Ok(());

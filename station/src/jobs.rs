@@ -22,6 +22,7 @@ use crate::{
         orders::{self, Order},
         stored,
     },
+    verdict::Expects,
 };
 
 /// A section that a record must have.
@@ -126,6 +127,7 @@ fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> R
         manifest: digest.to_string(),
         size: stored(manifest.size),
         sections: serde_json::to_string(&sections).map_err(text)?,
+        expects: Some(serde_json::to_string(&Expects::of(manifest)).map_err(text)?),
         envelope: serde_json::to_string(envelope).map_err(text)?,
         state: "issued".into(),
         phase: "enrol".into(),

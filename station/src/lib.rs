@@ -15,6 +15,8 @@
 //! | [`images`] | the store's files, with ranges |
 //! | [`progress`] | how far a device is, or why it gave up |
 //! | [`records`] | the evidence, into the log |
+//! | [`confirmations`] | what took effect on a device in use, into the same log |
+//! | [`verdict`] | in use, or what did not take |
 //! | [`peers`] | the laptops as the concentrator knows them |
 //! | [`audit`] | does the log still hold? |
 //! | [`line`] | the live page |
@@ -28,6 +30,7 @@ pub mod answer;
 pub mod audit;
 pub mod catalogue;
 pub mod cli;
+pub mod confirmations;
 pub mod database;
 pub mod devices;
 pub mod enrol;
@@ -41,6 +44,7 @@ pub mod progress;
 pub mod records;
 pub mod server;
 pub mod tls;
+pub mod verdict;
 
 use std::sync::Arc;
 

@@ -167,6 +167,9 @@ fn order_of(employee: &Employee, master: &Reference, old: Option<&Order>) -> Ord
         tunnel_address: employee.tunnel_address.clone(),
         state: old.map_or_else(|| "open".to_owned(), |old| old.state.clone()),
         record: old.and_then(|old| old.record),
+        confirmation: old.and_then(|old| old.confirmation),
+        amiss: old.and_then(|old| old.amiss.clone()),
+        heard_at: old.and_then(|old| old.heard_at),
         imported_at: Timestamp::now().as_millisecond(),
     }
 }

@@ -32,7 +32,7 @@ pub struct Peer {
 pub async fn peers(connection: &mut Connection) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for order in orders::all(connection).await?.into_iter().filter(orders::Order::is_done) {
-        let Some(entry) = log::of_order(connection, &order.id).await?.into_iter().next() else { continue };
+        let Some(entry) = log::of_order(connection, &order.id, log::Kind::Record).await?.into_iter().next() else { continue };
         let view = records::view(&entry)?;
         let Some(key) = view["record"]["keys"]["tunnel"].as_str() else { continue };
         let (order, hostname, address) = (order.id, order.hostname, order.tunnel_address);

@@ -24,18 +24,17 @@ use serde_json::{Value, json};
 use crate::{
     Shared,
     answer::{Refusal, Signed},
+    confirmations,
     database::{
         self, Connection, damaged,
         jobs::{self, JobRow},
-        log::{self, Entry},
+        log::{self, Entry, Kind},
         meant, orders,
     },
     jobs::Expected,
     progress::{claimed, open},
 };
 
-/// What a row of the log is.
-pub const KIND: &str = "record";
 /// The most ranges that may have been changed after the read-back.
 const MOST_CHANGES: usize = 64;
 
@@ -102,10 +101,7 @@ async fn append(
     bytes: &[u8],
     digest: Digest,
 ) -> Result<Envelope> {
-    let (sequence, previous) = match log::last(connection).await? {
-        Some(last) => (last.sequence + 1, chain(&parse_digest(&last.previous)?, &parse_digest(&last.digest)?)),
-        None => (1, chain_start()),
-    };
+    let (sequence, previous) = next(connection).await?;
     let now = Timestamp::now();
     let (Some(id), Some(order)) = (record.job, record.order.clone()) else {
         return Err(Fault::internal("a checked record has no job or order"));
@@ -113,7 +109,7 @@ async fn append(
     let receipt = Envelope::sign(&Receipt { job: id, order, sequence: meant(sequence), record: digest, at: now }, key);
     let entry = Entry {
         sequence,
-        kind: KIND.into(),
+        kind: Kind::Record.as_str().into(),
         job: job.id.clone(),
         order_id: job.order_id.clone(),
         serial: job.serial.clone(),
@@ -130,7 +126,18 @@ async fn append(
     Ok(receipt)
 }
 
-fn receipt_of(entry: &Entry) -> Result<Envelope> {
+/// The next row's place, and the chain up to the one before.
+///
+/// # Errors
+/// `Source` where the database fails or holds a bad digest.
+pub(crate) async fn next(connection: &mut Connection) -> Result<(i64, Digest)> {
+    Ok(match log::last(connection).await? {
+        Some(last) => (last.sequence + 1, chain(&parse_digest(&last.previous)?, &parse_digest(&last.digest)?)),
+        None => (1, chain_start()),
+    })
+}
+
+pub(crate) fn receipt_of(entry: &Entry) -> Result<Envelope> {
     serde_json::from_str(&entry.receipt).map_err(|error| damaged("receipt", error))
 }
 
@@ -208,13 +215,22 @@ fn joined<'a>(sections: impl Iterator<Item = (&'a str, u64)>) -> Vec<(&'a str, u
     all
 }
 
+/// What a row of the log says.
+///
+/// # Errors
+/// `Source` where the row is damaged.
+pub fn read(entry: &Entry) -> Result<Record> {
+    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("record", error))?;
+    envelope.peek().map_err(|fault| damaged("record", fault))
+}
+
 /// A row of the log for people and programs: what it says, and the envelope that proves it.
 ///
 /// # Errors
 /// `Source` where the row is damaged.
 pub fn view(entry: &Entry) -> Result<Value> {
     let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("record", error))?;
-    let record: Record = envelope.peek().map_err(|fault| damaged("record", fault))?;
+    let record = read(entry)?;
     Ok(json!({
         "sequence": entry.sequence,
         "order": entry.order_id,
@@ -228,18 +244,22 @@ pub fn view(entry: &Entry) -> Result<Value> {
     }))
 }
 
-/// `GET /api/v1/records/{order}`: all records of an order, the latest first.
+/// `GET /api/v1/records/{order}`: all records of an order, and what its device in use has said, the latest first.
 ///
 /// # Errors
 /// 404 where there is none.
 pub async fn get(State(station): State<Shared>, Path(order): Path<String>) -> Result<Json<Value>, Refusal> {
     let order: OrderId = order.parse().map_err(|fault| Refusal(StatusCode::BAD_REQUEST, fault))?;
-    let entries = log::of_order(&mut *station.database.connection().await?, order.as_str()).await?;
+    let mut connection = station.database.connection().await?;
+    let entries = log::of_order(&mut connection, order.as_str(), Kind::Record).await?;
+    let told = log::of_order(&mut connection, order.as_str(), Kind::Confirmation).await?;
+    let usage = orders::get(&mut connection, order.as_str()).await?.and_then(|order| order.usage());
     if entries.is_empty() {
         return Err(Refusal::not_found(format!("there is no record for order {order}")));
     }
     let records = entries.iter().map(view).collect::<Result<Vec<_>>>()?;
-    Ok(Json(json!({ "order": order, "records": records })))
+    let confirmations = told.iter().map(confirmations::view).collect::<Result<Vec<_>>>()?;
+    Ok(Json(json!({ "order": order, "records": records, "use": usage, "confirmations": confirmations })))
 }
 
 #[cfg(test)]

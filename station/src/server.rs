@@ -19,7 +19,7 @@ use livery_contract::{Fault, Result, wire};
 use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
 use tower_http::limit::RequestBodyLimitLayer;
 
-use crate::{Shared, answer::Refusal, enrol, images, line, progress, records};
+use crate::{Shared, answer::Refusal, confirmations, enrol, images, line, progress, records};
 
 /// How long those connected have to finish when the station stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -36,6 +36,7 @@ pub fn routes(station: Shared) -> Router {
         .route("/api/v1/failures", post(progress::post_failure))
         .route("/api/v1/records", post(records::post))
         .route("/api/v1/records/{order}", get(records::get))
+        .route("/api/v1/confirmations", post(confirmations::post))
         .route("/api/v1/line", get(line::get))
         .route("/api/v1/events", get(line::events))
         .route("/store/{*path}", get(images::get))

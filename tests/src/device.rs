@@ -167,19 +167,20 @@ impl Device {
         Ok((record, compared))
     }
 
-    /// Switches it on as its user does, with a network that leads to the Gateway. Comes back when the page is on the screen
-    /// and the device has said who it is; the picture is in `picture`.
+    /// Switches it on as its user does, with a network that leads to the Gateway, and to the station, which need not be there. Comes
+    /// back when the page is on the screen and the device has said who it is; the picture is in `picture`.
     ///
     /// # Errors
     /// Where either does not come in time.
-    pub async fn boot(&self, gateway: &Gateway, picture: &Path) -> Result<(Guest, Word)> {
+    pub async fn boot(&self, gateway: &Gateway, station: SocketAddr, picture: &Path) -> Result<(Guest, Word)> {
         let mut machine = self.machine("device")?;
         machine.memory = 3072;
         machine.clock = self.clock;
         machine.services.push(Service { at: GATEWAY_AT, on: gateway.address() });
-        // QEMU leads the second address to this host's loopback interface.
-        let names = format!("127.0.0.1 localhost\n{} {GATEWAY}\n10.0.2.2 {TIME}\n", GATEWAY_AT.ip());
-        machine.credentials.push(Credential::new("network.hosts", names));
+        machine.services.push(Service { at: STATION_AT, on: station });
+        // QEMU leads the last address to this host's loopback interface.
+        let time = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 2), 123);
+        machine.credentials.push(hosts_of(&[(GATEWAY_AT, GATEWAY), (STATION_AT, STATION), (time, TIME)]));
         machine.credentials.extend(probe());
         let before = gateway.beacons().len();
         let mut guest = machine.start().await?;
@@ -235,7 +236,13 @@ async fn shown(guest: &mut Guest, picture: &Path) -> Result<Duration> {
 
 /// A name on the device's network: systemd's `network.hosts` credential becomes `/etc/hosts`.
 pub fn hosts(at: SocketAddrV4, name: &str) -> Credential {
-    Credential::new("network.hosts", format!("127.0.0.1 localhost\n{} {name}\n", at.ip()))
+    hosts_of(&[(at, name)])
+}
+
+/// Several of them.
+pub fn hosts_of(all: &[(SocketAddrV4, &str)]) -> Credential {
+    let lines: String = all.iter().map(|(at, name)| format!("{} {name}\n", at.ip())).collect();
+    Credential::new("network.hosts", format!("127.0.0.1 localhost\n{lines}"))
 }
 
 /// A unit that asks the running system, from inside, what became of its personal layer.

@@ -42,6 +42,7 @@ pub mod evidence;
 pub mod false_station;
 pub mod faults;
 pub mod gateway;
+pub mod layer;
 pub mod line;
 pub mod loop_device;
 pub mod netns;

@@ -138,6 +138,32 @@ impl Line {
         Program::Station.run(arguments).await?.good()?.json()
     }
 
+    /// What `livery-station orders` says of an order's device in use; `Null` while that has said nothing.
+    ///
+    /// # Errors
+    /// Where the program fails or has no such order.
+    pub async fn usage(&self, order: &OrderId) -> Result<Value> {
+        usage(&self.database, order).await
+    }
+
+    /// Waits until the device of an order has said so: `in-use`, or `amiss`.
+    ///
+    /// # Errors
+    /// Where it has not in time.
+    pub async fn hears(&self, order: &OrderId, state: &str, most: Duration) -> Result<Value> {
+        let begun = std::time::Instant::now();
+        loop {
+            let usage = self.usage(order).await?;
+            if usage["state"] == state {
+                return Ok(usage);
+            }
+            if begun.elapsed() > most {
+                return Err(Fault::device(format!("after {} s the station knows of {order}: {usage}", most.as_secs())));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// A picture of its page.
     ///
     /// # Errors
@@ -160,6 +186,16 @@ impl Line {
             other => Err(Fault::internal(format!("the station ended by itself: {other:?}"))),
         }
     }
+}
+
+/// The same without a running station.
+///
+/// # Errors
+/// As [`Line::usage`].
+pub async fn usage(database: &str, order: &OrderId) -> Result<Value> {
+    let all: Value = Program::Station.run(["orders", "--json", "--database", database]).await?.good()?.json()?;
+    let order = all["orders"].as_array().into_iter().flatten().find(|one| one["order"] == order.as_str());
+    order.map(|order| order["use"].clone()).ok_or_else(|| Fault::refused("the station does not know this order"))
 }
 
 /// `livery-station import`.

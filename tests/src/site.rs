@@ -67,8 +67,9 @@ impl Site {
         let profile = format!(
             "# The organisation's terminal, with this site's own authority in place of the example.\n\
              schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n\
-             [time]\nservers = [\"{TIME}\"]\n",
-            text(&site.root.join("profiles/terminal.toml"))
+             [time]\nservers = [\"{TIME}\"]\n\n{}",
+            text(&site.root.join("profiles/terminal.toml")),
+            told()
         );
         write_if_other(&site.profile(), &profile)?;
         Ok(site)
@@ -176,8 +177,9 @@ impl Site {
         let path = self.folder.join("laptop.toml");
         let profile = format!(
             "# The organisation's laptop, with this site's own authority and concentrator.\n\
-             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n[tunnel]\npublic-key = \"{tunnel_key}\"\n",
-            text(&self.root.join("profiles/laptop.toml"))
+             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n[tunnel]\npublic-key = \"{tunnel_key}\"\n\n{}",
+            text(&self.root.join("profiles/laptop.toml")),
+            told()
         );
         write_if_other(&path, &profile)?;
         self.build_from(&path).await
@@ -311,6 +313,11 @@ impl Site {
         });
         taken.await.map_err(|error| Fault::internal("waiting for a lock broke off").cause(error))?
     }
+}
+
+/// Whom this organisation's devices tell what took effect.
+fn told() -> String {
+    format!("[confirm]\nstation = \"https://{STATION}:8443\"\nstation-ca = \"station/ca.pem\"\n")
 }
 
 /// A file that stays as it was keeps its time too.

@@ -14,7 +14,7 @@ use crate::{
     at_the_desk,
     device::Device,
     gateway::{Config, Gateway, accounts::Accounts},
-    line::Line,
+    line::{self, Line},
     site::{GATEWAY, Site},
     time_server::TimeServer,
 };
@@ -96,7 +96,10 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let time = TimeServer::start().await?;
     device.clock = Some(DEAD_BATTERY);
     let picture = out.join("device.png");
-    let (mut guest, word) = device.boot(&gateway, &picture).await?;
+    // The station can't be reached yet: the desk must not wait for it.
+    let (address, database) = (line.address(), line.database().to_owned());
+    drop(line);
+    let (mut guest, word) = device.boot(&gateway, address, &picture).await?;
     agrees(&word.said, employee)?;
     has_the_time(&word.said, &time)?;
     started_by_its_entry(&record, &guest.console()?)?;
@@ -117,6 +120,21 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
     at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
     clock.tick("signed in, at its keyboard", "password, one-time code, desktop in the same tab".into(), &out.join("desktop.png"));
+
+    let before = line::usage(&database, &employee.order).await?;
+    if !before.is_null() {
+        return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
+    }
+    let line = Line::listen(&site, &station, None, &address.to_string()).await?;
+    let most = std::time::Duration::from_secs(200) * guest.accel().patience();
+    let usage = line.hears(&employee.order, "in-use", most).await.map_err(|fault| guest.failed(&fault.to_string()))?;
+    let picture = out.join("station-in-use.png");
+    line.picture(&picture).await?;
+    clock.tick(
+        "told the station, once it was there",
+        format!("{}, confirmation #{}", usage["state"], usage["confirmation"]),
+        &picture,
+    );
 
     guest.power_button().await?;
     guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;

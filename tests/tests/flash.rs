@@ -1,14 +1,20 @@
 //! The whole way on virtual devices with real firmware, and devices on which the agent must give up.
 #![allow(clippy::unwrap_used)]
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use livery_contract::Reference;
 use livery_tests::{
-    device::Device,
+    device::{Device, STATION_AT, hosts},
+    layer,
     line::Line,
     picture::Picture,
+    qemu::machine::Service,
     raw_disk,
-    site::Site,
+    site::{STATION, Site},
     whole_way::{Stage, whole_way},
 };
 
@@ -25,6 +31,57 @@ async fn qemu_the_whole_way() {
     if let Err(fault) = whole_way(&out("whole-way"), &mut tell).await {
         panic!("{}", fault.render());
     }
+    somebody_elses_settings_are_told(&out("whole-way")).await;
+}
+
+/// The same device, switched on again with another employee's personal layer on its disk: signed like its own, and without a TPM that is
+/// all that it asks for. It works, and the station says what is not as ordered.
+async fn somebody_elses_settings_are_told(folder: &Path) {
+    let site = Site::shared().await.unwrap();
+    let employees = site.employees().unwrap();
+    let (employee, other) = (&employees[0], &employees[1]);
+    let device = Device {
+        folder: folder.join("device"),
+        serial: employee.serial.clone().unwrap(),
+        disk: folder.join("device/disk.raw"),
+        secure: false,
+    };
+    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
+    let image = line.record(&employee.order).await.unwrap().image;
+    let theirs = Reference { order: Some(other.order.clone()), ..image.clone() };
+    let export = folder.join("other.raw");
+    layer::export(&site, &theirs, &export).await.unwrap();
+    let (offset, bytes) = layer::read(&export, &theirs, &site).await.unwrap();
+    std::fs::remove_file(&export).unwrap();
+    layer::put(&device.disk, offset, &bytes).unwrap();
+
+    assert_eq!(line.usage(&employee.order).await.unwrap()["state"], "in-use", "as it was before");
+    let mut machine = device.machine("another-layer").unwrap();
+    machine.memory = 3072;
+    machine.services.push(Service { at: STATION_AT, on: line.address() });
+    machine.credentials.push(hosts(STATION_AT, STATION));
+    let mut guest = machine.start().await.unwrap();
+    let most = Duration::from_secs(240) * guest.accel().patience();
+    let usage = line.hears(&employee.order, "amiss", most).await.unwrap();
+    println!("{usage:#}");
+    let amiss: Vec<&str> = usage["amiss"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    let differs = |differs: bool, what: &'static str| differs.then_some(what);
+    let expected: Vec<&str> = [
+        Some("layer"),
+        Some("order"),
+        Some("hostname"),
+        differs(employee.locale != other.locale, "locale"),
+        differs(employee.keyboard != other.keyboard, "keyboard"),
+        differs(employee.timezone != other.timezone, "timezone"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    assert_eq!(amiss, expected, "{usage:#}");
+    let words = format!("hostname is {}, not {}", other.hostname, employee.hostname);
+    assert!(usage["words"].as_array().unwrap().iter().any(|one| one == words.as_str()), "{usage:#}");
+    assert_eq!(line.usage(&other.order).await.unwrap(), serde_json::Value::Null, "nobody else's order is in use by that");
+    guest.cut_power().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Every message between agent and station: tried as each of them.
 
 use livery_contract::{
+    confirmation::{self, Confirmation, What},
     envelope::{Envelope, Payload, PublicKey},
     fault::FaultReport,
     inventory::{Inventory, usable_serial},
@@ -41,9 +42,25 @@ pub fn check(input: &[u8]) -> bool {
         signed::message::<Record>(input).is_some(),
         signed::message::<Receipt>(input).is_some(),
         signed::message::<Failure>(input).is_some(),
+        signed::message::<Confirmation>(input).is_some_and(|told| confirmed(&told)),
         signed::json::<FaultReport>(input).is_some(),
     ]
     .contains(&true)
+}
+
+/// Whether a confirmation is of the form that is kept; what is can be shown and is bounded.
+fn confirmed(told: &Confirmation) -> bool {
+    if told.check().is_err() {
+        return false;
+    }
+    let mut seen: Vec<What> = Vec::new();
+    for finding in &told.findings {
+        assert!(finding.found.len() <= confirmation::MAX_TEXT && !seen.contains(&finding.what), "{finding:?}");
+        assert_eq!(confirmation::line(&finding.found), finding.found, "one line stays as it is");
+        seen.push(finding.what);
+    }
+    assert!(told.says_as(told));
+    true
 }
 
 /// Opens it as each type: at most one can be right.
@@ -55,6 +72,7 @@ fn open(envelope: &Envelope) {
         opens::<Record>(envelope),
         opens::<Receipt>(envelope),
         opens::<Failure>(envelope),
+        opens::<Confirmation>(envelope),
     ];
     assert!(opened.iter().filter(|opened| **opened).count() <= 1, "one envelope opens as several types");
 }

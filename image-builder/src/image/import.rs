@@ -144,6 +144,7 @@ pub async fn import(
         partitions,
         boot,
         minimum_disk: size,
+        root_hash: None,
         identity: None,
         keys: None,
         data: None,

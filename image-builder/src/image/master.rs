@@ -43,6 +43,8 @@ pub struct Master {
     pub minimum_disk: u64,
     /// Personal settings that it takes.
     pub accepts: Option<Accepts>,
+    /// dm-verity root hash of its root file system.
+    pub root_hash: Option<Digest>,
     /// How a device knows its personal layer.
     pub identity: Option<Identity>,
     /// Room for the keys that the agent makes on the device.
@@ -115,6 +117,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         boot: master.boot,
         minimum_disk: master.minimum_disk.max(size),
         accepts: master.accepts,
+        root_hash: master.root_hash,
         identity: master.identity,
         keys: master.keys,
         data: master.data,

@@ -281,6 +281,18 @@ pub struct Desk {
     pub authorities: Vec<Authority>,
     /// Citrix.
     pub citrix: Citrix,
+    /// Who is told what took effect, once; `None` where nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
+}
+
+/// Who is told what took effect on a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Confirm {
+    /// The station as devices in use see it: host and port only.
+    pub station: Url,
+    /// Its own authorities; empty where the device's store has who vouches for it.
+    pub authorities: Vec<Authority>,
 }
 
 /// Language, keyboard, time zone, where the roster says nothing else.

@@ -20,7 +20,8 @@ use super::{
     locks,
     merge::{Held, Merged, merge},
     model::{
-        After, Agent, Boot, Citrix, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
+        After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role,
+        Time,
     },
     routes, rules,
     supplied::Supplied,
@@ -336,7 +337,11 @@ fn desk(v: &mut Values<'_>) -> Option<Desk> {
         mfa_hosts: v.hosts("citrix.mfa-hosts")?,
         client: client(v)?,
     };
-    Some(Desk { locale, authorities, citrix })
+    let confirm = v.url("confirm.station").map(|station| {
+        let authorities = v.authorities("confirm.station-ca").unwrap_or_default();
+        Confirm { station, authorities }
+    });
+    Some(Desk { locale, authorities, citrix, confirm })
 }
 
 /// Citrix's client: none where nobody supplies it. The outer `None` is as everywhere here.

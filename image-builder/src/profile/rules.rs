@@ -32,6 +32,7 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
     default_locale(merged, sink);
     authorities(merged, sink);
     supplied(merged, sink);
+    confirmed(merged, sink);
     if let Some(Kind::Terminal | Kind::Laptop) = kind {
         host_allowed("citrix.store-url", merged, sink);
         client_settings(merged, sink);
@@ -88,6 +89,14 @@ fn personal(merged: &Merged, sink: &mut Sink) {
             "nobody can have this image",
             problem.help("list the locales that the image's system has, such as [\"fr_FR.UTF-8\"]"),
         );
+    }
+}
+
+/// An authority of a station that nobody names would be silently ignored.
+fn confirmed(merged: &Merged, sink: &mut Sink) {
+    if let (Some(place), false) = (merged.places.get("confirm.station-ca"), merged.held.contains_key("confirm.station")) {
+        let problem = Problem::new("`confirm.station` is missing").help("set it, or take this out: without it nobody is told");
+        sink.at(place, "`confirm.station-ca` has no effect", problem);
     }
 }
 

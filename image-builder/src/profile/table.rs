@@ -437,6 +437,18 @@ pub const TABLE: &[Setting] = &[
         DESK,
         "PEM files with your own authorities' certificates; they go into every store that needs them (system, browser, Citrix). Public parts only.",
     ),
+    optional(
+        "confirm.station",
+        Text(Word::Origin),
+        DESK,
+        "The station as devices in use see it. A device tells it once, signed by its own key, which image and which personal settings took effect; the station shows \"in use\", or what did not take. Left out: nobody is told.",
+    ),
+    optional(
+        "confirm.station-ca",
+        Text(Word::Authorities),
+        DESK,
+        "A PEM file with the station's own authority, which then alone may vouch for it. Left out: the public ones, and those of `trust.authorities`. Goes with `confirm.station`.",
+    ),
     required("citrix.store-url", Text(Word::Https), DESK, "The Citrix Gateway or StoreFront page where people sign in."),
     default("citrix.gateway-hosts", List(Word::Host), "[]", DESK, "Hosts of the Citrix Gateway."),
     default("citrix.storefront-hosts", List(Word::Host), "[]", DESK, "Hosts of StoreFront."),

@@ -12,6 +12,7 @@ use super::{
     *,
 };
 
+mod confirming;
 mod explaining;
 mod locking;
 mod merging;

@@ -22,6 +22,7 @@
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
 //! | [`policies`] | what closes the browser |
+//! | [`confirm`] | what tells the station what took effect |
 //! | [`desk_program`] | `livery-desk`, from beside this program |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
@@ -37,6 +38,7 @@
 
 pub mod cache;
 pub mod citrix;
+pub mod confirm;
 pub mod data;
 pub mod desk_program;
 pub mod disk;

@@ -24,6 +24,8 @@ pub static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
 pub static LAPTOP: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/laptop");
 /// On a device with Citrix's client.
 pub static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
+/// On a device that tells the station what took effect.
+pub static CONFIRM: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/confirm");
 /// On the agent's medium.
 pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
 /// In a device's initrd.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     cache::Key,
-    citrix,
+    citrix, confirm,
     desk_program::Program,
     firmware, kiosk, laptop, modules,
     roots::{self, Root},
@@ -87,7 +87,7 @@ struct Inputs<'a> {
     epoch: i64,
     uuids: Uuids,
     files: Vec<(String, Digest)>,
-    /// `livery-desk`, on a terminal.
+    /// `livery-desk`, where it is in the image.
     program: Option<Digest>,
     tools: Digest,
     tree: Digest,
@@ -111,13 +111,19 @@ pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uu
         ]
         .into_iter()
         .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
+        .chain(desk.confirm.as_ref().map(|_| &settings::CONFIRM))
         .flat_map(embedded)
         .collect(),
-        program: profile.kiosk().map(|_| Program::beside_us()).transpose()?.map(Program::digest),
+        program: has_program(profile, desk).then(Program::beside_us).transpose()?.map(Program::digest),
         tools,
         tree,
     };
     Key::new("root-fs", VERSION, &inputs)
+}
+
+/// Whether `livery-desk` is in the image.
+fn has_program(profile: &Profile, desk: &Desk) -> bool {
+    profile.kiosk().is_some() || desk.confirm.is_some()
 }
 
 /// Makes the tree: what no device uses is out, drivers and locales are in.
@@ -174,7 +180,6 @@ pub fn device(
         match &profile.role {
             Role::Terminal { kiosk, .. } => {
                 kiosk::furnish(&furnish, desk, kiosk, profile.image.data.as_deref(), Program::beside_us()?)?;
-                try_desk(&tree, epoch)?;
             }
             Role::Laptop { routing, .. } => laptop::furnish(&furnish, &tree, desk, routing)?,
             Role::Agent(_) => {}
@@ -182,7 +187,16 @@ pub fn device(
         if let Some(client) = &desk.citrix.client {
             citrix::furnish(&tree, desk, client, root, epoch)?;
         }
-        settings::units(&tree, &Sandbox::new(&boot.path, epoch), units, target)?;
+        let mut units = units.to_vec();
+        if let Some(confirm) = &desk.confirm {
+            let data = profile.image.data.as_deref();
+            confirm::furnish(&furnish, &tree, (confirm, desk), &profile.role, data, Program::beside_us()?)?;
+            units.extend(confirm::UNITS.into_iter().filter(|unit| !units.contains(unit)).collect::<Vec<_>>());
+        }
+        if has_program(profile, desk) {
+            try_desk(&tree, epoch)?;
+        }
+        settings::units(&tree, &Sandbox::new(&boot.path, epoch), &units, target)?;
         links_are_untouched(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
         let os_release = tree.join("usr/lib/os-release");

@@ -23,6 +23,8 @@ pub struct JobRow {
     pub size: i64,
     /// The sections that its record must have, JSON.
     pub sections: String,
+    /// What a device that did it must say of itself later, JSON; `None` for jobs of before.
+    pub expects: Option<String>,
     /// The signed job, JSON.
     pub envelope: String,
     /// `issued`, `working`, `failed`, `done` or `replaced`.
@@ -87,12 +89,13 @@ pub async fn of_device(connection: &mut Connection, order: &str, key: &str) -> R
 pub async fn put(connection: &mut Connection, job: &JobRow) -> Result<()> {
     sqlx::query(
         "INSERT INTO jobs (id, order_id, device_key, serial, image, manifest, size, sections, envelope, state, phase, \
-         done_bytes, all_bytes, rate, fault, record, issued_at, expires_at, last_seen) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         done_bytes, all_bytes, rate, fault, record, issued_at, expires_at, last_seen, expects) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
          ON CONFLICT (id) DO UPDATE SET image = excluded.image, manifest = excluded.manifest, size = excluded.size, \
          sections = excluded.sections, envelope = excluded.envelope, state = excluded.state, phase = excluded.phase, \
          done_bytes = excluded.done_bytes, all_bytes = excluded.all_bytes, rate = excluded.rate, fault = excluded.fault, \
-         issued_at = excluded.issued_at, expires_at = excluded.expires_at, last_seen = excluded.last_seen",
+         issued_at = excluded.issued_at, expires_at = excluded.expires_at, last_seen = excluded.last_seen, \
+         expects = excluded.expects",
     )
     .bind(&job.id)
     .bind(&job.order_id)
@@ -113,6 +116,7 @@ pub async fn put(connection: &mut Connection, job: &JobRow) -> Result<()> {
     .bind(job.issued_at)
     .bind(job.expires_at)
     .bind(job.last_seen)
+    .bind(&job.expects)
     .execute(connection)
     .await
     .map_err(failed)?;
@@ -202,6 +206,12 @@ pub struct Shown {
     pub person: String,
     /// The order's host name.
     pub hostname: String,
+    /// The latest confirmation's place in the log, since the order's latest record.
+    pub confirmation: Option<i64>,
+    /// What did not take, JSON.
+    pub amiss: Option<String>,
+    /// When the device in use was last heard of.
+    pub heard_at: Option<i64>,
     /// The device's manufacturer.
     pub manufacturer: String,
     /// The device's product.
@@ -210,18 +220,19 @@ pub struct Shown {
     pub macs: String,
 }
 
-/// The latest job of each order: at work or failed ones heard of since `since`, done ones since `done_since`.
+/// The latest job of each order: at work or failed ones heard of since `since`; done ones since `done_since`, or that were heard of in
+/// use since `since`.
 ///
 /// # Errors
 /// `Source`.
 pub async fn shown(connection: &mut Connection, since: i64, done_since: i64, most: i64) -> Result<Vec<Shown>> {
     sqlx::query_as(
-        "SELECT j.*, o.sign_in, o.person, o.hostname, d.manufacturer, d.product, d.macs FROM jobs j \
+        "SELECT j.*, o.sign_in, o.person, o.hostname, o.confirmation, o.amiss, o.heard_at, d.manufacturer, d.product, d.macs FROM jobs j \
          JOIN orders o ON o.id = j.order_id JOIN devices d ON d.device_key = j.device_key \
-         WHERE ((j.state IN ('issued', 'working', 'failed') AND j.last_seen >= $1) OR (j.state = 'done' AND j.last_seen >= $2)) \
+         WHERE ((j.state IN ('issued', 'working', 'failed') AND j.last_seen >= $1) OR (j.state = 'done' AND (j.last_seen >= $2 OR o.heard_at >= $1))) \
          AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.order_id = j.order_id AND k.state <> 'replaced' \
              AND (k.issued_at > j.issued_at OR (k.issued_at = j.issued_at AND k.id > j.id))) \
-         ORDER BY CASE j.state WHEN 'failed' THEN 0 WHEN 'done' THEN 2 ELSE 1 END, j.last_seen DESC LIMIT $3",
+         ORDER BY CASE WHEN j.state = 'failed' OR o.amiss <> '[]' THEN 0 WHEN j.state = 'done' THEN 2 ELSE 1 END, j.last_seen DESC LIMIT $3",
     )
     .bind(since)
     .bind(done_since)

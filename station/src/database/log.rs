@@ -1,4 +1,4 @@
-//! Table `log`: the append-only log of records. Triggers refuse every change; the chain shows one made around them.
+//! Table `log`: the append-only log of records, and of what devices in use say. Triggers refuse every change; the chain shows one made around them.
 
 use livery_contract::Result;
 
@@ -9,9 +9,9 @@ use super::{Connection, failed};
 pub struct Entry {
     /// Place in the log, from 1.
     pub sequence: i64,
-    /// What it is; so far `record`.
+    /// What it is: a [`Kind`].
     pub kind: String,
-    /// The job that it answers.
+    /// The job that it answers; of a confirmation, with its number behind it: `JOB/1`.
     pub job: String,
     /// The order.
     pub order_id: String,
@@ -29,6 +29,30 @@ pub struct Entry {
     pub receipt: String,
     /// Milliseconds since 1970.
     pub accepted_at: i64,
+}
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A device was written and read back.
+    Record,
+    /// What took effect on a device in use.
+    Confirmation,
+}
+
+impl Kind {
+    /// As in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Confirmation => "confirmation",
+        }
+    }
+
+    /// Of a row; `None` for one of a newer release.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        [Self::Record, Self::Confirmation].into_iter().find(|kind| kind.as_str() == entry.kind)
+    }
 }
 
 /// Triggers without which the table is an ordinary one.
@@ -89,14 +113,57 @@ pub async fn after(connection: &mut Connection, sequence: i64, most: i64) -> Res
         .map_err(failed)
 }
 
-/// All rows of an order, the latest first.
+/// The rows of one kind of an order, the latest first.
 ///
 /// # Errors
 /// `Source`.
-pub async fn of_order(connection: &mut Connection, order: &str) -> Result<Vec<Entry>> {
-    sqlx::query_as("SELECT * FROM log WHERE order_id = $1 ORDER BY sequence DESC LIMIT 100")
+pub async fn of_order(connection: &mut Connection, order: &str, kind: Kind) -> Result<Vec<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE order_id = $1 AND kind = $2 ORDER BY sequence DESC LIMIT 100")
         .bind(order)
+        .bind(kind.as_str())
         .fetch_all(connection)
+        .await
+        .map_err(failed)
+}
+
+/// The latest record of a serial.
+///
+/// # Errors
+/// `Source`.
+pub async fn record_of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE serial = $1 AND kind = $2 ORDER BY sequence DESC LIMIT 1")
+        .bind(serial)
+        .bind(Kind::Record.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)
+}
+
+/// The latest confirmation since the latest record of a serial, which is given.
+///
+/// # Errors
+/// `Source`.
+pub async fn latest_confirmation(connection: &mut Connection, of: &Entry) -> Result<Option<Entry>> {
+    sqlx::query_as("SELECT * FROM log WHERE serial = $1 AND sequence > $2 AND kind = $3 ORDER BY sequence DESC LIMIT 1")
+        .bind(&of.serial)
+        .bind(of.sequence)
+        .bind(Kind::Confirmation.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)
+}
+
+/// How many there are since that record, accepted since `since`.
+///
+/// # Errors
+/// `Source`.
+pub async fn confirmations_since(connection: &mut Connection, of: &Entry, since: i64) -> Result<i64> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM log WHERE serial = $1 AND sequence > $2 AND kind = $3 AND accepted_at >= $4")
+        .bind(&of.serial)
+        .bind(of.sequence)
+        .bind(Kind::Confirmation.as_str())
+        .bind(since)
+        .fetch_one(connection)
         .await
         .map_err(failed)
 }

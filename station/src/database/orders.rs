@@ -4,6 +4,7 @@ use livery_contract::Result;
 use serde::Serialize;
 
 use super::{Connection, failed};
+use crate::verdict::Usage;
 
 /// A row of `orders`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -36,12 +37,26 @@ pub struct Order {
     pub state: String,
     /// The latest record's place in the log.
     pub record: Option<i64>,
+    /// The latest confirmation's place in the log, since the latest record.
+    #[serde(skip)]
+    pub confirmation: Option<i64>,
+    /// What did not take, JSON.
+    #[serde(skip)]
+    pub amiss: Option<String>,
+    /// When the device in use was last heard of, in milliseconds since 1970.
+    #[serde(skip)]
+    pub heard_at: Option<i64>,
     /// Milliseconds since 1970.
     #[serde(skip)]
     pub imported_at: i64,
 }
 
 impl Order {
+    /// What is known of the device in use; `None` while it has said nothing.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::of(self.confirmation, self.amiss.as_deref(), self.heard_at)
+    }
+
     /// Whether a record is there and nobody reopened the order since.
     pub fn is_done(&self) -> bool {
         self.state == "done"
@@ -132,17 +147,42 @@ pub async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -
     Ok(())
 }
 
-/// A record was accepted.
+/// A record was accepted: what an earlier life of the device said does not count any more.
 ///
 /// # Errors
 /// `Source`.
 pub async fn finish(connection: &mut Connection, id: &str, record: i64) -> Result<()> {
-    sqlx::query("UPDATE orders SET state = 'done', record = $1 WHERE id = $2")
+    sqlx::query("UPDATE orders SET state = 'done', record = $1, confirmation = NULL, amiss = NULL, heard_at = NULL WHERE id = $2")
         .bind(record)
         .bind(id)
         .execute(connection)
         .await
         .map_err(failed)?;
+    Ok(())
+}
+
+/// A device in use said what took effect.
+///
+/// # Errors
+/// `Source`.
+pub async fn confirm(connection: &mut Connection, id: &str, confirmation: i64, amiss: &str, now: i64) -> Result<()> {
+    sqlx::query("UPDATE orders SET confirmation = $1, amiss = $2, heard_at = $3 WHERE id = $4")
+        .bind(confirmation)
+        .bind(amiss)
+        .bind(now)
+        .bind(id)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// A device in use was heard of, with no news.
+///
+/// # Errors
+/// `Source`.
+pub async fn heard(connection: &mut Connection, id: &str, now: i64) -> Result<()> {
+    sqlx::query("UPDATE orders SET heard_at = $1 WHERE id = $2").bind(now).bind(id).execute(connection).await.map_err(failed)?;
     Ok(())
 }
 

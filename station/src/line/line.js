@@ -12,6 +12,8 @@ const PHASES = {
 const STEPS = ['trust', 'target', 'write', 'verify', 'finish', 'report'];
 const WORDS = { failed: 'FAILED', waiting: 'WAITING', working: 'AT WORK', done: 'SHIP' };
 
+const USE = { 'in-use': 'IN USE', amiss: 'LOOK' };
+
 const rows = new Map();   // id -> what was shown
 let only = null, latest = null, lastHeard = 0, lostSince = null, offset = 0, source = null;
 
@@ -111,7 +113,20 @@ function leftCell(row) {
   return cell;
 }
 
+function deskCell(row) {
+  const cell = node('td');
+  cell.colSpan = 3;
+  const amiss = row.use.words;
+  if (amiss.length) {
+    cell.append(node('div', 'sub', 'at the desk, not as ordered:'));
+    for (const what of amiss) cell.append(node('div', 'why', what));
+  } else cell.append(node('div', 'main', 'In use: all took effect'));
+  cell.append(node('div', 'sub', `heard of at ${clock(row.use.heard)} · ${row.image}`));
+  return cell;
+}
+
 function doneCell(row) {
+  if (row.use) return deskCell(row);
   const cell = node('td');
   cell.colSpan = 3;
   const took = (Date.parse(row.seen) - Date.parse(row.since)) / 1000;
@@ -122,14 +137,14 @@ function doneCell(row) {
 
 function resultCell(row) {
   const cell = node('td');
-  cell.append(node('span', 'badge', WORDS[row.state]));
+  cell.append(node('span', 'badge', row.use ? USE[row.use.state] : WORDS[row.state]));
   if (row.state === 'waiting') cell.append(node('div', 'sub', `since ${clock(row.since)}`));
   if (row.state === 'failed') cell.append(node('div', 'sub', `at ${clock(row.seen)}`));
   return cell;
 }
 
 function fill(line, row) {
-  line.dataset.state = row.state;
+  line.dataset.state = row.use && row.use.state === 'amiss' ? 'failed' : row.state;
   line.classList.toggle('silent', row.silent);
   const head = [deviceCell(row), orderCell(row)];
   const middle = { failed: () => [reasonCell(row)], waiting: () => [reasonCell(row)], done: () => [doneCell(row)],
@@ -139,6 +154,8 @@ function fill(line, row) {
 
 function announce(row, before) {
   const who = `${row.serial || row.product}${row.name ? ` for ${row.name}` : ''}`;
+  const use = (one) => (one && one.use ? one.use.state + one.use.words.join() : '');
+  if (row.use && use(before) !== use(row)) return row.use.words.length ? `${who} is not as ordered: ${row.use.words.join('. ')}` : `${who} is in use`;
   if (before && before.state === row.state) return null;
   if (row.state === 'done') return `${who} is done: ship`;
   if (row.state === 'failed') return `${who} failed: ${row.reason || ''}`;

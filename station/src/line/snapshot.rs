@@ -12,6 +12,7 @@ use crate::{
         meant, orders,
     },
     progress::{phase, read_kept},
+    verdict::Usage,
 };
 
 /// The most rows of each kind that are shown.
@@ -104,12 +105,21 @@ pub struct Row {
     pub fix: Option<String>,
     /// The record's place in the log.
     pub record: Option<i64>,
+    /// What its device says since it is in use.
+    #[serde(rename = "use")]
+    pub usage: Option<Usage>,
     /// Since when it has this job, or was first seen.
     pub since: Timestamp,
     /// When it was last heard of.
     pub seen: Timestamp,
     /// At work, but not heard of for half a minute.
     pub silent: bool,
+}
+
+impl Row {
+    fn urgency(&self) -> State {
+        if self.usage.as_ref().is_some_and(|usage| !usage.amiss.is_empty()) { State::Failed } else { self.state }
+    }
 }
 
 /// Makes the picture, as JSON.
@@ -137,7 +147,8 @@ async fn draw(station: &Station, now: Timestamp) -> Result<Snapshot> {
         }
     }
     rows.sort_by(|a, b| {
-        a.state.cmp(&b.state).then_with(|| match a.state {
+        // What did not take is for somebody to look at, like what failed.
+        (a.urgency()).cmp(&b.urgency()).then_with(|| match a.state {
             State::Done => b.seen.cmp(&a.seen),
             _ => (a.since, &a.id).cmp(&(b.since, &b.id)),
         })
@@ -182,6 +193,7 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
         place: fault.as_ref().and_then(|fault| fault.at.clone()),
         fix: fault.and_then(|fault| fault.fix),
         record: job.record,
+        usage: Usage::of(shown.confirmation, shown.amiss.as_deref(), shown.heard_at).filter(|_| state == State::Done),
         since: time(job.issued_at),
         seen: time(job.last_seen),
         silent: state == State::Working && now.as_millisecond().saturating_sub(job.last_seen) > SILENT_AFTER,
@@ -211,6 +223,7 @@ fn of_device(device: Device) -> Row {
         place: fault.as_ref().and_then(|fault| fault.at.clone()),
         fix: fault.and_then(|fault| fault.fix),
         record: None,
+        usage: None,
         since: time(device.first_seen),
         seen: time(device.last_seen),
         silent: false,

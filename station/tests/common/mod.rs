@@ -73,6 +73,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         boot: None,
         minimum_disk: SIZE,
         accepts: None,
+        root_hash: Some(Digest::of(b"root")),
         identity: None,
         keys: None,
         data: None,

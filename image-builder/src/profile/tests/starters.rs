@@ -57,7 +57,16 @@ fn every_starter_passes_and_has_every_setting_once() {
 #[test]
 fn what_is_commented_out_is_good_too() {
     // Names of files that are not here, halves of a pair, and what would make another thing of the file.
-    let apart = ["extends", "abstract", "debian.mirror", "debian.security-mirror", "agent.station-ca", "agent.job-key", "kind"];
+    let apart = [
+        "extends",
+        "abstract",
+        "debian.mirror",
+        "debian.security-mirror",
+        "agent.station-ca",
+        "agent.job-key",
+        "confirm.station-ca",
+        "kind",
+    ];
     for starter in Starter::ALL {
         let folder = Folder::new(&[]);
         let (_, text) = made(&folder, starter, "p.toml", None);

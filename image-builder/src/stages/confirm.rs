@@ -1,0 +1,71 @@
+//! What tells the station, once, what took effect on a device: `livery-desk confirm`, its unit, and whom it tells. Only where the
+//! profile names a station (`confirm.station`). Fails where the packages lack what reads the kernel's tables.
+
+use std::path::Path;
+
+use livery_contract::{Fault, Result};
+use serde_json::json;
+
+use super::{
+    desk_program::Program,
+    settings::{CONFIRM, Furnish},
+};
+use crate::profile::{Confirm, Desk, Role};
+
+/// Units that it starts, besides the desk's own.
+pub const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];
+
+/// The system's store: the public authorities, and the organisation's own.
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The station's own authority, where the profile names one.
+const OWN: &str = "/usr/lib/livery/confirm-ca.pem";
+/// What it cannot do without: file in the root, and package.
+const NEEDED: [(&str, &str); 2] = [("usr/sbin/dmsetup", "dmsetup"), ("usr/sbin/NetworkManager", "network-manager")];
+
+/// Writes its files below `root`; `data` is where the data partition is mounted.
+///
+/// # Errors
+/// Exit 1 where something can't be written, 3 where a package is missing.
+pub fn furnish(
+    furnish: &Furnish,
+    root: &Path,
+    (confirm, desk): (&Confirm, &Desk),
+    role: &Role,
+    data: Option<&str>,
+    program: &Program,
+) -> Result<()> {
+    if let Some((file, package)) = NEEDED.iter().find(|(file, _)| !root.join(file).exists()) {
+        return Err(Fault::refused(format!("the packages lack {file}, which `confirm.station` needs"))
+            .fix(format!("add {package} to `packages.install`, or take `confirm.station` out")));
+    }
+    furnish.lay(&CONFIRM)?;
+    furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
+    if !confirm.authorities.is_empty() {
+        let all: String = confirm.authorities.iter().map(|authority| authority.pem.as_str()).collect();
+        furnish.file(&OWN[1..], all)?;
+    }
+    furnish.json("usr/lib/livery/confirm.json", &settings((confirm, desk), role, data))?;
+    if let Some(data) = data {
+        // After, not for: on a device without a TPM there is none, and it tells all the same.
+        let unit = format!("{}.mount", data.trim_start_matches('/'));
+        let text = format!("[Unit]\nAfter={unit}\n\n[Service]\nReadWritePaths=-{data}\n");
+        furnish.file("usr/lib/systemd/system/livery-confirm.service.d/50-livery-data.conf", text)?;
+    }
+    Ok(())
+}
+
+/// What `livery-desk confirm` reads.
+fn settings((confirm, desk): (&Confirm, &Desk), role: &Role, data: Option<&str>) -> serde_json::Value {
+    let (screen, page) = match role {
+        Role::Terminal { kiosk, .. } => (&["livery-kiosk.service", "livery-browser.service"][..], &kiosk.url),
+        Role::Laptop { .. } | Role::Agent(_) => (&["lightdm.service"][..], &desk.citrix.store_url),
+    };
+    json!({
+        "station": confirm.station,
+        "authorities": if confirm.authorities.is_empty() { SYSTEM } else { OWN },
+        "data": data,
+        "screen": screen,
+        "page": page,
+        "timezone": desk.locale.timezone,
+    })
+}

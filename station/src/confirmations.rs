@@ -1,0 +1,191 @@
+//! `POST /api/v1/confirmations`: what took effect on a device in use, into the append-only log.
+//!
+//! In: an envelope signed by the key that the latest record of its serial names, not long ago. Out: a receipt signed by the station.
+//! What says the same as the latest one is no news: it gets that one's receipt and costs no row. What is older than the latest, or comes
+//! too often, is refused. A device that runs something else than was ordered is *not* refused: that is what people must see.
+
+use axum::{Json, body::Body, extract::State, http::StatusCode};
+use jiff::Timestamp;
+use livery_contract::{
+    Digest, Fault, OrderId, Result,
+    confirmation::{Confirmation, MAX_BYTES},
+    envelope::Envelope,
+    record::Record,
+    wire::Receipt,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    Shared,
+    answer::{Refusal, Signed},
+    database::{
+        self, damaged,
+        jobs::{self, JobRow},
+        log::{self, Entry, Kind},
+        meant,
+        orders::{self, Order},
+    },
+    enrol::check_time,
+    progress::claimed,
+    records::{self, receipt_of},
+    verdict,
+};
+
+/// The most news of one device in [`A_DAY`]: what changes more often is no setting.
+const MOST_A_DAY: i64 = 12;
+/// In milliseconds.
+const A_DAY: i64 = 24 * 3_600_000;
+
+/// The route.
+///
+/// # Errors
+/// 400 malformed, 403 not signed by the device that the record names, or at another time; 404 no record of this serial; 409 older than
+/// what is known, or the device has no key of its own; 413 too long; 429 too often.
+pub async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCode, Json<Envelope>), Refusal> {
+    let signed = Signed::read(body).await?;
+    if signed.bytes.len() > MAX_BYTES {
+        let fault = Fault::refused(format!("a confirmation of {} bytes is over the limit of {MAX_BYTES}", signed.bytes.len()));
+        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, fault));
+    }
+    let claim: Confirmation = claimed(&signed.envelope)?;
+    claim.check().map_err(|fault| Refusal(StatusCode::BAD_REQUEST, fault))?;
+    let now = Timestamp::now();
+    // Reading only: nobody whose signature is not good makes others wait.
+    let entry = log::record_of_serial(&mut *station.database.connection().await?, &claim.serial).await?;
+    let Some(entry) = entry else {
+        return Err(Refusal::not_found(format!("this station has no record of a device with serial {}", claim.serial)));
+    };
+    let record = records::read(&entry)?;
+    let Some(keys) = &record.keys else {
+        return Err(Refusal::conflict(
+            Fault::refused(format!("record #{} names no key of the device {}: it can sign nothing", entry.sequence, claim.serial))
+                .fix("write it again with an image that this release has built"),
+        ));
+    };
+    let confirmation: Confirmation = signed.envelope.open(&keys.device).map_err(|fault| {
+        fault
+            .at(format!("device {}, record #{}", claim.serial, entry.sequence))
+            .fix("a device that was written again signs with its new key; if this one was not, somebody pretends to be it: tell IT")
+    })?;
+    check_time(confirmation.at, now, station.settings.clock)?;
+
+    let mut transaction = station.database.write().await?;
+    let order = orders::get(&mut transaction, &entry.order_id).await?.ok_or_else(|| damaged("log", "a record of no order"))?;
+    if order.record != Some(entry.sequence) {
+        return Err(Refusal::conflict(
+            Fault::refused(format!("order {} was done with another device since: record #{}", order.id, order.record.unwrap_or(0)))
+                .fix(format!("the device {} has no order any more: erase it, or give it another order", claim.serial)),
+        ));
+    }
+    let latest = log::latest_confirmation(&mut transaction, &entry).await?;
+    if let Some(latest) = &latest {
+        let known = read(latest)?;
+        if confirmation.says_as(&known) {
+            // Sent again: its answer was lost, or the device keeps nothing and was switched on once more.
+            orders::heard(&mut transaction, &entry.order_id, now.as_millisecond()).await?;
+            database::commit(transaction).await?;
+            station.line.wake();
+            return Ok((StatusCode::OK, Json(receipt_of(latest)?)));
+        }
+        if confirmation.at <= known.at {
+            return Err(Refusal::conflict(Fault::refused(format!(
+                "the confirmation is of {:.0}, and this device has said something else at {:.0} already",
+                confirmation.at, known.at
+            ))));
+        }
+        let since = now.as_millisecond().saturating_sub(A_DAY);
+        if log::confirmations_since(&mut transaction, &entry, since).await? >= MOST_A_DAY {
+            let fault = Fault::refused(format!("the device {} has had {MOST_A_DAY} different things to say today", claim.serial))
+                .fix("look at it: its settings change all the time, or somebody has its key");
+            return Err(Refusal(StatusCode::TOO_MANY_REQUESTS, fault));
+        }
+    }
+    let number = latest.as_ref().map_or(1, |latest| number(latest) + 1);
+    let receipt = append(&mut transaction, &station.key, (&entry, &order), &confirmation, &signed.bytes, number).await?;
+    database::commit(transaction).await?;
+    station.line.wake();
+    Ok((StatusCode::CREATED, Json(receipt)))
+}
+
+/// Puts it into the log, and its verdict into the order.
+async fn append(
+    connection: &mut database::Connection,
+    key: &ed25519_dalek::SigningKey,
+    (of, order): (&Entry, &Order),
+    confirmation: &Confirmation,
+    bytes: &[u8],
+    number: u64,
+) -> Result<Envelope> {
+    let job: JobRow = jobs::get(connection, &of.job).await?.ok_or_else(|| damaged("log", "a record of no job"))?;
+    let amiss = verdict::amiss(confirmation, &verdict::wanted(&job, order, &records::read(of)?)?);
+    let (sequence, previous) = records::next(connection).await?;
+    let (digest, now) = (Digest::of(bytes), Timestamp::now());
+    let id: Uuid = of.job.parse().map_err(|error| damaged("job number", error))?;
+    let name: OrderId = of.order_id.parse().map_err(|fault: Fault| damaged("order number", fault))?;
+    let receipt = Envelope::sign(&Receipt { job: id, order: name, sequence: meant(sequence), record: digest, at: now }, key);
+    let entry = Entry {
+        sequence,
+        kind: Kind::Confirmation.as_str().into(),
+        job: format!("{}/{number}", of.job),
+        order_id: of.order_id.clone(),
+        serial: of.serial.clone(),
+        envelope: bytes.to_vec(),
+        digest: digest.to_string(),
+        previous: previous.to_string(),
+        job_envelope: of.job_envelope.clone(),
+        receipt: serde_json::to_string(&receipt).map_err(|error| Fault::internal("a receipt does not encode").cause(error))?,
+        accepted_at: now.as_millisecond(),
+    };
+    log::append(connection, &entry).await?;
+    orders::confirm(connection, &of.order_id, sequence, &verdict::kept(&amiss)?, now.as_millisecond()).await?;
+    if amiss.is_empty() {
+        tracing::info!(order = %of.order_id, serial = %of.serial, "the device is in use");
+    } else {
+        let words: Vec<String> = amiss.iter().map(ToString::to_string).collect();
+        tracing::warn!(order = %of.order_id, serial = %of.serial, "not all took effect on the device: {}", words.join("; "));
+    }
+    Ok(receipt)
+}
+
+/// Which of the confirmations of its job a row is: 1, 2 …
+fn number(entry: &Entry) -> u64 {
+    entry.job.rsplit_once('/').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}
+
+/// What a row of the log says.
+///
+/// # Errors
+/// `Source` where the row is damaged.
+pub fn read(entry: &Entry) -> Result<Confirmation> {
+    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("confirmation", error))?;
+    envelope.peek().map_err(|fault| damaged("confirmation", fault))
+}
+
+/// A row of the log for people and programs: what it says, and the envelope that proves it.
+///
+/// # Errors
+/// `Source` where the row is damaged.
+pub fn view(entry: &Entry) -> Result<Value> {
+    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("confirmation", error))?;
+    Ok(json!({
+        "sequence": entry.sequence,
+        "accepted": Timestamp::from_millisecond(entry.accepted_at).map_err(|error| damaged("time", error))?,
+        "digest": entry.digest,
+        "confirmation": read(entry)?,
+        "envelope": envelope,
+        "receipt": receipt_of(entry)?,
+    }))
+}
+
+/// Whether what is signed of a row holds: by the key that the record of its job names.
+///
+/// # Errors
+/// What does not.
+pub(crate) fn fits(entry: &Entry, record: &Record) -> Result<(), String> {
+    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| format!("its envelope: {error}"))?;
+    let key = record.keys.as_ref().map(|keys| keys.device).ok_or("the record that it confirms names no key")?;
+    let confirmation: Confirmation = envelope.open(&key).map_err(|fault| format!("its envelope: {fault}"))?;
+    let same = confirmation.serial == entry.serial && record.order.as_ref().map(OrderId::as_str) == Some(&entry.order_id);
+    if same { Ok(()) } else { Err("confirmation, record and columns contradict one another".into()) }
+}
