@@ -16,6 +16,7 @@ use crate::{
     citrix_client,
     gateway::pki,
     programs::{Done, Program},
+    screen::desk::CHECK,
 };
 
 /// What devices call the station.
@@ -204,6 +205,7 @@ impl Site {
             "# The organisation's terminal, with what presses keys and takes pictures where there is no screen, and a client.\n\
              schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-on-a-virtual-screen\"\n\n\
              [packages]\ninstall = {{ add = [\"grim\", \"wtype\", \"xwayland\"] }}\n\n\
+             [kiosk]\nconnectivity-check = \"http://{CHECK}/\"\n\n\
              [[packages.supplied]]\npath = \"client.deb\"\nsha256 = \"{digest}\"\npackage = \"icaclient\"\n\
              version = \"{}\"\nlicence = \"Stand-in EULA\"\naccept-licence = \"I have read and accept Stand-in EULA\"\n",
             citrix_client::VERSION

@@ -19,6 +19,7 @@ use livery_tests::{
     screen::{
         desk::{Desk, Options},
         ground,
+        hotel::{self, Hotel},
         trap::Trap,
     },
     site::{GATEWAY, Site},
@@ -328,6 +329,35 @@ async fn the_network_goes_and_comes_and_the_screen_says_so() {
     let took = bench.drawn_again(SIGN_IN, before, SOON).await;
     eprintln!("network back: the sign-in page after {:.1} s", took.as_secs_f32());
     assert_eq!(bench.session().await.0, session.0, "all of that in one session");
+}
+
+#[tokio::test]
+async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
+    let site = Site::shared().await.unwrap();
+    let name = "a_network_with_a_sign_in_page_of_its_own_shows_it_first";
+    let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
+    let hotel = Hotel::open().unwrap();
+    let bench = Bench::start(&site, &disk, "hotel", &Options { cable: false, ..Options::default() }).await;
+    bench
+        .wait("the screen is up", START, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
+        .await;
+    let welcome = async || bench.desk.windows().await.unwrap().iter().any(|title| title.contains(hotel::TITLE));
+    bench.sees("waiting", |picture| picture.count(NIGHT, 3) > 200_000).await;
+    hotel.lock();
+    bench.desk.cable(true).await.unwrap();
+    let took = bench.wait("the network's own page", START, async || welcome().await).await;
+    eprintln!("the hotel's page after {:.1} s", took.as_secs_f32());
+    bench.sees("hotel", |picture| picture.count([0x6a, 0x3d, 0x9a], 3) > 100_000).await;
+    // A browser of its own: nothing of the session's is in it, and it goes when it is not needed.
+    assert_ne!(
+        bench.desk.read("/etc/firefox/policies/policies.json").unwrap(),
+        bench.desk.read("/etc/livery/portal-policies.json").unwrap()
+    );
+    bench.desk.press(&[], "Return").await.unwrap();
+    bench.wait("somebody has accepted", SOON, async || hotel.is_through()).await;
+    let took = bench.wait("the network's own page is gone", START, async || !welcome().await).await;
+    eprintln!("accepted: the hotel's page is gone after {:.1} s", took.as_secs_f32());
+    bench.sees("sign-in", |picture| picture.shows(&MARKS)).await;
 }
 
 #[tokio::test]

@@ -27,6 +27,10 @@ pub const HERE: &str = "10.0.0.1";
 pub const PROVIDER: &str = "login.assurance.example";
 /// A host that it does not allow.
 pub const ELSEWHERE: &str = "elsewhere.example";
+/// Where a network's own sign-in page is, and what the profile has devices ask whether there is one.
+pub const HOTEL: &str = "welcome.hotel.example";
+/// See [`HOTEL`].
+pub const CHECK: &str = "check.assurance.example";
 /// The container's name; the cable's after it.
 const NAME: &str = "desk";
 const CABLE: &str = "ve-desk";
@@ -225,7 +229,7 @@ impl Desk {
 /// What the container has and a device has not.
 fn furnish(root: &Root, options: &Options) -> Result<()> {
     let Options { home, idle, screens, .. } = options;
-    root.write("etc/hosts", &format!("127.0.0.1 localhost\n{HERE} {GATEWAY} {PROVIDER} {ELSEWHERE}\n"))?;
+    root.write("etc/hosts", &format!("127.0.0.1 localhost\n{HERE} {GATEWAY} {PROVIDER} {ELSEWHERE} {HOTEL} {CHECK}\n"))?;
     // What the initrd would have laid over /etc.
     root.write("etc/fstab", "")?;
     root.write("etc/livery/keyboard.env", "XKB_DEFAULT_LAYOUT=fr\nXKB_DEFAULT_VARIANT=oss\n")?;
@@ -245,7 +249,7 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
     // No seat without a screen.
     let mask = root.path.join("etc/systemd/system/seatd.service");
     std::os::unix::fs::symlink("/dev/null", mask).map_err(|error| failed("a unit can't be masked").cause(error))?;
-    let desk = serde_json::json!({"home": home, "sign-out": format!("https://{GATEWAY}/cgi/logout"), "client": false});
+    let desk = serde_json::json!({"home": home, "sign-out": format!("https://{GATEWAY}/cgi/logout"), "client": options.receiver == Receiver::Native});
     root.write("etc/livery/desk.json", &desk.to_string())?;
     // A seat has a keyboard as long as some wtype runs, and programs take seconds to notice a first one: one that sleeps is there from
     // the start, as on a device.

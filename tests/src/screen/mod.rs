@@ -8,10 +8,12 @@
 //! | [`root`] | the image's root file system, mounted as on the device |
 //! | [`desk`] | the container: started, its cable pulled, its units asked |
 //! | [`person`] | presses keys, looks at the screen |
+//! | [`hotel`] | a network with a sign-in page of its own |
 //! | [`trap`] | a page that tries every way out by itself, and a place that nobody may reach |
 
 pub mod desk;
 pub mod ground;
+pub mod hotel;
 pub mod person;
 pub mod root;
 pub mod trap;
