@@ -20,6 +20,7 @@
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
+//! | [`keyboard`] | a person at a virtual device's keyboard |
 //! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
@@ -38,6 +39,7 @@ pub mod evidence;
 pub mod false_station;
 pub mod faults;
 pub mod gateway;
+pub mod keyboard;
 pub mod line;
 pub mod loop_device;
 pub mod netns;

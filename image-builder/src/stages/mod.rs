@@ -20,6 +20,7 @@
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
+//! | [`kept`] | what a laptop keeps from one start to the next |
 //! | [`policies`] | what closes the browser |
 //! | [`desk_program`] | `livery-desk`, from beside this program |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
@@ -43,6 +44,7 @@ pub mod esp;
 pub mod ini;
 pub mod initrd;
 pub mod inside;
+pub mod kept;
 pub mod kiosk;
 pub mod laptop;
 pub mod medium;
