@@ -27,6 +27,7 @@ fn keys(character: char) -> Option<Vec<String>> {
         '-' => plain("6"),
         '_' => plain("8"),
         '(' => plain("5"),
+        ')' => plain("minus"),
         ' ' => plain("spc"),
         ',' => plain("m"),
         ':' => plain("dot"),

@@ -35,14 +35,13 @@ pub const UNITS: [&str; 13] = [
 ];
 
 /// What it cannot do without: file in the root, package, and why.
-const NEEDED: [(&str, &str, &str); 9] = [
+const NEEDED: [(&str, &str, &str); 8] = [
     ("usr/sbin/NetworkManager", "network-manager", "it connects the laptop, and holds the tunnel"),
     ("usr/sbin/nft", "nftables", "it is the laptop's firewall"),
     ("usr/sbin/lightdm", "lightdm", "it is where people sign in"),
     ("usr/lib/systemd/systemd-resolved", "systemd-resolved", "it sends each name to the network that it belongs to"),
     ("usr/lib/systemd/systemd-homed", "systemd-homed", "it keeps the employee's account"),
     ("usr/lib/x86_64-linux-gnu/libnss_systemd.so.2", "libnss-systemd", "by it the sign-in page finds the account"),
-    ("usr/libexec/accounts-daemon", "accountsservice", "by it the sign-in page lists the account"),
     ("usr/lib/polkit-1/polkitd", "polkitd", "it lets the employee join networks"),
     ("usr/bin/firefox-esr", "firefox-esr", "SaaS is used in the browser"),
 ];
@@ -61,8 +60,9 @@ pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -
     }
     // NetworkManager has the networks here; systemd-networkd only what is named to it.
     furnish.link("etc/systemd/network/80-livery-ethernet.network", "/dev/null")?;
+    // The sign-in page asks AccountsService where there is one, and that lists no account of homed's, and says that its home is `/`.
     // Python brings a setting for kernels with binfmt_misc, which these have not.
-    for unit in ["proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service"] {
+    for unit in ["accounts-daemon.service", "proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service"] {
         furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
     }
     let table = Table::new(routing, &desk.citrix);
