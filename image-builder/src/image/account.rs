@@ -27,12 +27,14 @@ pub fn name(user: &str) -> Option<String> {
     let user = user.split('@').next().unwrap_or_default();
     let user = user.rsplit('\\').next().unwrap_or_default();
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '_' { letter.to_ascii_lowercase() } else { '-' };
-    let name: String = user.chars().map(plain).take(LONGEST).collect();
+    let whole: String = user.chars().map(plain).collect();
+    // What is cut off may leave a dash at the end.
+    let name = whole.get(..LONGEST).map_or(whole.as_str(), |start| start.trim_end_matches('-'));
     let good = name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('-')
-        && !TAKEN.contains(&name.as_str())
+        && !TAKEN.contains(&name)
         && !name.starts_with("systemd-");
-    good.then_some(name)
+    good.then(|| name.to_owned())
 }
 
 /// The layer's files; nothing where the roster gives no name or no first password. `epoch_seconds` is the record's age: what the device
