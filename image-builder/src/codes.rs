@@ -135,8 +135,11 @@ fn in_csv(text: &str, codes: &[Option<Code>]) -> Result<String> {
     let failed = |error: &dyn std::fmt::Display| Fault::internal(format!("the roster can't be written again: {error}"));
     let mark = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
     let delimiter = delimiter(text);
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text[mark.len()..].as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(&text.as_bytes()[mark.len()..]);
     let ends = if text.lines().next().is_some_and(|line| text[line.len()..].starts_with("\r\n")) {
         csv::Terminator::CRLF
     } else {
