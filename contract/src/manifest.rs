@@ -133,6 +133,9 @@ pub struct Data {
 pub struct Accepts {
     /// Locales that are generated in it, such as `fr_FR.UTF-8`.
     pub locales: Vec<String>,
+    /// Whether employees sign in at the device itself: then each needs an account's name and a first password.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accounts: bool,
 }
 
 /// A file on a partition of an imported image, whose bytes are one employee's.

@@ -37,10 +37,14 @@ pub struct Employee {
     /// The laptop's own address in the tunnel, of each kind at most one, with a space between: `10.200.0.17/32`; unique in a roster.
     #[serde(rename = "tunnel-address")]
     pub tunnel_address: Option<String>,
+    /// crypt(5) hash of the one-time code that the employee signs in with at a new laptop; see [`is_password_hash`].
+    #[serde(rename = "first-password")]
+    pub first_password: Option<String>,
 }
 
 /// The columns that a roster may have, in the order of the sample; the first six after `serial` are required.
-pub const COLUMNS: [&str; 9] = ["order", "serial", "user", "name", "hostname", "locale", "keyboard", "timezone", "tunnel-address"];
+pub const COLUMNS: [&str; 10] =
+    ["order", "serial", "user", "name", "hostname", "locale", "keyboard", "timezone", "tunnel-address", "first-password"];
 const REQUIRED: [&str; 6] = ["order", "user", "name", "hostname", "locale", "keyboard"];
 
 #[derive(Deserialize)]
@@ -58,6 +62,8 @@ struct RawRow {
     timezone: Option<String>,
     #[serde(default, rename = "tunnel-address")]
     tunnel_address: Option<String>,
+    #[serde(default, rename = "first-password")]
+    first_password: Option<String>,
 }
 
 impl RawRow {
@@ -74,6 +80,7 @@ impl RawRow {
             keyboard: trim(self.keyboard),
             timezone: self.timezone.map(trim),
             tunnel_address: self.tunnel_address.map(trim),
+            first_password: self.first_password.map(trim),
         }
     }
 }
@@ -262,6 +269,7 @@ fn parse_csv(text: &str) -> (Rows, Vec<RowError>) {
             keyboard: needed("keyboard"),
             timezone: field("timezone"),
             tunnel_address: field("tunnel-address"),
+            first_password: field("first-password"),
         };
         keep(row, line, raw, &mut rows, &mut errors);
     }
@@ -340,6 +348,16 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
     {
         problems.push(("tunnel-address", format!("{address:?} is no address such as 10.200.0.17/32 (of each kind at most one)")));
     }
+    let first_password = raw.first_password.filter(|hash| !hash.is_empty());
+    if first_password.as_deref().is_some_and(|hash| !is_password_hash(hash)) {
+        // What stands there may be the code itself: it is not repeated.
+        problems.push((
+            "first-password",
+            "it is no yescrypt or SHA-512 hash as crypt(5) has them (yescrypt j9T to jFT, SHA-512 with at most 9999999 rounds); \
+             never write the code itself there: leave the field empty, and `livery codes` draws a code and writes its hash"
+                .into(),
+        ));
+    }
     let timezone = raw.timezone.filter(|zone| !zone.is_empty());
     if let Some(zone) = &timezone
         && !is_timezone(zone)
@@ -357,6 +375,7 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
             keyboard: raw.keyboard,
             timezone,
             tunnel_address,
+            first_password,
         }),
         _ => Err(problems),
     }
@@ -405,6 +424,38 @@ pub fn is_tunnel_address(text: &str) -> bool {
         })
         .collect();
     kinds.is_some_and(|kinds| matches!(kinds.as_slice(), [_] | [false, true] | [true, false]))
+}
+
+/// A password's hash as crypt(5) has it, of a scheme that is strong, and whose cost a laptop can bear at each sign-in: yescrypt (`$y$`,
+/// 16 to 1024 MiB) or SHA-512 (`$6$`, at most 9,999,999 rounds).
+pub fn is_password_hash(text: &str) -> bool {
+    let itoa64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'));
+    let mut parts = text.split('$');
+    if parts.next() != Some("") {
+        return false;
+    }
+    match (parts.next(), parts.collect::<Vec<_>>().as_slice()) {
+        // The parameters of libxcrypt's costs 5 to 11: 2^12 to 2^18 blocks of 4 KiB. Its salts have 22 characters, 86 at most.
+        (Some("y"), [cost, salt, hash]) => {
+            matches!(*cost, "j9T" | "jAT" | "jBT" | "jCT" | "jDT" | "jET" | "jFT")
+                && (8..=86).contains(&salt.len())
+                && itoa64(salt)
+                && hash.len() == 43
+                && itoa64(hash)
+        }
+        (Some("6"), [rounds @ .., salt, hash]) => {
+            let fits = match rounds {
+                [] => true,
+                // 5,000 is what crypt(5) takes where none is said.
+                [rounds] => rounds.strip_prefix("rounds=").is_some_and(|rounds| {
+                    !rounds.starts_with('0') && rounds.parse().is_ok_and(|n| (5_000..=9_999_999).contains(&n))
+                }),
+                _ => false,
+            };
+            fits && (8..=16).contains(&salt.len()) && itoa64(salt) && hash.len() == 86 && itoa64(hash)
+        }
+        _ => false,
+    }
 }
 
 /// A name of the tz database by its form (`Area/City`, `UTC`); whether it is there, the image knows.
@@ -465,6 +516,51 @@ mod tests {
         assert!(errors.iter().any(|error| error.message.contains("\"usr\" is unknown")), "{errors:?}");
         assert!(parse("", Format::Csv).is_err());
         assert!(parse(HEADER, Format::Csv).unwrap_err()[0].message.contains("no rows"));
+    }
+
+    #[test]
+    fn a_first_password_is_a_strong_hash_and_never_a_code() {
+        let (salt, hash) = ("LdJMENpBABJJ3hIHjB1Bi.", "HboGM6qPrsK.StKYGt6KErmUYtioHreJd98oIugoNB6");
+        let sha512 = "q".repeat(86);
+        for good in [
+            format!("$y$j9T${salt}${hash}"),
+            format!("$y$jFT$12345678${hash}"),
+            format!("$6$saltsalt${sha512}"),
+            format!("$6$rounds=500000$saltsalt${sha512}"),
+        ] {
+            assert!(is_password_hash(&good), "{good}");
+        }
+        for bad in [
+            "abcd-efgh-jkmn-pqrs".to_owned(),
+            String::new(),
+            "$".into(),
+            "$y$".into(),
+            format!("$1$saltsalt${}", "q".repeat(22)),
+            format!("$5$saltsalt${}", "q".repeat(43)),
+            format!("y$j9T${salt}${hash}"),
+            // Too cheap, too dear, and something after it.
+            format!("$y$j75${salt}${hash}"),
+            format!("$y$jGT${salt}${hash}"),
+            format!("$y$j9T${salt}${hash}$"),
+            format!("$y$j9T${salt}${hash}x"),
+            format!("$y$j9T$salt:sal${hash}"),
+            format!("$6$rounds=1000$saltsalt${sha512}"),
+            format!("$6$rounds=99999999$saltsalt${sha512}"),
+            format!("$6$rounds=05000$saltsalt${sha512}"),
+            format!("$6$rounds=5000$rounds=5000$saltsalt${sha512}"),
+            format!("$6$salt${sha512}"),
+        ] {
+            assert!(!is_password_hash(&bad), "{bad}");
+        }
+        let row = |hash: &str| {
+            format!("{},first-password\nORD-1,m,M,wt-1,fr_FR.UTF-8,fr,{hash}\n", "order,user,name,hostname,locale,keyboard")
+        };
+        let good = format!("$y$j9T${salt}${hash}");
+        assert_eq!(parse(&row(&good), Format::Csv).unwrap()[0].first_password.as_deref(), Some(good.as_str()));
+        assert_eq!(parse(&row(""), Format::Csv).unwrap()[0].first_password, None);
+        let errors = parse(&row("s3cret-code"), Format::Csv).unwrap_err();
+        assert_eq!((errors[0].row, errors[0].column.as_str()), (1, "first-password"));
+        assert!(!errors[0].message.contains("s3cret"), "a code is not repeated: {}", errors[0].message);
     }
 
     proptest! {

@@ -287,7 +287,7 @@ impl Device {
             grow: grows.then(|| disk.partitions.last().map(|last| last.number)).flatten(),
             partitions: disk.partitions,
             minimum_disk: profile.image.minimum_disk,
-            accepts: Some(Accepts { locales: desk.locale.available.clone() }),
+            accepts: Some(Accepts { locales: desk.locale.available.clone(), accounts: profile.routing().is_some() }),
             root_hash: Some(root_hash),
             identity: Some(Identity { root_hash: nobody.root_hash, binding }),
             keys: Some(DeviceKeys { room, tunnel: profile.routing().is_some_and(|routing| routing.tunnel.is_some()) }),

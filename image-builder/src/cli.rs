@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     build::{self, SiteOptions},
+    codes,
     diff::{self, text::Text},
     image::{export, import, master::Published, personalise, show},
     lock::{command as lock, supply::Terms},
@@ -42,6 +43,7 @@ Examples:
   livery lock --update profiles/terminal.toml
   livery build profiles/terminal.toml --store store --keys keys
   livery import windows.raw --profile profiles/windows.toml --store store --keys keys
+  livery codes roster.csv --out codes.csv
   livery personalise terminal@2026.11 --roster roster.csv --store store --keys keys
   livery list --store store
   livery store allow store --restricted
@@ -233,6 +235,17 @@ enum Command {
         /// The folder that `livery keygen` made.
         #[arg(long)]
         keys: PathBuf,
+    },
+    /// Draw a one-time code for each employee of a roster who has none: what a laptop's first sign-in asks for.
+    ///
+    /// The codes are written once, to a file that only you can read; the roster gets their hashes. Send each employee the code by another
+    /// way than the laptop.
+    Codes {
+        /// The roster: CSV, or TOML with [[employee]] tables.
+        roster: PathBuf,
+        /// The file for the codes (CSV); it must not be there.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Make one personal image a row of a roster, over a master; prints their references.
     Personalise {
@@ -496,6 +509,14 @@ async fn run(cli: Cli) -> Result<()> {
             let made = personalise::personalise(&reference, &roster, &store, &keys, &progress).await?;
             say(json, &serde_json::json!({"images": made}), || {
                 made.iter().map(|one| one.image.to_string()).collect::<Vec<_>>().join("\n")
+            })
+        }
+        Command::Codes { roster, out } => {
+            let (path, bar) = (out.clone(), progress.clone());
+            let drawn = aside(move || codes::draw(&roster, &path, &bar)).await?;
+            say(json, &drawn, || match drawn.drawn {
+                0 => "all employees have a code".into(),
+                count => format!("{}: {count} codes; their hashes are in the roster", out.display()),
             })
         }
         Command::Recover { record, keys } => {

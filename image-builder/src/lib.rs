@@ -13,6 +13,7 @@
 //! | [`build`] | the stages in their order: `livery build`, `livery medium` |
 //! | [`image`] | masters and personal images: import, personalise, list, inspect, export |
 //! | [`personal`] | what is one device's own: signed personal layers, recovery keys |
+//! | [`codes`] | one-time codes for a roster: `livery codes` |
 //! | [`inside`] | looking into images: the files of their partitions |
 //! | [`scan`] | what no image may have: secrets, identities, files that anybody may change |
 //! | [`sbom`] | what an image is made of, as SPDX |
@@ -27,6 +28,7 @@
 
 pub mod build;
 pub mod cli;
+pub mod codes;
 pub mod diff;
 pub mod image;
 pub mod inside;

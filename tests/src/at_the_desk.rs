@@ -106,11 +106,7 @@ struct Person<'a> {
 
 impl Person<'_> {
     async fn types(&mut self, text: &str) -> Result<()> {
-        for keys in keyboard::strokes(self.layout, text)? {
-            self.guest.monitor().keys(&keys).await?;
-            sleep(PACE).await;
-        }
-        Ok(())
+        keyboard::write(self.guest.monitor(), self.layout, text).await
     }
 
     async fn presses(&mut self, key: &'static str) -> Result<()> {

@@ -24,6 +24,8 @@ use livery_tests::{
 
 const ADDRESS: &str = "10.200.0.17/32";
 const SERIAL: &str = "LAT5440-0001";
+/// A hash of no code that anybody knows: nobody signs in here.
+const NOBODYS: &str = "$y$j9T$LdJMENpBABJJ3hIHjB1Bi.$HboGM6qPrsK.StKYGt6KErmUYtioHreJd98oIugoNB6";
 /// What the laptop tries, again and again, and says on its serial console: no tool in it is made for tests.
 const TRY: &str = r#"
 get() {
@@ -32,6 +34,8 @@ get() {
 echo
 until nmcli -t general status | grep -q ^connected; do sleep 1; done
 echo "LIVERY-ABOUT $(hostname) $(nmcli -t -f NAME,DEVICE,STATE connection show --active | tr '\n' ' ')"
+told=no; grep -qs 'ne s.est pas ouvert' /etc/xdg/lightdm/lightdm-gtk-greeter.conf.d/90-no-data.conf && told=yes
+echo "LIVERY-DATA told=$told accounts=$(homectl list --no-legend 2> /dev/null | wc -l) homed=$(systemctl is-active systemd-homed)"
 i=0
 while :; do
     i=$((i + 1))
@@ -83,8 +87,8 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     fs::write(
         &roster,
         format!(
-            "order,serial,user,name,hostname,locale,keyboard,timezone,tunnel-address\n\
-             ORD-2001,{SERIAL},lea.martin,Léa Martin,lt-lyon-0001,fr_FR.UTF-8,fr,Europe/Paris,{ADDRESS}\n"
+            "order,serial,user,name,hostname,locale,keyboard,timezone,tunnel-address,first-password\n\
+             ORD-2001,{SERIAL},lea.martin,Léa Martin,lt-lyon-0001,fr_FR.UTF-8,fr,Europe/Paris,{ADDRESS},{NOBODYS}\n"
         ),
     )
     .unwrap();
@@ -122,6 +126,9 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     let about = guest.wait_for("a network", "LIVERY-ABOUT", most).await.unwrap();
     println!("{about}");
     assert!(about.contains("lt-lyon-0001") && about.contains("corporate:corporate:activated"), "{about}");
+    // It has no TPM, so no data partition: nobody can sign in and lose what he does, and the sign-in page says so in French.
+    let data = guest.wait_for("its word on the data partition", "LIVERY-DATA", most).await.unwrap();
+    assert!(data.contains("told=yes accounts=0 homed=inactive"), "{data}");
     until(&mut guest, "saas=saas intranet=intranet address=intranet", most).await;
     let up = packets().await.unwrap();
     println!("tunnel up: {up:?}");

@@ -39,10 +39,11 @@ fn one(text: &str, format: Format) -> bool {
 }
 
 /// The fields of a row, in the order of [`COLUMNS`].
-fn fields(employee: &Employee) -> [&str; 9] {
-    let Employee { order, serial, user, name, hostname, locale, keyboard, timezone, tunnel_address } = employee;
-    let [serial, timezone, address] = [serial, timezone, tunnel_address].map(|field| field.as_deref().unwrap_or_default());
-    [order.as_str(), serial, user, name, hostname, locale, keyboard, timezone, address]
+fn fields(employee: &Employee) -> [&str; 10] {
+    let Employee { order, serial, user, name, hostname, locale, keyboard, timezone, tunnel_address, first_password } = employee;
+    let [serial, timezone, address, password] =
+        [serial, timezone, tunnel_address, first_password].map(|field| field.as_deref().unwrap_or_default());
+    [order.as_str(), serial, user, name, hostname, locale, keyboard, timezone, address, password]
 }
 
 /// By RFC 4180, section 2: every field in quotes, quotes in it doubled.

@@ -22,6 +22,8 @@ const DIRENT: usize = 12;
 pub enum Node {
     /// A regular file, mode 0644, root's.
     File(Vec<u8>),
+    /// The same, mode 0600: not for everyone on the device.
+    Private(Vec<u8>),
     /// A symbolic link.
     Link(String),
 }
@@ -45,7 +47,7 @@ struct Inode {
 
 enum Content {
     Folder(BTreeMap<String, usize>),
-    File(Vec<u8>),
+    File(u16, Vec<u8>),
     Link(String),
 }
 
@@ -81,7 +83,8 @@ impl Tree {
                     return Err(bad("stands twice"));
                 }
                 let content = match node {
-                    Node::File(bytes) => Content::File(bytes.clone()),
+                    Node::File(bytes) => Content::File(0o644, bytes.clone()),
+                    Node::Private(bytes) => Content::File(0o600, bytes.clone()),
                     Node::Link(target) => Content::Link(target.clone()),
                 };
                 self.inodes.push(Inode { parent: at, content });
@@ -103,7 +106,7 @@ impl Tree {
                         entries.values().filter(|index| matches!(self.inodes[**index].content, Content::Folder(_))).count();
                     (0o040_755, 2 + folders, self.folder(index, inode.parent, entries, nid)?)
                 }
-                Content::File(bytes) => (0o100_644, 1, bytes.clone()),
+                Content::File(mode, bytes) => (0o100_000 | mode, 1, bytes.clone()),
                 Content::Link(target) => (0o120_777, 1, target.clone().into_bytes()),
             };
             let block = number(out.len() / BLOCK_BYTES)?;
@@ -144,7 +147,7 @@ impl Tree {
         let mut out = vec![0; all.len() * DIRENT];
         for (position, (name, index)) in all.iter().enumerate() {
             let kind: u8 = match self.inodes[*index].content {
-                Content::File(_) => 1,
+                Content::File(..) => 1,
                 Content::Folder(_) => 2,
                 Content::Link(_) => 7,
             };

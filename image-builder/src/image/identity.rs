@@ -81,7 +81,7 @@ mod tests {
         let employee = livery_contract::roster::parse(roster, livery_contract::roster::Format::Csv).unwrap().remove(0);
         let files = files(&employee);
         let text = |path: &str| match &files[path] {
-            Node::File(bytes) => String::from_utf8(bytes.clone()).unwrap(),
+            Node::File(bytes) | Node::Private(bytes) => String::from_utf8(bytes.clone()).unwrap(),
             Node::Link(target) => target.clone(),
         };
         assert_eq!(text("etc/hostname"), "wt-1\n");

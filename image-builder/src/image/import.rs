@@ -150,7 +150,7 @@ pub async fn import(
         data: None,
         left: Vec::new(),
         sbom: None,
-        accepts: choices.personal.map(|wish| Accepts { locales: wish.locales }),
+        accepts: choices.personal.map(|wish| Accepts { locales: wish.locales, accounts: false }),
         personal_file: reserved.as_ref().map(|reserved| reserved.place.clone()),
         restricted: choices.restricted,
     };

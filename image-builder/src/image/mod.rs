@@ -9,9 +9,11 @@
 //! | [`export`] | `livery export`: back to a disk image |
 //! | [`reserve`] | a file for the personal layer on a partition that others made |
 //! | [`identity`] | the files of one employee's layer |
+//! | [`account`] | a laptop's account in that layer |
 //! | [`erofs`] | a small read-only file system made of a list of files |
 //! | [`gpt`] | partition tables, read and made |
 
+pub mod account;
 pub mod erofs;
 pub mod export;
 pub mod gpt;

@@ -8,13 +8,13 @@ use std::{fs, os::unix::fs::FileExt as _, path::Path};
 use livery_contract::{
     Digest, Fault, Reference, Result,
     cut::{BLOCK_BYTES, is_zero},
-    manifest::{Identity, Layer, Manifest, Personal, Role},
+    manifest::{Accepts, Identity, Layer, Manifest, Personal, Role},
     roster::{self, Employee, Format, RowError},
 };
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use super::{erofs, identity, reserve};
+use super::{account, erofs, identity, reserve};
 use crate::{
     personal::{ddi, keys},
     progress::Progress,
@@ -59,7 +59,7 @@ pub async fn personalise(
         return Err(Fault::usage(format!("{master} is the personal image of order {order}"))
             .fix(format!("give the master: {}", master.master())));
     }
-    let employees = read(roster)?;
+    let (_, employees) = read(roster)?;
     let mut publisher = Publisher::open(store, keys_folder).await?;
     let absent = || Fault::refused(format!("the store has no image {master}")).at(store.display()).fix("build or import it first");
     let (manifest, digest) = publisher.current().ok_or_else(absent)?.manifest(master).await?;
@@ -77,7 +77,7 @@ pub async fn personalise(
             .at(store.display())
             .fix("build it again: this release signs personal layers, and devices check that"));
     }
-    check(&employees, &accepts.locales, roster)?;
+    check(&employees, accepts, roster)?;
     let signer = partition.map(|_| keys::signer(keys_folder)).transpose()?;
 
     let mut bar = progress.pieces("personalise", employees.len() as u64);
@@ -98,8 +98,11 @@ pub async fn personalise(
     Ok(made)
 }
 
-/// Reads a roster, all bad rows named at once.
-fn read(path: &Path) -> Result<Vec<Employee>> {
+/// Reads a roster: its text, and the employees in it.
+///
+/// # Errors
+/// Exit 3 where it can't be read, is too large or has bad rows, all of them named at once.
+pub fn read(path: &Path) -> Result<(String, Vec<Employee>)> {
     let failed = |error| Fault::refused("the roster can't be read").at(path.display()).cause(error);
     let length = fs::metadata(path).map_err(failed)?.len();
     if length > roster::MAX_BYTES as u64 {
@@ -113,26 +116,38 @@ fn read(path: &Path) -> Result<Vec<Employee>> {
             .at(path.display())
             .fix("save it as UTF-8")
     })?;
-    roster::parse(&text, Format::of_path(path)).map_err(|errors| roster::fault(&errors, &path.display().to_string()))
+    let employees =
+        roster::parse(&text, Format::of_path(path)).map_err(|errors| roster::fault(&errors, &path.display().to_string()))?;
+    Ok((text, employees))
 }
 
-/// Whether the master has what each employee needs.
-fn check(employees: &[Employee], locales: &[String], roster: &Path) -> Result<()> {
-    let errors: Vec<RowError> = employees
-        .iter()
-        .enumerate()
-        .filter(|(_, employee)| !locales.contains(&employee.locale))
-        .map(|(index, employee)| RowError {
-            row: index + 1,
-            line: None,
-            column: "locale".into(),
-            message: format!(
-                "the master has no {}, it has {}; add it to `locale.available` of the profile",
-                employee.locale,
-                locales.join(", ")
-            ),
-        })
-        .collect();
+/// Whether the master has what each employee needs, and a laptop's employee what the laptop needs.
+fn check(employees: &[Employee], accepts: &Accepts, roster: &Path) -> Result<()> {
+    let mut errors = Vec::new();
+    for (index, employee) in employees.iter().enumerate() {
+        let mut wrong =
+            |column: &str, message: String| errors.push(RowError { row: index + 1, line: None, column: column.into(), message });
+        if !accepts.locales.contains(&employee.locale) {
+            let (locale, locales) = (&employee.locale, accepts.locales.join(", "));
+            wrong("locale", format!("the master has no {locale}, it has {locales}; add it to `locale.available` of the profile"));
+        }
+        if !accepts.accounts {
+            continue;
+        }
+        if account::name(&employee.user).is_none() {
+            wrong(
+                "user",
+                format!("no account on a laptop can come of {:?}: it begins with a letter, and is no system's own", employee.user),
+            );
+        }
+        if employee.first_password.is_none() {
+            let path = roster.display();
+            wrong(
+                "first-password",
+                format!("nobody could sign in at this laptop; `livery codes {path} --out codes.csv` draws what is lacking"),
+            );
+        }
+    }
     if errors.is_empty() { Ok(()) } else { Err(roster::fault(&errors, &roster.display().to_string())) }
 }
 
@@ -156,7 +171,11 @@ impl Over<'_> {
             return Err(Fault::internal("a master lost its identity partition"));
         };
         let uuid = Uuid::new_v5(&NAMESPACE, format!("{digest}/{}", employee.order).as_bytes());
-        let file_system = erofs::make(&identity::files(employee), uuid, master.created.as_second())?;
+        let mut files = identity::files(employee);
+        if master.accepts.as_ref().is_some_and(|accepts| accepts.accounts) {
+            files.extend(account::files(employee, master.created.as_second()));
+        }
+        let file_system = erofs::make(&files, uuid, master.created.as_second())?;
         let layer = ddi::make(&file_system, partition.length, uuid, signer)
             .map_err(|fault| fault.at(format!("order {}", employee.order)))?;
         let mut personal = self.layered(employee, &layer.bytes, (partition.offset, partition.length))?;
@@ -187,4 +206,26 @@ fn write_sparse(file: &fs::File, bytes: &[u8], length: u64) -> std::io::Result<(
         }
     }
     file.set_len(length)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_laptop_that_nobody_could_sign_in_at_is_refused_and_a_terminal_needs_no_account() {
+        let roster = "order,user,name,hostname,locale,keyboard\n\
+                      ORD-1,lea.martin,Léa,lt-1,fr_FR.UTF-8,fr\nORD-2,root,Root,lt-2,de_DE.UTF-8,de\n";
+        let employees = roster::parse(roster, Format::Csv).unwrap();
+        let accepts = |accounts| Accepts { locales: vec!["fr_FR.UTF-8".into()], accounts };
+        let said = check(&employees, &accepts(true), Path::new("r.csv")).unwrap_err().render();
+        for wrong in
+            ["row 1, column first-password", "row 2, column first-password", "row 2, column user", "livery codes r.csv --out"]
+        {
+            assert!(said.contains(wrong), "{wrong} in {said}");
+        }
+        let said = check(&employees, &accepts(false), Path::new("r.csv")).unwrap_err().render();
+        assert!(said.contains("1 error") && said.contains("row 2, column locale"), "{said}");
+    }
 }

@@ -8,12 +8,14 @@ use std::path::Path;
 use livery_contract::{Fault, Result};
 use uuid::Uuid;
 
-use super::{disk::derive, settings::Furnish};
+use super::{disk::derive, kept, settings::Furnish};
 
 /// Bytes of the partition in the image; on the device it grows to the disk's end. The LUKS2 header takes 16 MiB of it.
 pub const LEAST: u64 = 64 << 20;
 /// How long a disk may take to show the partition, before the device goes on without.
 const PATIENCE: &str = "20s";
+/// The same where nobody can sign in without it: systemd's own.
+const LONG_PATIENCE: &str = "90s";
 /// What opens it: file in the root, and package.
 const NEEDED: [(&str, &str); 6] = [
     ("usr/lib/systemd/systemd-cryptsetup", "systemd-cryptsetup"),
@@ -29,11 +31,11 @@ pub fn luks_uuid(seed: Uuid) -> Uuid {
     derive(seed, "data-luks")
 }
 
-/// Lines for `/etc/fstab` and the file `/etc/crypttab`.
+/// Lines for `/etc/fstab` and the file `/etc/crypttab`. A device that `keeps` what its employee does has folders of it all over the root.
 ///
 /// # Errors
 /// Exit 3 where the packages lack what opens it.
-pub fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid) -> Result<String> {
+pub fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid, keeps: bool) -> Result<String> {
     if let Some((file, package)) = NEEDED.iter().find(|(file, _)| !root.join(file).exists()) {
         return Err(Fault::refused(format!("the packages lack {file}, which a data partition needs"))
             .fix(format!("add {package} to `packages.install`, or set `image.data = \"none\"`")));
@@ -52,8 +54,20 @@ pub fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid) -> Resul
     )?;
     furnish.file(
         "etc/crypttab",
-        format!("data UUID={luks} none luks,tpm2-device=auto,nofail,x-systemd.device-timeout={PATIENCE}\n"),
+        format!(
+            "data UUID={luks} none luks,tpm2-device=auto,nofail,x-systemd.device-timeout={}\n",
+            if keeps { LONG_PATIENCE } else { PATIENCE }
+        ),
     )?;
+    if keeps {
+        // Where it is not opened nothing could be kept: the sign-in page says so.
+        furnish.link(
+            "etc/systemd/system/graphical.target.wants/livery-no-data.service",
+            "/usr/lib/systemd/system/livery-no-data.service",
+        )?;
+    }
     // Where it is not opened it is not waited for.
-    Ok(format!("/dev/mapper/data {mount} ext4 nofail,nodev,nosuid,x-systemd.requires=systemd-cryptsetup@data.service 0 2\n"))
+    let partition =
+        format!("/dev/mapper/data {mount} ext4 nofail,nodev,nosuid,x-systemd.requires=systemd-cryptsetup@data.service 0 2\n");
+    Ok(if keeps { partition + &kept::fstab(mount) } else { partition })
 }

@@ -9,7 +9,7 @@ use livery_contract::{Fault, Result};
 use serde_json::{Value, json};
 
 use super::{
-    citrix,
+    citrix, kept,
     settings::{Furnish, LAPTOP, certificate_path},
 };
 use crate::{
@@ -18,24 +18,31 @@ use crate::{
 };
 
 /// Units that a laptop starts.
-pub const UNITS: [&str; 9] = [
+pub const UNITS: [&str; 13] = [
     "NetworkManager.service",
+    "avahi-daemon.service",
     "cups.socket",
     "lightdm.service",
+    "livery-account.service",
+    "livery-home.service",
     "livery-tunnel.service",
     "nftables.service",
     "power-profiles-daemon.service",
+    "systemd-homed.service",
     "systemd-networkd.service",
     "systemd-resolved.service",
     "systemd-timesyncd.service",
 ];
 
 /// What it cannot do without: file in the root, package, and why.
-const NEEDED: [(&str, &str, &str); 5] = [
+const NEEDED: [(&str, &str, &str); 8] = [
     ("usr/sbin/NetworkManager", "network-manager", "it connects the laptop, and holds the tunnel"),
     ("usr/sbin/nft", "nftables", "it is the laptop's firewall"),
     ("usr/sbin/lightdm", "lightdm", "it is where people sign in"),
     ("usr/lib/systemd/systemd-resolved", "systemd-resolved", "it sends each name to the network that it belongs to"),
+    ("usr/lib/systemd/systemd-homed", "systemd-homed", "it keeps the employee's account"),
+    ("usr/lib/x86_64-linux-gnu/libnss_systemd.so.2", "libnss-systemd", "by it the sign-in page finds the account"),
+    ("usr/lib/polkit-1/polkitd", "polkitd", "it lets the employee join networks"),
     ("usr/bin/firefox-esr", "firefox-esr", "SaaS is used in the browser"),
 ];
 
@@ -48,13 +55,22 @@ pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -
         return Err(Fault::refused(format!("the packages lack {file}: {why}")).fix(format!("add {package} to `packages.install`")));
     }
     furnish.lay(&LAPTOP)?;
+    for folder in kept::places() {
+        furnish.folder(&folder[1..])?;
+    }
     // NetworkManager has the networks here; systemd-networkd only what is named to it.
     furnish.link("etc/systemd/network/80-livery-ethernet.network", "/dev/null")?;
+    // The sign-in page asks AccountsService where there is one, and that lists no account of homed's, and says that its home is `/`.
+    // Python brings a setting for kernels with binfmt_misc, which these have not.
+    for unit in ["accounts-daemon.service", "proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service"] {
+        furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+    }
     let table = Table::new(routing, &desk.citrix);
     furnish.json("etc/firefox/policies/policies.json", &firefox(desk, &table))?;
     if root.join("usr/bin/chromium").exists() {
         furnish.json("etc/chromium/policies/managed/50-livery.json", &chromium(desk, &table))?;
     }
+    furnish.file("usr/share/applications/livery-citrix.desktop", citrix_entry(desk.citrix.store_url.as_str()))?;
     furnish.file("etc/nftables.conf", route::ruleset(routing.tunnel.as_ref()))?;
     if let Some(tunnel) = &routing.tunnel {
         furnish.file("usr/lib/livery/tunnel.nmconnection", route::connection(tunnel))?;
@@ -65,6 +81,24 @@ pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -
         }
     }
     Ok(())
+}
+
+/// What the panel and the menu have for central applications (Desktop Entry Specification 1.5): the store, in the browser.
+fn citrix_entry(store: &str) -> String {
+    // In `Exec` a percent sign begins a field, and within quotes these two are the shell's; a URL has no quotes or backslashes.
+    let store = store.replace('%', "%%").replace('$', r"\\$").replace('`', r"\\`");
+    format!(
+        "[Desktop Entry]\n\
+         Type=Application\n\
+         Name=Citrix\n\
+         Comment=Central applications\n\
+         Comment[de]=Zentrale Anwendungen\n\
+         Comment[fr]=Applications centrales\n\
+         Comment[nl]=Centrale toepassingen\n\
+         Exec=firefox-esr \"{store}\"\n\
+         Icon=network-server\n\
+         Categories=Network;\n"
+    )
 }
 
 /// `policies.json`: what follows from the routes, and what an organisation's browser does without.
@@ -112,5 +146,16 @@ fn chromium(desk: &Desk, table: &Table) -> Value {
 fn merge(into: &mut Value, from: Value) {
     if let (Value::Object(into), Value::Object(from)) = (into, from) {
         into.extend(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_one_word_of_a_command() {
+        let entry = citrix_entry("https://gateway.example/a%20b?$x");
+        assert!(entry.contains("\nExec=firefox-esr \"https://gateway.example/a%%20b?\\\\$x\"\n"), "{entry}");
     }
 }

@@ -21,6 +21,7 @@
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
+//! | [`kept`] | what a laptop keeps from one start to the next |
 //! | [`policies`] | what closes the browser |
 //! | [`confirm`] | what tells the station what took effect |
 //! | [`desk_program`] | `livery-desk`, from beside this program |
@@ -47,6 +48,7 @@ pub mod firmware;
 pub mod ini;
 pub mod initrd;
 pub mod inside;
+pub mod kept;
 pub mod kiosk;
 pub mod laptop;
 pub mod medium;

@@ -158,16 +158,16 @@ pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
 }
 
 /// What every employee's device gets besides: the personal layer over `/etc`, locale, authorities; where the data partition of this
-/// LUKS UUID is mounted.
+/// LUKS UUID is mounted, and whether what the employee does is kept there ([`kept`](super::kept)).
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>) -> Result<()> {
+pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>, keeps: bool) -> Result<()> {
     furnish.lay(&DEVICE)?;
     // Empty where no personal layer was applied: then it changes nothing.
     furnish.folder(&format!("{}/etc", &IDENTITY[1..]))?;
     furnish.folder("etc/livery")?;
-    let data = data.map(|(mount, luks)| data::furnish(furnish, furnish.root, mount, luks)).transpose()?;
+    let data = data.map(|(mount, luks)| data::furnish(furnish, furnish.root, mount, luks, keeps)).transpose()?;
     furnish.file("etc/fstab", fstab() + &data.unwrap_or_default())?;
     locale(furnish, &desk.locale)?;
     authorities(furnish, &desk.authorities)

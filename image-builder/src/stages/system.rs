@@ -27,7 +27,7 @@ use super::{
 use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 3;
 /// The tree in its place in the cache.
@@ -176,7 +176,12 @@ pub fn device(
             Role::Laptop { desk, .. } => (desk, &laptop::UNITS[..], "graphical.target"),
             Role::Agent(_) => return Err(Fault::internal("the agent's system is another stage's")),
         };
-        settings::desk(&furnish, desk, profile.image.data.as_deref().map(|mount| (mount, uuids.luks)))?;
+        settings::desk(
+            &furnish,
+            desk,
+            profile.image.data.as_deref().map(|mount| (mount, uuids.luks)),
+            profile.routing().is_some(),
+        )?;
         match &profile.role {
             Role::Terminal { kiosk, .. } => {
                 kiosk::furnish(&furnish, desk, kiosk, profile.image.data.as_deref(), Program::beside_us()?)?;

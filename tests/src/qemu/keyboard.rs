@@ -1,7 +1,14 @@
 //! A text as strokes of a device's own keyboard. QEMU's key codes name places, by what a US keyboard has there; which character comes
 //! of it is decided by the layout in the device: so the layout that an employee has is part of what is tested.
 
+use std::time::Duration;
+
 use livery_contract::{Fault, Result};
+
+use super::monitor::Monitor;
+
+/// From one key to the next: QEMU holds each for a tenth of a second.
+const PACE: Duration = Duration::from_millis(250);
 
 /// Keys that are pressed together.
 pub type Stroke = Vec<&'static str>;
@@ -19,6 +26,18 @@ const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 /// Where the layout is another, or has no key here for one of the characters.
 pub fn strokes(layout: &str, text: &str) -> Result<Vec<Stroke>> {
     text.chars().map(|character| stroke(layout, character)).collect()
+}
+
+/// Types a text on an employee's keyboard, at a person's pace.
+///
+/// # Errors
+/// As [`strokes`], and where QEMU can't be reached.
+pub async fn write(monitor: &Monitor, layout: &str, text: &str) -> Result<()> {
+    for keys in strokes(layout, text)? {
+        monitor.keys(&keys).await?;
+        tokio::time::sleep(PACE).await;
+    }
+    Ok(())
 }
 
 fn stroke(layout: &str, character: char) -> Result<Stroke> {
@@ -44,6 +63,15 @@ fn stroke(layout: &str, character: char) -> Result<Stroke> {
         (true, '-') => (false, if layout == "fr" { "6" } else { "equal" }),
         (false, '-') => (false, if layout == "de" { "slash" } else { "minus" }),
         (_, ' ') => (false, "spc"),
+        (_, '\n') => (false, "ret"),
+        (_, '\t') => (false, "tab"),
+        (true, ',') => (false, "m"),
+        (true, ':') => (false, "dot"),
+        (true, '(') => (false, "5"),
+        (true, ')') => (false, "minus"),
+        (true, '=') if layout == "fr" => (false, "equal"),
+        (true, '/') if layout == "fr" => (true, "dot"),
+        (true, '_') if layout == "fr" => (false, "8"),
         _ => return Err(unknown()),
     };
     Ok(if shift || character.is_ascii_uppercase() { vec!["shift", key] } else { vec![key] })

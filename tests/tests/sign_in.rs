@@ -1,0 +1,328 @@
+//! An employee's laptop, flashed by the agent: the first sign-in with the code that IT sent, which must be changed; the desktop, the lock;
+//! and after a restart the same account with what was done in it, and central applications and SaaS in its browser. By the keys of a
+//! French keyboard, as a person would.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddrV4,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use livery_tests::{
+    device::Device,
+    gateway::{
+        Config, Gateway,
+        accounts::{Account, Accounts},
+        totp::Secret,
+    },
+    line::Line,
+    picture::Picture,
+    programs::Program,
+    qemu::{Credential, Guest, Service, keyboard},
+    site::{GATEWAY, Site},
+    tunnel::peer,
+};
+use tokio::time::sleep;
+
+const SERIAL: &str = "LAT5440-0002";
+const ACCOUNT: &str = "lea-martin";
+/// The employee's own, which the code is changed to.
+const PASSWORD: &str = "Grune-Wolke 47 (Lyon)";
+/// One of the profile's SaaS hosts.
+const SAAS: &str = "signature.example";
+const SIGN_IN: &str = "/logon/LogonPoint/index.html";
+/// What every line of the probe begins with, where something has changed.
+const STATE: &str = "LIVERY-STATE";
+/// What the employee tries in the session, and what came of it: no tool in the image is made for tests.
+const TRY: &str = r#"
+exec > ~/.tried 2>&1
+cat ~/kept 2> /dev/null
+echo "from the first start" > ~/kept
+yes() { "$@" > /dev/null 2>&1 && echo yes || echo no; }
+echo "TRIED network=$(yes nmcli connection add type wifi con-name Maison ifname '*' ssid Maison connection.permissions user:$USER wifi-sec.key-mgmt wpa-psk wifi-sec.psk 'a long secret')"
+echo "TRIED everybodys=$(yes nmcli connection add type ethernet con-name all ifname '*')"
+echo "TRIED tunnel=$(yes nmcli connection modify corporate ipv4.dns 192.0.2.1)"
+echo "TRIED known=$(nmcli -g NAME connection show | grep -c '^Maison$')"
+echo "TRIED groups=$(id -nG)"
+echo "TRIED root=$(yes pkexec true)$(yes sudo -n true)$(yes systemctl stop NetworkManager)"
+echo "TRIED lang=$LANG"
+echo "TRIED end=yes"
+"#;
+/// Says what has changed on the device, again and again.
+const PROBE: &str = r#"
+install -m 0644 "$CREDENTIALS_DIRECTORY/probe.try" /run/try
+uid=60001
+echo
+while :; do
+    greeter=no; pidof lightdm-gtk-greeter > /dev/null && greeter=yes
+    home=none; read -r _ _ _ home _ <<< "$(homectl list --no-pager --no-legend)"
+    panel=no; locked=no
+    if pidof xfce4-panel > /dev/null; then
+        panel=yes
+        said=$(timeout 20 runuser -u lea-martin -- env DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$uid/bus LANG=C xfce4-screensaver-command --query)
+        case $said in *"is active"*) locked=yes ;; *"is inactive"*) locked=open ;; esac
+    fi
+    wrong=$(journalctl -b -q -o cat -u systemd-homed | grep -c 'incorrect or not sufficient')
+    now="greeter=$greeter home=${home:-none} panel=$panel locked=$locked wrong=$wrong"
+    [ "$now" = "$last" ] || echo "LIVERY-STATE $now"
+    last=$now
+    if grep -qs 'end=yes' /home/lea-martin/.tried; then
+        sed 's/^/LIVERY-/' /home/lea-martin/.tried
+        rm /home/lea-martin/.tried
+    fi
+    sleep 1
+done
+"#;
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/sign-in"))
+}
+
+/// A laptop at its employee's, and who sits there.
+struct Person {
+    guest: Guest,
+    most: Duration,
+    /// How often homed has said that a password is wrong; it says so more than once of each.
+    wrong: u32,
+}
+
+impl Person {
+    /// Switches the laptop on, in a network where these hosts are.
+    async fn at(device: &Device, start: &str, hosts: &[&Gateway]) -> Self {
+        let mut machine = device.machine(start).unwrap();
+        machine.memory = 3072;
+        machine.network = !hosts.is_empty();
+        let mut names = "127.0.0.1 localhost\n".to_owned();
+        for (number, host) in hosts.iter().enumerate() {
+            let at: SocketAddrV4 = format!("10.0.2.{}:443", 102 + number).parse().unwrap();
+            names.push_str(&format!("{} {}\n", at.ip(), host.host()));
+            machine.services.push(Service { at, on: host.address() });
+        }
+        machine.credentials.push(Credential::new("network.hosts", names));
+        machine.credentials.extend([
+            Credential::new("probe.script", PROBE),
+            Credential::new("probe.try", TRY),
+            Credential::new(
+                "systemd.extra-unit.livery-probe.service",
+                "[Unit]\nDescription=Probe\n\
+                 [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
+                 ExecStart=/bin/bash ${CREDENTIALS_DIRECTORY}/probe.script\n",
+            ),
+            Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
+        ]);
+        let guest = machine.start().await.unwrap();
+        let most = Duration::from_secs(180) * guest.accel().patience();
+        Self { guest, most, wrong: 0 }
+    }
+
+    /// Waits until the device is in such a state.
+    async fn until(&mut self, what: &str, is: impl Fn(&str, u32) -> bool) {
+        loop {
+            let line = self.guest.wait_for(what, STATE, self.most).await.unwrap();
+            println!("{:>5.0} s {}", self.guest.elapsed().as_secs_f64(), line.trim());
+            let wrong = line.rsplit("wrong=").next().and_then(|count| count.trim().parse().ok()).unwrap_or(self.wrong);
+            if is(&line, wrong) {
+                self.wrong = wrong;
+                return;
+            }
+            // What was counted already comes late.
+            self.wrong = self.wrong.max(wrong);
+        }
+    }
+
+    async fn sees(&mut self, state: &str) {
+        self.until(state, |line, _| line.contains(state)).await;
+    }
+
+    /// Gives it time to ask for a password; PAM tries one that is none before it asks, which counts as wrong.
+    async fn settles(&mut self) {
+        sleep(Duration::from_secs(20)).await;
+        let console = self.guest.console().unwrap();
+        let counts = console.lines().filter_map(|line| line.split("wrong=").nth(1)?.trim().parse().ok());
+        self.wrong = counts.max().unwrap_or(self.wrong);
+    }
+
+    /// Waits until a password is refused, and asked for again.
+    async fn refuses(&mut self) {
+        let before = self.wrong;
+        self.until("a refusal", |_, wrong| wrong > before).await;
+        sleep(Duration::from_secs(10)).await;
+    }
+
+    /// A picture of the screen, which is not blank; the device is given a moment to draw it.
+    async fn keeps(&self, name: &str) {
+        let picture = folder().join(format!("{name}.png"));
+        for _ in 0..30 {
+            sleep(Duration::from_secs(2)).await;
+            self.guest.screenshot(&picture).await.unwrap();
+            if Picture::read(&picture).unwrap().colours() > 20 {
+                return;
+            }
+        }
+        panic!("{name}: the screen is blank");
+    }
+
+    async fn types(&self, text: &str) {
+        keyboard::write(self.guest.monitor(), "fr", text).await.unwrap();
+    }
+
+    async fn presses(&self, keys: &[&str]) {
+        self.guest.monitor().keys(keys).await.unwrap();
+    }
+
+    /// Runs a command by the window that Alt-F2 opens.
+    async fn runs(&self, command: &str) {
+        self.presses(&["alt", "f2"]).await;
+        sleep(Duration::from_secs(8)).await;
+        self.types(&format!("{command}\n")).await;
+    }
+
+    /// Waits until a page of this host has been drawn.
+    async fn drawn(&mut self, host: &Gateway, page: &str) {
+        let begun = Instant::now();
+        while !host.beacons().iter().any(|line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page)) {
+            if begun.elapsed() > self.most {
+                let _ = self.guest.screenshot(&folder().join("failed.png")).await;
+                panic!("not within {} s: {} {page}", self.most.as_secs(), host.host());
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        println!("{:>5.0} s {}{page}", self.guest.elapsed().as_secs_f64(), host.host());
+    }
+
+    /// What came of [`TRY`], by key.
+    async fn tries(&mut self) -> BTreeMap<String, String> {
+        self.runs("sh /run/try").await;
+        let mut said = BTreeMap::new();
+        loop {
+            let line = self.guest.wait_for("what came of it", "LIVERY-", self.most).await.unwrap();
+            println!("{line}");
+            if let Some((key, value)) = line.split_once("LIVERY-TRIED ").and_then(|(_, rest)| rest.trim().split_once('=')) {
+                said.insert(key.to_owned(), value.to_owned());
+                if key == "end" {
+                    return said;
+                }
+            } else if line.contains("LIVERY-from the first start") {
+                said.insert("kept".into(), "yes".into());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn qemu_an_employee_signs_in_and_finds_it_again() {
+    let site = Site::shared().await.unwrap();
+    let keys = peer::keys(&site.folder).await.unwrap();
+    let folder = folder();
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    site.medium().await.unwrap();
+    let master = site.build_laptop(&keys.public).await.unwrap();
+
+    // IT: a roster without codes is refused; drawn, they go to the employee by another way.
+    let (roster, codes) = (folder.join("roster.csv"), folder.join("codes.csv"));
+    let row = "order,serial,user,name,hostname,locale,keyboard,timezone,tunnel-address\n";
+    let row = format!("{row}ORD-2002,{SERIAL},lea.martin,Léa Martin,lt-lyon-0002,fr_FR.UTF-8,fr,Europe/Paris,10.200.0.18/32\n");
+    fs::write(&roster, row).unwrap();
+    let [from, to, store, keys] = [roster.clone(), codes.clone(), site.store(), site.keys()].map(|path| path.display().to_string());
+    let image = master.to_string();
+    let refused =
+        Program::Livery.run(["personalise", &image, "--roster", &from, "--store", &store, "--keys", &keys]).await.unwrap();
+    assert!(refused.code == Some(3) && refused.stderr.contains("row 1, column first-password"), "{refused:?}");
+    Program::Livery.run(["codes", &from, "--out", &to]).await.unwrap().good().unwrap();
+    let code = fs::read_to_string(&codes).unwrap().trim().rsplit(',').next().unwrap().to_owned();
+    site.personalise(&master, &roster).await.unwrap();
+
+    let line = Line::start(&site, &folder.join("station"), Some((&roster, &master))).await.unwrap();
+    let mut device = Device::new(&folder.join("device"), SERIAL, 40 << 30).unwrap();
+    device.secure = true;
+    device.take_keys(&site.stick()).await.unwrap();
+    device.flash_well(&site.stick(), &line, &"ORD-2002".parse().unwrap()).await.unwrap();
+    drop(line);
+
+    let mut person = Person::at(&device, "first", &[]).await;
+    person.sees("greeter=yes home=inactive").await;
+    person.keeps("greeter").await;
+    person.settles().await;
+    person.types("not-the-code\n").await;
+    person.refuses().await;
+    person.types(&format!("{code}\n")).await;
+    person.sees("home=active").await;
+    person.keeps("change").await;
+    // Twice the new one; then homed asks for the old one, since the new one does not open it.
+    for _ in 0..2 {
+        person.types(&format!("{PASSWORD}\n")).await;
+        sleep(Duration::from_secs(10)).await;
+    }
+    person.types(&format!("{code}\n")).await;
+    person.sees("panel=yes").await;
+    sleep(Duration::from_secs(30)).await;
+    person.keeps("desktop").await;
+    let said = person.tries().await;
+    let is = |key: &str| said.get(key).map_or("", String::as_str);
+    assert_eq!((is("network"), is("everybodys"), is("tunnel"), is("known")), ("yes", "no", "no", "1"), "{said:?}");
+    assert_eq!((is("groups"), is("root"), is("lang")), (ACCOUNT, "nonono", "fr_FR.UTF-8"), "{said:?}");
+
+    person.presses(&["ctrl", "alt", "l"]).await;
+    person.sees("locked=yes").await;
+    person.presses(&["shift"]).await;
+    person.keeps("locked").await;
+    person.settles().await;
+    person.types(&format!("{code}\n")).await;
+    person.refuses().await;
+    person.types(&format!("{PASSWORD}\n")).await;
+    person.sees("locked=open").await;
+    person.runs("systemctl poweroff").await;
+    person.guest.wait_exit(person.most).await.unwrap();
+
+    // The next day: the code is nothing any more.
+    let secret = Secret::generate().unwrap();
+    let account = Account {
+        login: "lea.martin".into(),
+        name: "Léa Martin".into(),
+        password: "correct horse".into(),
+        secret: secret.to_base32(),
+        desktop: "Bureau Assurance".into(),
+        ..Account::default()
+    };
+    let log = folder.join("gateway.jsonl");
+    let config = Config { log: Some(log.clone()), ..Config::new(GATEWAY, site.authority(), Accounts { account: vec![account] }) };
+    let gateway = Gateway::start(config).await.unwrap();
+    let saas = Gateway::start(Config::new(SAAS, site.authority(), Accounts::default())).await.unwrap();
+    let mut person = Person::at(&device, "second", &[&gateway, &saas]).await;
+    person.sees("greeter=yes home=inactive").await;
+    person.keeps("greeter-again").await;
+    person.settles().await;
+    person.types(&format!("{code}\n")).await;
+    person.refuses().await;
+    person.types(&format!("{PASSWORD}\n")).await;
+    person.sees("panel=yes").await;
+    sleep(Duration::from_secs(30)).await;
+    let said = person.tries().await;
+    assert_eq!((said.get("kept").map(String::as_str), said.get("known").map(String::as_str)), (Some("yes"), Some("2")), "{said:?}");
+
+    // Central applications: the browser's first page is the store.
+    person.runs("firefox-esr").await;
+    person.drawn(&gateway, SIGN_IN).await;
+    person.keeps("gateway").await;
+    person.types("lea.martin\tcorrect horse\n").await;
+    person.drawn(&gateway, "/logon/LogonPoint/challenge.html").await;
+    person.keeps("second-factor").await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    person.types(&format!("{}\n", secret.code(now))).await;
+    person.drawn(&gateway, "/Citrix/StoreWeb/").await;
+    person.keeps("store").await;
+    let journal = fs::read_to_string(&log).unwrap();
+    assert!(journal.contains(r#""outcome":"signed-in""#), "{journal}");
+
+    // Software as a service: another host, not by the proxy that there is not.
+    person.presses(&["ctrl", "t"]).await;
+    sleep(Duration::from_secs(10)).await;
+    person.types(&format!("https://{SAAS}/\n")).await;
+    person.drawn(&saas, SIGN_IN).await;
+    person.keeps("saas").await;
+    person.guest.cut_power().await.unwrap();
+}
