@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use livery_contract::{Reference, manifest::Role};
+use livery_contract::{OrderId, Reference, manifest::Role};
 use livery_tests::{
-    device::Device,
+    device::{Device, STATION_AT, hosts},
     line::Line,
     programs::Program,
-    qemu::{Credential, Guest},
-    site::Site,
+    qemu::{Credential, Guest, machine::Service},
+    site::{STATION, Site},
 };
 
 /// What every line of the probe begins with.
@@ -62,16 +62,18 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     );
 
     // At the employee's desk.
-    let said = boot(&device, "own", &[]).await;
+    let tells = Some((&line, &employee.order, "in-use"));
+    let said = boot(&device, "own", &[], tells).await;
     assert_eq!((said["secure-boot"].as_str(), said["hostname"].as_str()), ("1", employee.hostname.as_str()), "{said:?}");
     assert_eq!((said["layer"].as_str(), said["data"].as_str(), said["asks"].as_str()), ("applied", "open", ""), "{said:?}");
     assert_eq!((said["note"].as_str(), said["kiosk"].as_str()), ("", "active"), "a new file system: {said:?}");
+    assert_eq!(said["told"], "", "{said:?}");
 
     // The same image on a device without a TPM: the signature is all that it asks for, and it keeps nothing.
     let plain = Device::new(&folder.join("plain"), "WT5070-8888", 1 << 20).unwrap();
     fs::remove_file(&plain.disk).unwrap();
     export_to(&site, &record.image, &plain.disk).await;
-    let said = boot(&plain, "plain", &[]).await;
+    let said = boot(&plain, "plain", &[], None).await;
     assert_eq!((said["layer"].as_str(), said["hostname"].as_str()), ("applied", employee.hostname.as_str()), "{said:?}");
     assert_eq!((said["data"].as_str(), said["asks"].as_str(), said["kiosk"].as_str()), ("closed", "", "active"), "{said:?}");
     fs::remove_file(&plain.disk).unwrap();
@@ -85,17 +87,23 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     fs::remove_file(&export).unwrap();
     assert_ne!(own.1, theirs);
     put(&device.disk, offset, &theirs);
-    let said = boot(&device, "swapped", &[]).await;
+    let said = boot(&device, "swapped", &[], Some((&line, &employee.order, "amiss"))).await;
     assert_eq!((said["layer"].as_str(), said["data"].as_str()), ("not applied", "open"), "{said:?}");
     assert!(![&employee.hostname, &other.hostname].contains(&&said["hostname"]), "{said:?}");
     assert_eq!(said["note"], employee.order.as_str(), "what the first start left on the data partition");
+    // What the first start told it need not have told again; this is news, and the station says which.
+    assert_eq!(said["told"].len(), 64, "{said:?}");
+    let usage = line.usage(&employee.order).await.unwrap();
+    let amiss: Vec<&str> = usage["amiss"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert!(["layer", "order", "hostname"].iter().all(|what| amiss.contains(what)), "{usage}");
+    assert!(!["image", "data", "screen", "page", "system"].iter().any(|what| amiss.contains(what)), "{usage}");
 
     // Its own again, one bit of a file turned over.
     let mut changed = own.1.clone();
     let at = changed.windows(employee.hostname.len()).position(|here| here == employee.hostname.as_bytes()).unwrap();
     changed[at] ^= 1;
     put(&device.disk, offset, &changed);
-    let said = boot(&device, "changed", &[]).await;
+    let said = boot(&device, "changed", &[], None).await;
     assert_ne!(said["hostname"], employee.hostname, "{said:?}");
     assert!(said["kernel"].contains("is corrupted") || said["layer"] == "not applied", "{said:?}");
 
@@ -106,7 +114,7 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     another.disk.clone_from(&device.disk);
     let variables = |device: &Device| device.machine("x").unwrap().variables();
     fs::copy(variables(&device), variables(&another)).unwrap();
-    let said = boot(&another, "moved", &[Credential::new("probe.key", key.stdout.trim())]).await;
+    let said = boot(&another, "moved", &[Credential::new("probe.key", key.stdout.trim())], None).await;
     assert_eq!((said["secure-boot"].as_str(), said["layer"].as_str()), ("1", "not applied"), "{said:?}");
     assert!(said["asks"].contains("recovery key"), "{said:?}");
     assert_eq!((said["data"].as_str(), said["note"].as_str()), ("open", employee.order.as_str()), "by the recovery key: {said:?}");
@@ -138,17 +146,27 @@ async fn export_to(site: &Site, image: &Reference, to: &Path) {
     Program::Livery.run(["export", &image, "--store", &store, "--format", "raw", &to]).await.unwrap().good().unwrap();
 }
 
-/// Starts a device from its disk; what it says of itself.
-async fn boot(device: &Device, name: &str, credentials: &[Credential]) -> BTreeMap<String, String> {
+/// Whom a device tells: the station, of this order, and what the station then says of it.
+type Tells<'a> = Option<(&'a Line, &'a OrderId, &'a str)>;
+
+/// Starts a device from its disk, with a network that leads to the station where it shall tell it; what it says of itself.
+async fn boot(device: &Device, name: &str, credentials: &[Credential], tells: Tells<'_>) -> BTreeMap<String, String> {
     let mut machine = device.machine(name).unwrap();
     machine.memory = 3072;
-    machine.network = false;
+    machine.network = tells.is_some();
+    if let Some((line, ..)) = tells {
+        machine.services.push(Service { at: STATION_AT, on: line.address() });
+        machine.credentials.push(hosts(STATION_AT, STATION));
+    }
     machine.credentials.extend(probe());
     machine.credentials.extend_from_slice(credentials);
     let mut guest: Guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.wait_for("its own word", &format!("{PROBE} end="), most).await.unwrap();
     let console = guest.console().unwrap();
+    if let Some((line, order, state)) = tells {
+        println!("{name}: {}", line.hears(order, state, most).await.unwrap());
+    }
     // What was written to the data partition must be there next time.
     guest.power_button().await.unwrap();
     guest.wait_exit(most).await.unwrap();
@@ -179,6 +197,7 @@ if [ -n "$asks" ] && [ -e $CREDENTIALS_DIRECTORY/probe.key ]; then
     for i in $(seq 300); do mountpoint -q /srv && break; sleep 1; done
 fi
 say asks "$asks"
+say told "$(cat /srv/livery/confirmed)"
 say hostname "$(cat /etc/hostname)"
 if mountpoint -q /usr/lib/livery/identity; then say layer applied; else say layer "not applied"; fi
 say kernel "$(dmesg | grep 'verity.*corrupted' | head -n 1)"

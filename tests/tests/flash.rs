@@ -60,7 +60,7 @@ async fn somebody_elses_settings_are_told(folder: &Path) {
     machine.memory = 3072;
     machine.services.push(Service { at: STATION_AT, on: line.address() });
     machine.credentials.push(hosts(STATION_AT, STATION));
-    let mut guest = machine.start().await.unwrap();
+    let guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     let usage = line.hears(&employee.order, "amiss", most).await.unwrap();
     println!("{usage:#}");
