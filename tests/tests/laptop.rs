@@ -34,7 +34,11 @@ get() {
 echo
 until nmcli -t general status | grep -q ^connected; do sleep 1; done
 echo "LIVERY-ABOUT $(hostname) $(nmcli -t -f NAME,DEVICE,STATE connection show --active | tr '\n' ' ')"
-told=no; grep -qs 'ne s.est pas ouvert' /etc/xdg/lightdm/lightdm-gtk-greeter.conf.d/90-no-data.conf && told=yes
+told=no
+for i in $(seq 200); do
+    grep -qs 'ne s.est pas ouvert' /etc/xdg/lightdm/lightdm-gtk-greeter.conf.d/90-no-data.conf && told=yes && break
+    sleep 1
+done
 echo "LIVERY-DATA told=$told accounts=$(homectl list --no-legend 2> /dev/null | wc -l) homed=$(systemctl is-active systemd-homed)"
 i=0
 while :; do
