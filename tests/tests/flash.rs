@@ -45,6 +45,7 @@ async fn somebody_elses_settings_are_told(folder: &Path) {
         serial: employee.serial.clone().unwrap(),
         disk: folder.join("device/disk.raw"),
         secure: false,
+        clock: None,
     };
     let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
     let image = line.record(&employee.order).await.unwrap().image;

@@ -246,7 +246,7 @@ async fn without_digest_or_word_or_with_another_file_nothing_is_built() {
     desk.profile(&item);
     desk.livery(&["lock", "PROFILE", "--cache", "CACHE"]).await.good().unwrap();
     let own = fs::read_to_string(desk.site.root.join("profiles/ca/assurance-root.pem")).unwrap();
-    let other = citrix_client::make(&desk.path("client.deb"), &own, true).await.unwrap();
+    let other = citrix_client::make(&desk.path("client.deb"), &own, true, b"#!/bin/sh\nexit 0\n").await.unwrap();
     desk.profile(&item.replace(&digest, &other.to_string()));
     let done = desk.build("STORE", "CACHE").await;
     assert_eq!(done.code, Some(3), "{done:?}");
