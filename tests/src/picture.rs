@@ -104,6 +104,6 @@ mod tests {
         }
         assert!(picture.shows_block());
         assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
-        assert_eq!((picture.first_in_the_lowest(20), picture.first_in_the_lowest(60)), (Some(2), Some(2)));
+        assert_eq!((picture.first_in_the_lowest(20), picture.first_in_the_lowest(60)), (Some(1), Some(1)));
     }
 }
