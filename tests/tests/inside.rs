@@ -125,7 +125,7 @@ async fn qemu_free_what_differs_is_told_by_file_and_reason() {
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap();
     let store = text(&site.store());
-    let more = "[time]\nservers = [\"time.assurance.example\"]\n\n[boot]\nkernel-arguments = { add = [\"loglevel=3\"] }\n";
+    let more = "[time]\nservers = [\"clock.assurance.example\"]\n\n[boot]\nkernel-arguments = { add = [\"loglevel=3\"] }\n";
     let variant = Variant::new(&site, more);
     let other = variant.build(&site, &site.store(), &[]).await.good().unwrap().stdout.lines().last().unwrap().to_owned();
     let master_name = master.to_string();
@@ -141,11 +141,10 @@ async fn qemu_free_what_differs_is_told_by_file_and_reason() {
     let command_line = setting("kernel command line");
     assert!(command_line.contains(&"+ loglevel=3".to_owned()), "{command_line:?}");
     let servers = setting("/usr/lib/systemd/timesyncd.conf.d/50-livery.conf");
-    assert!(servers.contains(&"+ NTP=time.assurance.example".to_owned()), "{servers:?}");
+    assert!(servers.contains(&"+ NTP=clock.assurance.example".to_owned()), "{servers:?}");
     let files = found["files"].as_array().unwrap();
     let paths: Vec<&str> = files.iter().map(|file| file["path"].as_str().unwrap()).collect();
-    let expected =
-        ["/EFI/BOOT/BOOTX64.EFI", "/usr/lib/systemd/timesyncd.conf.d", "/usr/lib/systemd/timesyncd.conf.d/50-livery.conf"];
+    let expected = ["/EFI/BOOT/BOOTX64.EFI", "/usr/lib/systemd/timesyncd.conf.d/50-livery.conf"];
     assert_eq!(paths, expected, "these and no others");
     assert!(files[0]["what"].as_array().unwrap().contains(&"command line".into()), "{}", files[0]);
     let said = livery(&["diff", &master_name, &other, "--store", &store]).await.good().unwrap().stdout;
@@ -175,7 +174,9 @@ async fn qemu_free_a_secret_fails_the_build() {
     let done = variant.build(&site, &store, &["--json"]).await;
     assert_eq!(done.code, Some(3), "{done:?}");
     let (desk, policies) = ("/etc/livery/desk.json", "/etc/firefox/policies/policies.json");
-    for part in [desk, policies, "GitHub token", "why: ", "mend: ", "scan"] {
+    // What the device reads back, to tell the station.
+    let told = "/usr/lib/livery/confirm.json";
+    for part in [desk, policies, told, "GitHub token", "why: ", "mend: ", "scan"] {
         assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
     }
     assert!(!done.stderr.contains(&token) && !done.stdout.contains(&token), "the secret itself is said");
@@ -188,7 +189,8 @@ async fn qemu_free_a_secret_fails_the_build() {
 
     // Excepted with a reason it passes, and an exception that nothing needs is named.
     let why = "a token of this test that opens nothing";
-    let scan = format!("\n[scan]\nallow = [\"{desk}: {why}\", \"/etc/firefox/*: {why}\", \"/etc/nothing: {why}\"]\n");
+    let scan =
+        format!("\n[scan]\nallow = [\"{desk}: {why}\", \"{told}: {why}\", \"/etc/firefox/*: {why}\", \"/etc/nothing: {why}\"]\n");
     variant.write(&site, &(kiosk.clone() + scan.as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(0), "{done:?}");

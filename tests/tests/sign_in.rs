@@ -95,9 +95,11 @@ impl Person {
         let mut machine = device.machine(start).unwrap();
         machine.memory = 3072;
         machine.network = !hosts.is_empty();
+        // Not a part of 10/8, which is the organisation's and reached by the tunnel alone.
+        machine.home = Some("192.168.76.0/24");
         let mut names = "127.0.0.1 localhost\n".to_owned();
         for (number, host) in hosts.iter().enumerate() {
-            let at: SocketAddrV4 = format!("10.0.2.{}:443", 102 + number).parse().unwrap();
+            let at: SocketAddrV4 = format!("192.168.76.{}:443", 102 + number).parse().unwrap();
             names.push_str(&format!("{} {}\n", at.ip(), host.host()));
             machine.services.push(Service { at, on: host.address() });
         }
@@ -176,7 +178,7 @@ impl Person {
     /// Runs a command by the window that Alt-F2 opens.
     async fn runs(&self, command: &str) {
         self.presses(&["alt", "f2"]).await;
-        sleep(Duration::from_secs(8)).await;
+        sleep(Duration::from_secs(15)).await;
         self.types(&format!("{command}\n")).await;
     }
 
@@ -213,7 +215,7 @@ impl Person {
 }
 
 #[tokio::test]
-#[ignore = "never seen green from end to end yet: sign-in, change and desktop were seen by hand; --run-ignored only"]
+
 async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let site = Site::shared().await.unwrap();
     let keys = peer::keys(&site.folder).await.unwrap();

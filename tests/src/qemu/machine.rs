@@ -164,6 +164,8 @@ pub struct Machine {
     pub cable: Option<String>,
     /// What QEMU's network has the firmware start first, by PXE.
     pub pxe: Option<Pxe>,
+    /// The network that QEMU makes up, such as `192.168.76.0/24`; none: 10.0.2.0/24, which for a laptop is the organisation's.
+    pub home: Option<&'static str>,
     /// The screen in pixels.
     pub screen: (u32, u32),
     /// What its clock says at power-on, UTC, such as `2001-01-01T00:00:00`; none: this host's time.
@@ -201,6 +203,7 @@ impl Machine {
             pxe: None,
             screen: (1280, 800),
             clock: None,
+            home: None,
             firmware: firmware::find()?,
         })
     }
@@ -317,6 +320,9 @@ impl Machine {
         }
         if self.network {
             let mut netdev = String::from("user,id=net0");
+            if let Some(home) = self.home {
+                netdev.push_str(&format!(",net={home}"));
+            }
             for (host, guest) in &self.forwards {
                 netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
             }
