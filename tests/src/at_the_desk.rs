@@ -77,8 +77,8 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     let sign_in = person.looks("before").await?;
     // The bar's first block, from the left, is the network.
     let from = sign_in.first_in_the_lowest(BAR).ok_or_else(|| person.guest.failed("its status bar is empty"))?;
-    let (x, y) = (f64::from(from + 12) / f64::from(sign_in.width), 1.0 - f64::from(BAR / 2) / f64::from(sign_in.height));
-    person.guest.monitor().click(x, y).await?;
+    let (size, place) = ((sign_in.width, sign_in.height), (from + 12, sign_in.height - BAR / 2));
+    person.guest.monitor().click(place, size).await?;
     person.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
     // The list is drawn anew every five seconds; a scan takes a few.
     sleep(Duration::from_secs(10) * person.guest.accel().patience()).await;

@@ -48,15 +48,18 @@ impl Monitor {
         self.command("send-key", json!({ "keys": keys })).await.map(drop)
     }
 
-    /// Clicks with the left button at a place of the screen, in parts of its width and height from 0 to 1.
+    /// Clicks with the left button at this pixel of a screen of this size.
     ///
     /// # Errors
     /// Where QEMU can't be reached or the machine has no pointer.
-    pub async fn click(&self, x: f64, y: f64) -> Result<()> {
+    pub async fn click(&self, at: (u32, u32), of: (u32, u32)) -> Result<()> {
         // QEMU's absolute axes go from 0 to 32767.
-        let axis = |axis: &str, part: f64| json!({ "type": "abs", "data": { "axis": axis, "value": (part.clamp(0.0, 1.0) * 32767.0) as i64 } });
+        let axis = |axis: &str, pixel: u32, pixels: u32| {
+            let value = u64::from(pixel) * 32_767 / u64::from(pixels.max(1));
+            json!({ "type": "abs", "data": { "axis": axis, "value": value } })
+        };
         let button = |down: bool| json!({ "type": "btn", "data": { "button": "left", "down": down } });
-        for events in [json!([axis("x", x), axis("y", y)]), json!([button(true)]), json!([button(false)])] {
+        for events in [json!([axis("x", at.0, of.0), axis("y", at.1, of.1)]), json!([button(true)]), json!([button(false)])] {
             self.command("input-send-event", json!({ "events": events })).await?;
             // As a hand does it: a compositor takes no press at a place that it has not heard of.
             tokio::time::sleep(Duration::from_millis(200)).await;
