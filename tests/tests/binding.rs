@@ -6,14 +6,14 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use livery_contract::{OrderId, Reference, manifest::Role};
+use livery_contract::{OrderId, Reference};
 use livery_tests::{
     device::{Device, STATION_AT, hosts},
+    layer,
     line::Line,
     programs::Program,
     qemu::{Credential, Guest, machine::Service},
@@ -72,21 +72,21 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     // The same image on a device without a TPM: the signature is all that it asks for, and it keeps nothing.
     let plain = Device::new(&folder.join("plain"), "WT5070-8888", 1 << 20).unwrap();
     fs::remove_file(&plain.disk).unwrap();
-    export_to(&site, &record.image, &plain.disk).await;
+    layer::export(&site, &record.image, &plain.disk).await.unwrap();
     let said = boot(&plain, "plain", &[], None).await;
     assert_eq!((said["layer"].as_str(), said["hostname"].as_str()), ("applied", employee.hostname.as_str()), "{said:?}");
     assert_eq!((said["data"].as_str(), said["asks"].as_str(), said["kiosk"].as_str()), ("closed", "", "active"), "{said:?}");
     fs::remove_file(&plain.disk).unwrap();
 
     // Somebody else's layer, signed like this one.
-    let own = layer(&device.disk, &record.image, &site).await;
+    let own = layer::read(&device.disk, &record.image, &site).await.unwrap();
     let export = folder.join("other.raw");
     let reference = Reference { order: Some(other.order.clone()), ..master.clone() };
-    export_to(&site, &reference, &export).await;
-    let (offset, theirs) = layer(&export, &reference, &site).await;
+    layer::export(&site, &reference, &export).await.unwrap();
+    let (offset, theirs) = layer::read(&export, &reference, &site).await.unwrap();
     fs::remove_file(&export).unwrap();
     assert_ne!(own.1, theirs);
-    put(&device.disk, offset, &theirs);
+    layer::put(&device.disk, offset, &theirs).unwrap();
     let said = boot(&device, "swapped", &[], Some((&line, &employee.order, "amiss"))).await;
     assert_eq!((said["layer"].as_str(), said["data"].as_str()), ("not applied", "open"), "{said:?}");
     assert!(![&employee.hostname, &other.hostname].contains(&&said["hostname"]), "{said:?}");
@@ -103,13 +103,13 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     let mut changed = own.1.clone();
     let at = changed.windows(employee.hostname.len()).position(|here| here == employee.hostname.as_bytes()).unwrap();
     changed[at] ^= 1;
-    put(&device.disk, offset, &changed);
+    layer::put(&device.disk, offset, &changed).unwrap();
     let said = boot(&device, "changed", &[], None).await;
     assert_ne!(said["hostname"], employee.hostname, "{said:?}");
     assert!(said["kernel"].contains("is corrupted") || said["layer"] == "not applied", "{said:?}");
 
     // The disk in another device of the organisation: same firmware keys, another TPM.
-    put(&device.disk, offset, &own.1);
+    layer::put(&device.disk, offset, &own.1).unwrap();
     let mut another = Device::new(&folder.join("another"), "WT5070-9999", 1 << 20).unwrap();
     another.secure = true;
     another.disk.clone_from(&device.disk);
@@ -123,28 +123,6 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
 
 async fn recover(record: &Path, keys: &Path) -> livery_tests::programs::Done {
     Program::Livery.run([Path::new("recover"), record, Path::new("--keys"), keys]).await.unwrap()
-}
-
-/// Where the identity partition of an image lies, and what a disk has there.
-async fn layer(disk: &Path, image: &Reference, site: &Site) -> (u64, Vec<u8>) {
-    let (image, store) = (image.to_string(), site.store().display().to_string());
-    let shown = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await.unwrap().good().unwrap();
-    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    let partitions = shown["manifest"]["partitions"].as_array().unwrap();
-    let partition = partitions.iter().find(|partition| partition["role"] == Role::Identity.as_str()).unwrap();
-    let place = |key: &str| partition[key].as_u64().unwrap();
-    let mut bytes = vec![0; usize::try_from(place("length")).unwrap()];
-    fs::File::open(disk).unwrap().read_exact_at(&mut bytes, place("offset")).unwrap();
-    (place("offset"), bytes)
-}
-
-fn put(disk: &Path, offset: u64, bytes: &[u8]) {
-    fs::File::options().write(true).open(disk).unwrap().write_all_at(bytes, offset).unwrap();
-}
-
-async fn export_to(site: &Site, image: &Reference, to: &Path) {
-    let (image, store, to) = (image.to_string(), site.store().display().to_string(), to.display().to_string());
-    Program::Livery.run(["export", &image, "--store", &store, "--format", "raw", &to]).await.unwrap().good().unwrap();
 }
 
 /// Whom a device tells: the station, of this order, and what the station then says of it.

@@ -57,7 +57,8 @@ pub fn make(site: &Site, terminal: &Path, folder: &Path, to: &Path) -> Result<()
         for path in "$@" usr/lib/systemd/system/livery-* usr/local/share/ca-certificates; do
             [ -e "$path" ] && cp --archive --parents "$path" "$root/"
         done
-        cp --archive --dereference etc/systemd/timesyncd.conf.d usr/lib/systemd/timesyncd.conf.d "$root/etc/systemd/" 2>/dev/null || true
+        # Absent where the profile names no time servers.
+        ! [ -e usr/lib/systemd/timesyncd.conf.d ] || cp --archive usr/lib/systemd/timesyncd.conf.d "$root/etc/systemd/"
         units=$(find etc/systemd/system -path '*.wants/*' -printf '%f\n' | sort -u)
         echo LANG=fr_FR.UTF-8 > "$root/etc/locale.conf"
         rm -f "$root/etc/hosts" "$root/etc/hostname" "$root/etc/resolv.conf"
