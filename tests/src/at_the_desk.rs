@@ -17,6 +17,7 @@ use crate::{
     },
     picture::Picture,
     qemu::{Guest, keyboard},
+    security_key::{PrivateCredential, SecurityKey},
     wifi,
 };
 
@@ -28,6 +29,8 @@ const STORE: &str = "/Citrix/StoreWeb/";
 const WORDS: &str = "marquez";
 /// Pixels of the status bar's height, at least.
 const BAR: u32 = 16;
+/// Pixels between two of its blocks, at least; words lie closer.
+const GAP: u32 = 20;
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -65,6 +68,54 @@ pub async fn work(guest: &mut Guest, gateway: &Gateway, account: &Account, layou
     }
 }
 
+/// Ends the session by two clicks on the status bar; another one begins. Comes back when the sign-in page is on the screen again.
+///
+/// # Errors
+/// Where that does not happen, or the desktop goes on.
+pub async fn leave(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path) -> Result<()> {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    let mut person = Person { guest, gateway, layout, pictures, most };
+    let before = gateway.beacons().len();
+    for _ in 0..2 {
+        // The last block is the clock. The second click answers a question, which stands for a few seconds.
+        let now = person.looks("leaves").await?;
+        person.clicks_the_bar(&now, |blocks| blocks.iter().rev().nth(1).copied()).await?;
+    }
+    let drawn = |gateway: &Gateway| gateway.beacons().len() > before && gateway.desktops().iter().all(|desktop| desktop.ended);
+    person.waits("another session", drawn).await?;
+    person.sees("left", "the sign-in page", |picture| picture.shows(&MARKS)).await
+}
+
+/// Signs in by name, password and a touch of the security key, which is plugged in only when the page asks for it.
+///
+/// # Errors
+/// Where a step does not lead to the next in time.
+pub async fn sign_in_by_key(
+    guest: &mut Guest,
+    gateway: &Gateway,
+    account: &Account,
+    credential: PrivateCredential,
+    layout: &str,
+    pictures: &Path,
+) -> Result<()> {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    let mut person = Person { guest, gateway, layout, pictures, most };
+    person.types(&account.login).await?;
+    person.presses("tab").await?;
+    person.types(&account.password).await?;
+    person.goes_to("ret", CODE).await?;
+    let before = seen(gateway, STORE);
+    let mut key = SecurityKey::plug_in(person.guest.monitor(), gateway.host(), credential).await?;
+    // The kernel finds it, and udev gives it to the kiosk.
+    sleep(Duration::from_secs(3) * person.guest.accel().patience()).await;
+    person.presses("ret").await?;
+    let touched = key.touch(most).await;
+    person.keeps("key").await?;
+    touched.map_err(|fault| person.guest.failed(&fault.to_string()))?;
+    person.waits(STORE, |gateway| seen(gateway, STORE) > before).await?;
+    person.keeps("signed-in-by-key").await
+}
+
 /// Opens the settings by a click on the status bar, and connects to the Wi-Fi network of [`wifi`], the only one in reach. Comes back
 /// when the sign-in page is on the screen again.
 ///
@@ -76,9 +127,7 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     let mut person = Person { guest, gateway, layout, pictures, most };
     let sign_in = person.looks("before").await?;
     // The bar's first block, from the left, is the network.
-    let from = sign_in.first_in_the_lowest(BAR).ok_or_else(|| person.guest.failed("its status bar is empty"))?;
-    let (size, place) = ((sign_in.width, sign_in.height), (from + 12, sign_in.height - BAR / 2));
-    person.guest.monitor().click(place, size).await?;
+    person.clicks_the_bar(&sign_in, |blocks| blocks.first().copied()).await?;
     person.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
     // The list is drawn anew every five seconds; a scan takes a few.
     sleep(Duration::from_secs(10) * person.guest.accel().patience()).await;
@@ -94,6 +143,11 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     person.presses("tab").await?;
     person.presses("ret").await?;
     person.sees("sign-in-again", "the sign-in page again", |picture| picture.shows(&MARKS)).await
+}
+
+/// How often a page of the Gateway's has been drawn.
+fn seen(gateway: &Gateway, page: &str) -> usize {
+    gateway.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|seen| seen.page == page)).count()
 }
 
 struct Person<'a> {
@@ -126,6 +180,14 @@ impl Person<'_> {
         }
     }
 
+    /// Clicks on one of the status bar's blocks, given from left to right.
+    async fn clicks_the_bar(&mut self, now: &Picture, which: impl Fn(&[(u32, u32)]) -> Option<(u32, u32)>) -> Result<()> {
+        let blocks = now.written_in_the_lowest(BAR, GAP);
+        let (from, to) = which(&blocks).ok_or_else(|| self.guest.failed("its status bar is empty"))?;
+        let (size, place) = ((now.width, now.height), (from.midpoint(to), now.height - BAR / 2));
+        self.guest.monitor().click(place, size).await
+    }
+
     /// Takes a picture.
     async fn looks(&mut self, name: &str) -> Result<Picture> {
         let path = self.pictures.join(format!("{name}.png"));
@@ -147,12 +209,9 @@ impl Person<'_> {
 
     /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.
     async fn goes_to(&mut self, key: &'static str, page: &str) -> Result<()> {
-        let drawn = |gateway: &Gateway| {
-            gateway.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|seen| seen.page == page)).count()
-        };
-        let before = drawn(self.gateway);
+        let before = seen(self.gateway, page);
         self.presses(key).await?;
-        self.waits(page, |gateway| drawn(gateway) > before).await
+        self.waits(page, |gateway| seen(gateway, page) > before).await
     }
 
     async fn waits(&mut self, what: &str, come: impl Fn(&Gateway) -> bool) -> Result<()> {

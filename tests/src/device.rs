@@ -104,6 +104,7 @@ impl Device {
         machine.system.uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.serial.as_bytes()).to_string();
         machine.system.manufacturer = "Dell Inc.".into();
         machine.system.product = "Wyse 5070 Thin Client".into();
+        machine.usb = true;
         machine.disks.push(Disk::new(&self.disk, Bus::Nvme).serial("S5070NVME0001"));
         Ok(machine)
     }

@@ -24,6 +24,7 @@
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
 //! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
+//! | [`security_key`] | a FIDO2 key for a device's USB port |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
 //! | [`driven`] | a real browser, driven as a person would: pages, keys, a security key |
@@ -54,6 +55,7 @@ pub mod qemu;
 pub mod raw_disk;
 pub mod right_disk;
 pub mod screen;
+pub mod security_key;
 pub mod serving;
 pub mod site;
 pub mod time_server;

@@ -50,14 +50,22 @@ impl Picture {
         colours.iter().all(|colour| self.count(*colour, 3) * 1000 >= self.pixels.len())
     }
 
-    /// The leftmost pixel of the lowest `rows` that is much brighter or darker than the first one of its row: where what is written at
-    /// the screen's lower edge begins.
-    pub fn first_in_the_lowest(&self, rows: u32) -> Option<u32> {
-        let width = usize::try_from(self.width).ok()?;
-        let first =
-            |row: &[[u8; 3]]| row.iter().position(|pixel| pixel.iter().zip(row[0]).any(|(is, ground)| is.abs_diff(ground) > 0x50));
-        let rows = self.pixels.chunks_exact(width).rev().take(usize::try_from(rows).ok()?);
-        rows.filter_map(first).min().and_then(|column| u32::try_from(column).ok())
+    /// What is written in the lowest `rows`, as columns from and to: where one of these rows is much brighter or darker than at its
+    /// beginning. What lies closer together than `gap` columns is one.
+    pub fn written_in_the_lowest(&self, rows: u32, gap: u32) -> Vec<(u32, u32)> {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for column in 0..self.width {
+            let (rows, at) = (rows.min(self.height), |row: u32, column: u32| self.pixels[(row * self.width + column) as usize]);
+            let mut below = self.height - rows..self.height;
+            if !below.any(|row| at(row, column).iter().zip(at(row, 0)).any(|(is, ground)| is.abs_diff(ground) > 0x50)) {
+                continue;
+            }
+            match runs.last_mut().filter(|(_, to)| column - *to < gap) {
+                Some((_, to)) => *to = column,
+                None => runs.push((column, column)),
+            }
+        }
+        runs
     }
 
     /// Whether a text console shows the agent's final block: its two edges are lines of 74 `=`. The kernel's font (8 by 16)
@@ -104,6 +112,8 @@ mod tests {
         }
         assert!(picture.shows_block());
         assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
-        assert_eq!((picture.first_in_the_lowest(20), picture.first_in_the_lowest(60)), (Some(1), Some(1)));
+        // Letters stand eight apart.
+        assert_eq!(picture.written_in_the_lowest(60, 4).len(), 74);
+        assert_eq!(picture.written_in_the_lowest(60, 20), [(9, 598)]);
     }
 }

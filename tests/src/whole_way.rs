@@ -13,8 +13,12 @@ use livery_contract::{Fault, Result, record::Record, roster::Employee};
 use crate::{
     at_the_desk,
     device::Device,
-    gateway::{Config, Gateway, accounts::Accounts},
+    gateway::{
+        Config, Gateway,
+        accounts::{Accounts, Factor},
+    },
     line::{self, Line},
+    security_key::PrivateCredential,
     site::{GATEWAY, Site},
     time_server::TimeServer,
 };
@@ -88,7 +92,12 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     line.picture(&picture).await?;
     clock.tick("the line's page", "one device done".into(), &picture);
 
-    let accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
+    let mut accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
+    // A colleague's second factor is a security key.
+    let credential = PrivateCredential::generate(&uuid::Uuid::new_v4().into_bytes())?;
+    let by_key = accounts.account.last_mut().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
+    (by_key.factor, by_key.credential) = (Factor::Fido2, Some(credential.public()));
+    let by_key = by_key.clone();
     accounts.write(&out.join("accounts.toml"))?;
     let log = out.join("gateway.jsonl");
     let _ = fs::remove_file(&log);
@@ -120,6 +129,15 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
     at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
     clock.tick("signed in, at its keyboard", "password, one-time code, desktop in the same tab".into(), &out.join("desktop.png"));
+
+    at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
+    clock.tick("ended the session", "by the status bar; nothing is left, the sign-in page is back".into(), &out.join("left.png"));
+    at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, layout(employee), out).await?;
+    clock.tick(
+        "signed in by a security key",
+        format!("{}, touched at its USB port", by_key.login),
+        &out.join("signed-in-by-key.png"),
+    );
 
     let before = line::usage(&database, &employee.order).await?;
     if !before.is_null() {

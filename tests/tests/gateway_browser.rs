@@ -9,7 +9,7 @@ use std::{
 };
 
 use livery_tests::{
-    driven::{Browser, Setup, security_key::PrivateCredential},
+    driven::{Browser, Setup},
     gateway::{
         Config, Gateway, MARKS,
         accounts::{Account, Accounts, Factor, Receiver},
@@ -20,6 +20,7 @@ use livery_tests::{
         totp::Secret,
     },
     picture::Picture,
+    security_key::PrivateCredential,
 };
 
 const HOST: &str = "gateway.assurance.example";

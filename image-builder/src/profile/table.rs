@@ -524,7 +524,7 @@ pub const TABLE: &[Setting] = &[
         Boolean,
         "false",
         TERMINAL,
-        "Whether the device takes USB sticks and disks at all. Keyboards, headsets and FIDO2 keys always work.",
+        "Whether the device takes USB sticks and disks: they are mounted for Citrix's client, below `/run/media/system`, and nothing on them is run. Keyboards, headsets and FIDO2 keys always work.",
     ),
     optional(
         "kiosk.connectivity-check",

@@ -27,6 +27,14 @@ pub const UNITS: [&str; 10] = [
     "systemd-timesyncd.service",
 ];
 
+/// A stick is mounted at `/run/media/system/LABEL` (systemd-mount(1)) for the kiosk's user alone, and taken away when it is pulled out:
+/// Citrix's client maps it into the remote desktop. Nothing on it is ever run here.
+const STICKS: &str = "\
+# Of a terminal whose profile says kiosk.usb-storage.
+ACTION==\"add\", SUBSYSTEM==\"block\", ENV{ID_BUS}==\"usb\", ENV{ID_FS_TYPE}==\"vfat|exfat|ntfs\", \
+RUN{program}+=\"/usr/bin/systemd-mount --no-block --automount=no --collect --owner=kiosk --options=nosuid,nodev,noexec,umask=0077 $devnode\"
+";
+
 /// Writes the kiosk's files; `data` is where the data partition is mounted.
 ///
 /// # Errors
@@ -48,12 +56,13 @@ pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk, data: Option<&str>
     if let Some(data) = data {
         keep_networks(furnish, data)?;
     }
-    if !kiosk.usb_storage {
+    if kiosk.usb_storage {
+        furnish.file("usr/lib/udev/rules.d/72-livery-usb-storage.rules", STICKS)
+    } else {
         // As modprobe.d(5) has it: nothing loads them, by whatever name.
         let none = "install usb_storage /bin/false\ninstall uas /bin/false\n";
-        furnish.file("usr/lib/modprobe.d/livery-usb-storage.conf", none)?;
+        furnish.file("usr/lib/modprobe.d/livery-usb-storage.conf", none)
     }
-    Ok(())
 }
 
 /// Networks that the employee connected to outlive the device's switching off: on the data partition, which only this device opens.

@@ -110,6 +110,9 @@ const WIFI: &[&str] = &[
     "gcm",
 ];
 
+/// File systems of sticks, as other systems format them; FAT is there anyway.
+const STICKS: &[&str] = &["exfat", "ntfs3"];
+
 /// A laptop's: Bluetooth, camera, sound by a processor of its own, the tunnel and its firewall.
 const LAPTOP: &[&str] = &[
     "drivers/bluetooth/",
@@ -152,6 +155,9 @@ pub fn for_device(profile: &Profile) -> Vec<&'static str> {
     let mut parts = vec![CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, WIFI, DESK];
     if profile.routing().is_some() {
         parts.push(LAPTOP);
+    }
+    if profile.kiosk().is_none_or(|kiosk| kiosk.usb_storage) {
+        parts.push(STICKS);
     }
     list(profile, &parts)
 }

@@ -166,6 +166,8 @@ pub struct Machine {
     pub pxe: Option<Pxe>,
     /// The network that QEMU makes up, such as `192.168.76.0/24`; none: 10.0.2.0/24, which for a laptop is the organisation's.
     pub home: Option<&'static str>,
+    /// Whether it has USB ports, also where nothing is in one; they are `usb.0`.
+    pub usb: bool,
     /// The screen in pixels.
     pub screen: (u32, u32),
     /// What its clock says at power-on, UTC, such as `2001-01-01T00:00:00`; none: this host's time.
@@ -201,6 +203,7 @@ impl Machine {
             network: true,
             cable: None,
             pxe: None,
+            usb: false,
             screen: (1280, 800),
             clock: None,
             home: None,
@@ -287,7 +290,7 @@ impl Machine {
         for index in 0..self.credentials.len() {
             add("-smbios", format!("type=11,path={}", escape(&self.credential_path(index))));
         }
-        if self.disks.iter().any(|disk| disk.bus == Bus::UsbStorage) {
+        if self.usb || self.disks.iter().any(|disk| disk.bus == Bus::UsbStorage) {
             add("-device", "qemu-xhci,id=usb".into());
         }
         for (index, disk) in self.disks.iter().enumerate() {

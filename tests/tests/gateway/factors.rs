@@ -1,13 +1,13 @@
 //! The phone and the security key, answered in every way over HTTP.
 
 use livery_tests::{
-    driven::security_key::PrivateCredential,
     gateway::{
         accounts::{Account, Factor},
         guard::Limits,
         push::Answer,
         webauthn::Assertion,
     },
+    security_key::PrivateCredential,
 };
 use reqwest::StatusCode;
 

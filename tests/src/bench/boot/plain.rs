@@ -51,9 +51,9 @@ pub fn make(site: &Site, terminal: &Path, folder: &Path, to: &Path) -> Result<()
     let (offset, length) = partition(terminal)?;
     let mounting = format!("ro,loop,offset={offset},sizelimit={length}");
     let lay = r#"set -e
-        mkdir -p "$2" && mount -t erofs -o "$3" "$4" "$2" && trap 'umount "$2"' EXIT
-        cd "$2"
-        shift 4; root=$1; from=$PWD; shift
+        root=$1 from=$2 options=$3 terminal=$4; shift 4
+        mkdir -p "$from" && mount -t erofs -o "$options" "$terminal" "$from" && trap 'cd /; umount "$from"' EXIT
+        cd "$from"
         for path in "$@" usr/lib/systemd/system/livery-* usr/local/share/ca-certificates; do
             [ -e "$path" ] && cp --archive --parents "$path" "$root/"
         done
@@ -70,7 +70,7 @@ pub fn make(site: &Site, terminal: &Path, folder: &Path, to: &Path) -> Result<()
         for unit in $units; do chroot "$root" systemctl enable "$unit" 2>/dev/null || echo "not enabled: $unit" >&2; done
         chroot "$root" systemctl set-default multi-user.target"#;
     let mut kiosk = Command::new("sh");
-    kiosk.args(["-c", lay, "sh", "", &erofs, &mounting, &terminal.display().to_string(), &rooted]).args(KIOSK);
+    kiosk.args(["-c", lay, "sh", &rooted, &erofs, &mounting, &terminal.display().to_string()]).args(KIOSK);
     run(&mut kiosk, LONG)?;
     eprintln!("its disk");
     let file = fs::File::create(to).and_then(|file| file.set_len(DISK));

@@ -111,7 +111,7 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
 /// Asks systemd, when the start is over.
 fn probe() -> [Credential; 3] {
     let unit = "[Unit]\nDescription=Probe\n\
-        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
+        [Service]\nType=exec\nStandardOutput=null\nStandardError=null\nImportCredential=probe.*\n\
         ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
     let script = format!(
         r#"say() {{ echo "{PROBE} $1=$2"; }}
@@ -123,6 +123,8 @@ for i in $(seq 900); do
 done
 # Not beside what is measured.
 sleep 20
+# Only now: a Debian's getty hangs up on all who held the line before it.
+exec >/dev/ttyS0
 echo
 say uptime "$(cut -d ' ' -f 1 /proc/uptime)"
 manager() {{ busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "$1" | cut -d ' ' -f 2; }}
