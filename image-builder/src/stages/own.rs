@@ -98,6 +98,7 @@ fn unit(identity: Uuid, bound: bool) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::stages::settings::INITRD;
 
     #[test]
     fn a_device_with_a_tpm_asks_for_the_very_layer() {
@@ -115,5 +116,8 @@ mod tests {
         for unit in [with, without] {
             assert!(unit.contains("--image-policy=root=signed") && unit.contains(r"partuuid-00000000\x2d0000"), "{unit}");
         }
+        // Mounted there, and laid over `/etc` from there.
+        let over = INITRD.get_file("usr/lib/systemd/system/sysroot-etc.mount").unwrap().contents_utf8().unwrap();
+        assert!(over.contains(&format!("lowerdir=/sysroot{IDENTITY}/etc:/sysroot/etc,")), "{over}");
     }
 }

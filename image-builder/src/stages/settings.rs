@@ -37,20 +37,37 @@ pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
 /// Where programs lie, within `files/`.
 const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/"];
 
-/// Units that do nothing good on a system whose root cannot be written and whose software never changes in place.
-const MASKED: [&str; 12] = [
+/// Units that do nothing good on a system whose root cannot be written and whose software never changes in place; and those for who
+/// develops on it.
+const MASKED: [&str; 17] = [
     "console-getty.service",
+    "dev-hugepages.mount",
     "e2scrub_all.timer",
+    "e2scrub_reap.service",
     "fstrim.timer",
     "getty-static.service",
     "getty@tty1.service",
     "ldconfig.service",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
     "systemd-firstboot.service",
     "systemd-hwdb-update.service",
+    "systemd-initctl.socket",
     "systemd-journal-catalog-update.service",
     "systemd-pcrlock-make-policy.service",
     "systemd-rfkill.socket",
     "systemd-update-done.service",
+];
+
+/// Generators of systemd's for what no device has: each is a program that is run before any unit.
+const GENERATORS: [&str; 7] = [
+    "systemd-hibernate-resume-generator",
+    "systemd-import-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-ssh-generator",
+    "systemd-system-update-generator",
+    "systemd-sysv-generator",
 ];
 
 /// A root being furnished.
@@ -168,19 +185,9 @@ pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>, keeps: b
     furnish.folder(&format!("{}/etc", &IDENTITY[1..]))?;
     furnish.folder("etc/livery")?;
     let data = data.map(|(mount, luks)| data::furnish(furnish, furnish.root, mount, luks, keeps)).transpose()?;
-    furnish.file("etc/fstab", fstab() + &data.unwrap_or_default())?;
+    furnish.file("etc/fstab", data.unwrap_or_default())?;
     locale(furnish, &desk.locale)?;
     authorities(furnish, &desk.authorities)
-}
-
-/// The personal layer was mounted by the initrd ([`own`](super::own)); this lays it over `/etc`, before the device's own PID 1 reads
-/// its host name and locale there. Paths are the initrd's: overlayfs keeps what it was given when the root moves. This uses both
-/// layers that overlayfs can be stacked (the other is the volatile root): nothing else may be laid over `/etc`.
-fn fstab() -> String {
-    format!(
-        "overlay /etc overlay lowerdir=/sysroot{IDENTITY}/etc:/sysroot/etc,upperdir=/run/livery/etc/upper,workdir=/run/livery/etc/work,\
-         x-initrd.mount 0 0\n"
-    )
 }
 
 fn locale(furnish: &Furnish, locale: &Locale) -> Result<()> {
@@ -245,6 +252,9 @@ pub fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -
     let furnish = Furnish::new(root);
     for unit in MASKED {
         furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+    }
+    for generator in GENERATORS {
+        furnish.link(&format!("etc/systemd/system-generators/{generator}"), "/dev/null")?;
     }
     furnish.link("etc/systemd/system/default.target", &format!("/usr/lib/systemd/system/{target}"))?;
     for backup in ["passwd-", "group-", "shadow-", "gshadow-"] {
