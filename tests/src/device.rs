@@ -24,7 +24,7 @@ use crate::{
     picture::Picture,
     qemu::{Bus, Credential, Disk, Guest, Machine, machine::Service},
     site::{GATEWAY, STATION, TIME},
-    wifi,
+    stick, wifi,
 };
 
 /// Where a device finds the station.
@@ -182,7 +182,7 @@ impl Device {
         // QEMU leads the last address to this host's loopback interface.
         let time = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 2), 123);
         machine.credentials.push(hosts_of(&[(GATEWAY_AT, GATEWAY), (STATION_AT, STATION), (time, TIME)]));
-        machine.credentials.extend(probe());
+        machine.credentials.extend(probe(&who_are_you()));
         let before = gateway.beacons().len();
         let mut guest = machine.start().await?;
         let most = Duration::from_secs(240) * guest.accel().patience();
@@ -246,15 +246,23 @@ pub fn hosts_of(all: &[(SocketAddrV4, &str)]) -> Credential {
     Credential::new("network.hosts", format!("127.0.0.1 localhost\n{lines}"))
 }
 
-/// A unit that asks the running system, from inside, what became of its personal layer.
-fn probe() -> [Credential; 3] {
+/// A unit that runs a shell script in the device, in which `say KEY VALUE` tells on the serial console.
+pub fn probe(script: &str) -> [Credential; 3] {
     let unit = "[Unit]\nDescription=Probe\nAfter=livery-kiosk.service\n\
         [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
         ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
-    let script = format!(
-        r#"say() {{ echo "{PROBE} $1=$2"; }}
-echo
-say hostname "$(cat /proc/sys/kernel/hostname)"
+    let script = format!("say() {{ echo \"{PROBE} $1=$2\"; }}\necho\n{script}");
+    [
+        Credential::new("systemd.extra-unit.livery-probe.service", unit),
+        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
+        Credential::new("probe.script", script),
+    ]
+}
+
+/// Asks the running system what became of its personal layer; then it joins a Wi-Fi, and looks at a stick.
+fn who_are_you() -> String {
+    format!(
+        r#"say hostname "$(cat /proc/sys/kernel/hostname)"
 say locale "$(systemctl show-environment | sed -n 's/^LANG=//p')"
 say timezone "$(readlink /etc/localtime | sed 's,.*/zoneinfo/,,')"
 . /etc/livery/keyboard.env; say keyboard "$XKB_DEFAULT_LAYOUT"
@@ -276,12 +284,8 @@ case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synch
 say time "$(date +%s)"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 say end yes
-{}"#,
-        wifi::script()
-    );
-    [
-        Credential::new("systemd.extra-unit.livery-probe.service", unit),
-        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
-        Credential::new("probe.script", script),
-    ]
+{}{}"#,
+        wifi::script(),
+        stick::script()
+    )
 }

@@ -11,6 +11,7 @@
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
 //! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
 //! | [`time_server`] | what a device without a battery asks for the time |
+//! | [`stick`] | a USB stick, and what a device makes of it |
 //! | [`wifi`] | a home's Wi-Fi inside a device |
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
@@ -58,6 +59,7 @@ pub mod screen;
 pub mod security_key;
 pub mod serving;
 pub mod site;
+pub mod stick;
 pub mod time_server;
 pub mod tunnel;
 pub mod whole_way;

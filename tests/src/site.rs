@@ -36,6 +36,25 @@ pub struct Site {
     pub folder: PathBuf,
 }
 
+/// What a terminal's profile may allow, and ours does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// As it ships.
+    Nothing,
+    /// Printing, USB sticks; on a screen of 24 inches with 2560 by 1440 pixels.
+    All,
+}
+
+impl Allow {
+    /// What images with it are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "terminal-on-a-virtual-screen",
+            Self::All => "open-terminal-on-a-virtual-screen",
+        }
+    }
+}
+
 impl Site {
     /// The one that demo and tests share: `out/site`.
     ///
@@ -187,11 +206,11 @@ impl Site {
     }
 
     /// The same terminal with what presses keys and takes pictures where there is no screen, and with a stand-in for Citrix's client,
-    /// for which the site's store is marked.
+    /// for which the site's store is marked; with all that a profile can [`Allow`] besides, or nothing.
     ///
     /// # Errors
     /// Where it fails.
-    pub async fn build_for_a_virtual_screen(&self) -> Result<Reference> {
+    pub async fn build_for_a_virtual_screen(&self, allow: Allow) -> Result<Reference> {
         let authority = self.root.join("profiles/ca/assurance-root.pem");
         let own = fs::read_to_string(&authority).map_err(|error| broken(&authority, error))?;
         let client = self.folder.join("client.deb");
@@ -200,12 +219,20 @@ impl Site {
             self.livery(["store", "allow", &text(&self.store()), "--restricted"], Duration::from_secs(60)).await?;
             citrix_client::make(&client, &own, true, &citrix_client::program()?).await?
         };
-        let path = self.folder.join("terminal-on-a-virtual-screen.toml");
+        let name = allow.name();
+        let path = self.folder.join(format!("{name}.toml"));
+        let (packages, kiosk) = match allow {
+            Allow::Nothing => ("", ""),
+            // And a printer, which is a program here: CUPS' own for those who write printers' software.
+            Allow::All => {
+                (", \"cups\", \"avahi-daemon\", \"cups-ipp-utils\"", "printing = true\nusb-storage = true\nscale = \"1.25\"\n")
+            }
+        };
         let profile = format!(
             "# The organisation's terminal, with what presses keys and takes pictures where there is no screen, and a client.\n\
-             schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-on-a-virtual-screen\"\n\n\
-             [packages]\ninstall = {{ add = [\"grim\", \"wtype\", \"xwayland\"] }}\n\n\
-             [kiosk]\nconnectivity-check = \"http://{CHECK}/\"\n\n\
+             schema = 1\nextends = \"terminal.toml\"\nname = \"{name}\"\n\n\
+             [packages]\ninstall = {{ add = [\"grim\", \"wtype\", \"xwayland\"{packages}] }}\n\n\
+             [kiosk]\nconnectivity-check = \"http://{CHECK}/\"\n{kiosk}\n\
              [[packages.supplied]]\npath = \"client.deb\"\nsha256 = \"{digest}\"\npackage = \"icaclient\"\n\
              version = \"{}\"\nlicence = \"Stand-in EULA\"\naccept-licence = \"I have read and accept Stand-in EULA\"\n",
             citrix_client::VERSION

@@ -20,6 +20,7 @@ use crate::{
     line::{self, Line},
     security_key::PrivateCredential,
     site::{GATEWAY, Site},
+    stick,
     time_server::TimeServer,
 };
 
@@ -138,6 +139,14 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
         format!("{}, touched at its USB port", by_key.login),
         &out.join("signed-in-by-key.png"),
     );
+
+    stick::plug_in(guest.monitor(), &out.join("stick.img")).await?;
+    let most = std::time::Duration::from_secs(60) * guest.accel().patience();
+    let said = guest.wait_for("what it makes of a stick", "stick=disks", most).await?;
+    if !said.trim().ends_with("stick=disks=0 content=") {
+        return Err(guest.failed(&format!("its profile allows no sticks, but: {said}")));
+    }
+    clock.tick("a USB stick", "is no disk: the profile allows none".into(), &out.join("device/device.serial.log"));
 
     let before = line::usage(&database, &employee.order).await?;
     if !before.is_null() {

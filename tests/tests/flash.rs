@@ -8,13 +8,15 @@ use std::{
 
 use livery_contract::Reference;
 use livery_tests::{
-    device::{Device, STATION_AT, hosts},
+    device::{Device, STATION_AT, hosts, probe},
     layer,
     line::Line,
     picture::Picture,
-    qemu::machine::Service,
+    qemu::{Bus, Disk, Machine, machine::Service},
     raw_disk,
-    site::{STATION, Site},
+    screen::root,
+    site::{Allow, STATION, Site},
+    stick,
     whole_way::{Stage, whole_way},
 };
 
@@ -32,6 +34,25 @@ async fn qemu_the_whole_way() {
         panic!("{}", fault.render());
     }
     somebody_elses_settings_are_told(&out("whole-way")).await;
+}
+
+/// The same terminal with a profile that allows sticks: one is mounted, for the kiosk's user.
+#[tokio::test]
+async fn qemu_a_stick_where_the_profile_allows_it() {
+    let site = Site::shared().await.unwrap();
+    let disk = root::disk(&site, Allow::All).await.unwrap();
+    let folder = out("stick");
+    let mut machine = Machine::new("stick", &folder).unwrap();
+    (machine.usb, machine.network) = (true, false);
+    machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
+    machine.credentials.extend(probe(&stick::script()));
+    let mut guest = machine.start().await.unwrap();
+    let most = Duration::from_secs(240) * guest.accel().patience();
+    guest.wait_for("its system", "stick=none", most).await.unwrap();
+    stick::plug_in(guest.monitor(), &folder.join("stick.img")).await.unwrap();
+    let said = guest.wait_for("what it makes of a stick", "stick=disks", most).await.unwrap();
+    assert!(said.trim().ends_with("stick=disks=1 content=as it was"), "{said}");
+    guest.cut_power().await.unwrap();
 }
 
 /// The same device, switched on again with another employee's personal layer on its disk: signed like its own, and without a TPM that is

@@ -22,7 +22,7 @@ use livery_tests::{
         hotel::{self, Hotel},
         trap::Trap,
     },
-    site::{GATEWAY, Site},
+    site::{Allow, GATEWAY, Site},
 };
 use tokio::time::sleep;
 
@@ -217,10 +217,9 @@ async fn no_key_and_no_page_leads_out() {
         passed_on += usize::from(trap.seen().iter().any(|said| said.eq_ignore_ascii_case(&format!("key {key}"))));
     }
     eprintln!("{} keys lead nowhere; the page got {passed_on} of them", KEYS.len());
-    for (index, try_) in Trap::tries().enumerate() {
-        let letter = char::from(b'a' + u8::try_from(index).unwrap());
+    for try_ in Trap::tries() {
         let before = trap.seen().len();
-        bench.desk.type_text(&format!("#{letter}")).await.unwrap();
+        bench.desk.type_text(&Trap::keys_of(try_).unwrap()).await.unwrap();
         let began = format!("try {try_}");
         bench.wait(&began, SOON, async || trap.seen()[before..].contains(&began)).await;
         bench.desk.look(&bench.folder, &format!("try-{try_}")).await.unwrap();
@@ -448,4 +447,24 @@ async fn the_settings_open_and_a_session_can_be_ended() {
     bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
     let took = bench.another_session(&session.0, SOON).await;
     eprintln!("ended by hand: a new session after {:.1} s", took.as_secs_f32());
+}
+
+/// As IPP printers are found: by DNS-SD.
+const PRINTER: &str = "ippeveprinter -p 8631 -f application/pdf -c /bin/cp -d /run/printed -K Bureau";
+
+#[tokio::test]
+async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
+    let site = Site::shared().await.unwrap();
+    let name = "what_the_profile_allows_works_printing_and_a_larger_scale";
+    let Some(disk) = ground::inside_of(&site, Allow::All, name, MOST).await.unwrap() else { return };
+    let trap = Trap::set(&site.authority()).await.unwrap();
+    let bench = Bench::start(&site, &disk, "allowed", &Options { home: Trap::url(), ..Options::default() }).await;
+    bench.wait("the page is drawn", START, async || trap.seen().iter().any(|what| what == "drawn")).await;
+    let scale = bench.desk.run_at_the_screen("swaymsg -r -t get_outputs").await.unwrap().json::<serde_json::Value>().unwrap();
+    assert_eq!(scale[0]["scale"], 1.25, "{scale:#}");
+    bench.desk.run(&format!("mkdir -p /run/printed; systemd-run --unit printer {PRINTER}")).await.unwrap().good().unwrap();
+    let known = async || bench.desk.run("lpstat -e").await.is_ok_and(|done| done.stdout.contains("Bureau"));
+    bench.wait("CUPS finds the printer", SOON, known).await;
+    bench.desk.type_text(&Trap::keys_of("print").unwrap()).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
 }

@@ -6,13 +6,13 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use livery_tests::{
-    device::Device,
+    device::{Device, STATION_AT},
     gateway::{
         Config, Gateway,
         accounts::{Account, Accounts},
@@ -22,7 +22,7 @@ use livery_tests::{
     picture::Picture,
     programs::Program,
     qemu::{Credential, Guest, Service, keyboard},
-    site::{GATEWAY, Site},
+    site::{GATEWAY, STATION, Site},
     tunnel::peer,
 };
 use tokio::time::sleep;
@@ -48,6 +48,7 @@ echo "TRIED tunnel=$(yes nmcli connection modify corporate ipv4.dns 192.0.2.1)"
 echo "TRIED known=$(nmcli -g NAME connection show | grep -c '^Maison$')"
 echo "TRIED groups=$(id -nG)"
 echo "TRIED root=$(yes pkexec true)$(yes sudo -n true)$(yes systemctl stop NetworkManager)"
+echo "TRIED printing=$(LC_ALL=C lpstat -r)"
 echo "TRIED lang=$LANG"
 echo "TRIED end=yes"
 "#;
@@ -90,18 +91,20 @@ struct Person {
 }
 
 impl Person {
-    /// Switches the laptop on, in a network where these hosts are.
-    async fn at(device: &Device, start: &str, hosts: &[&Gateway]) -> Self {
+    /// Switches the laptop on, in a network where these hosts and the station are; in none, where there are none.
+    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>) -> Self {
         let mut machine = device.machine(start).unwrap();
         machine.memory = 3072;
         machine.network = !hosts.is_empty();
         // Not a part of 10/8, which is the organisation's and reached by the tunnel alone.
         machine.home = Some("192.168.76.0/24");
         let mut names = "127.0.0.1 localhost\n".to_owned();
-        for (number, host) in hosts.iter().enumerate() {
-            let at: SocketAddrV4 = format!("192.168.76.{}:443", 102 + number).parse().unwrap();
-            names.push_str(&format!("{} {}\n", at.ip(), host.host()));
-            machine.services.push(Service { at, on: host.address() });
+        let hosts = hosts.iter().map(|host| (host.host(), 443, host.address()));
+        let station = station.map(|line| (STATION, STATION_AT.port(), line.address()));
+        for (number, (name, port, on)) in hosts.chain(station).enumerate() {
+            let at = SocketAddrV4::new(Ipv4Addr::new(192, 168, 76, u8::try_from(102 + number).unwrap()), port);
+            names.push_str(&format!("{} {name}\n", at.ip()));
+            machine.services.push(Service { at, on });
         }
         machine.credentials.push(Credential::new("network.hosts", names));
         machine.credentials.extend([
@@ -215,7 +218,6 @@ impl Person {
 }
 
 #[tokio::test]
-
 async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let site = Site::shared().await.unwrap();
     let keys = peer::keys(&site.folder).await.unwrap();
@@ -246,7 +248,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     device.flash_well(&site.stick(), &line, &"ORD-2002".parse().unwrap()).await.unwrap();
     drop(line);
 
-    let mut person = Person::at(&device, "first", &[]).await;
+    let mut person = Person::at(&device, "first", &[], None).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter").await;
     person.settles().await;
@@ -267,6 +269,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let said = person.tries().await;
     let is = |key: &str| said.get(key).map_or("", String::as_str);
     assert_eq!((is("network"), is("everybodys"), is("tunnel"), is("known")), ("yes", "no", "no", "1"), "{said:?}");
+    assert_eq!(is("printing"), "scheduler is running", "{said:?}");
     assert_eq!((is("groups"), is("root"), is("lang")), (ACCOUNT, "nonono", "fr_FR.UTF-8"), "{said:?}");
 
     person.presses(&["ctrl", "alt", "l"]).await;
@@ -295,7 +298,10 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let config = Config { log: Some(log.clone()), ..Config::new(GATEWAY, site.authority(), Accounts { account: vec![account] }) };
     let gateway = Gateway::start(config).await.unwrap();
     let saas = Gateway::start(Config::new(SAAS, site.authority(), Accounts::default())).await.unwrap();
-    let mut person = Person::at(&device, "second", &[&gateway, &saas]).await;
+    let order = "ORD-2002".parse().unwrap();
+    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
+    assert!(line.usage(&order).await.unwrap().is_null(), "it had no network");
+    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line)).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter-again").await;
     person.settles().await;
@@ -327,5 +333,9 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.types(&format!("https://{SAAS}/\n")).await;
     person.drawn(&saas, SIGN_IN).await;
     person.keeps("saas").await;
+
+    // Yesterday there was no network; now the station knows what took effect.
+    let usage = line.hears(&order, "in-use", person.most).await.unwrap();
+    println!("{usage:#}");
     person.guest.cut_power().await.unwrap();
 }

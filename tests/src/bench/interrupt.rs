@@ -1,7 +1,10 @@
 //! Ctrl-C and SIGTERM while something is measured. Loop devices and namespaces are taken down by their owners' `Drop`, so the
 //! program must come back from where it is, not end there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use livery_contract::{Fault, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,4 +32,23 @@ pub fn listen() -> Result<()> {
 /// Where someone does.
 pub fn check() -> Result<()> {
     if ASKED.load(Ordering::Relaxed) { Err(Fault::refused("interrupted")) } else { Ok(()) }
+}
+
+/// Does this, unless someone wants the program to end before.
+///
+/// # Errors
+/// Where someone does, or it fails.
+pub async fn unless<T>(doing: impl Future<Output = Result<T>>) -> Result<T> {
+    let asked = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if let Err(fault) = check() {
+                return fault;
+            }
+        }
+    };
+    tokio::select! {
+        done = doing => done,
+        fault = asked => Err(fault),
+    }
 }

@@ -83,9 +83,8 @@ async fn bench(flags: Flags) -> Result<Report> {
     let mut starts = [Vec::new(), Vec::new()];
     for run in 0..=flags.runs {
         for (which, name) in names.iter().enumerate() {
-            interrupt::check()?;
             let device = name.replace(' ', "-").to_lowercase();
-            let start = start(&device, &folder.join(&device), &disks[which], &gateway).await?;
+            let start = interrupt::unless(start(&device, &folder.join(&device), &disks[which], &gateway)).await?;
             let counted = if run == 0 { ", not counted" } else { "" };
             eprintln!("{name}: {:.1} s{counted}", start.page);
             if run > 0 {

@@ -7,7 +7,10 @@ use livery_contract::{Fault, Result};
 use tokio::process::Command;
 
 use super::root;
-use crate::{programs, site::Site};
+use crate::{
+    programs,
+    site::{Allow, Site},
+};
 
 /// Says that it is inside, and where the disk with the image is.
 const MARK: &str = "LIVERY_TESTS_SCREEN";
@@ -18,10 +21,18 @@ const MARK: &str = "LIVERY_TESTS_SCREEN";
 /// # Errors
 /// Where the image can't be built, a namespace can't be made, or the test fails inside.
 pub async fn inside(site: &Site, test: &str, most: Duration) -> Result<Option<PathBuf>> {
+    inside_of(site, Allow::Nothing, test, most).await
+}
+
+/// The same of a terminal whose profile allows more.
+///
+/// # Errors
+/// As [`inside`].
+pub async fn inside_of(site: &Site, allow: Allow, test: &str, most: Duration) -> Result<Option<PathBuf>> {
     if let Some(disk) = env::var_os(MARK) {
         return Ok(Some(disk.into()));
     }
-    let disk = root::disk(site).await?;
+    let disk = root::disk(site, allow).await?;
     let own = env::current_exe().map_err(|error| Fault::internal("the test program is gone").cause(error))?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);

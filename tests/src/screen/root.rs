@@ -11,7 +11,10 @@ use std::{
 use livery_contract::{Fault, Result};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::{programs::Program, site::Site};
+use crate::{
+    programs::Program,
+    site::{Allow, Site},
+};
 
 /// Partition type "root, x86-64" (UAPI.2).
 const ROOT: &str = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
@@ -81,11 +84,10 @@ impl Root {
 ///
 /// # Errors
 /// Where a program fails.
-pub async fn disk(site: &Site) -> Result<PathBuf> {
-    let reference = site.build_for_a_virtual_screen().await?;
-    let disk = site.folder.join("virtual-screen.img");
-    let stamp = site.folder.join("virtual-screen.reference");
-    let lock = File::create(site.folder.join("virtual-screen.lock")).map_err(|error| broken(&disk, error))?;
+pub async fn disk(site: &Site, allow: Allow) -> Result<PathBuf> {
+    let reference = site.build_for_a_virtual_screen(allow).await?;
+    let [disk, stamp, lock] = ["img", "reference", "lock"].map(|kind| site.folder.join(format!("{}.{kind}", allow.name())));
+    let lock = File::create(lock).map_err(|error| broken(&disk, error))?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| broken(&disk, error))?;
     if fs::read_to_string(&stamp).is_ok_and(|text| text == reference.to_string()) {
         return Ok(disk);

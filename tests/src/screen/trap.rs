@@ -99,6 +99,11 @@ impl Trap {
         TRIES.iter().map(|(name, _)| *name)
     }
 
+    /// What is typed into the page for a try.
+    pub fn keys_of(name: &str) -> Option<String> {
+        Self::tries().zip('a'..).find(|(known, _)| *known == name).map(|(_, letter)| format!("#{letter}"))
+    }
+
     /// The page.
     pub fn url() -> String {
         format!("https://{PROVIDER}:{PORT}/")

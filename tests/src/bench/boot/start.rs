@@ -131,7 +131,7 @@ manager() {{ busctl get-property org.freedesktop.systemd1 /org/freedesktop/syste
 say initrd "$(manager InitRDTimestampMonotonic)"
 say userspace "$(manager UserspaceTimestampMonotonic)"
 say screen "$(of livery-kiosk.service ActiveEnterTimestampMonotonic)"
-systemd-analyze blame --no-pager | head -n 10 | while read -r line; do say blame "$line"; done
+systemd-analyze blame --no-pager | grep -v '\.device$' | head -n 10 | while read -r line; do say blame "$line"; done
 say end yes
 "#
     );
