@@ -131,6 +131,12 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
     clock.tick("signed in, at its keyboard", "password, one-time code, desktop in the same tab".into(), &out.join("desktop.png"));
 
+    let before = line::usage(&database, &employee.order).await?;
+    if !before.is_null() {
+        return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
+    }
+    let line = Line::listen(&site, &station, None, &address.to_string()).await?;
+
     at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
     clock.tick("ended the session", "by the status bar; nothing is left, the sign-in page is back".into(), &out.join("left.png"));
     at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, layout(employee), out).await?;
@@ -148,11 +154,6 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     }
     clock.tick("a USB stick", "is no disk: the profile allows none".into(), &out.join("device/device.serial.log"));
 
-    let before = line::usage(&database, &employee.order).await?;
-    if !before.is_null() {
-        return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
-    }
-    let line = Line::listen(&site, &station, None, &address.to_string()).await?;
     let most = std::time::Duration::from_secs(200) * guest.accel().patience();
     let usage = line.hears(&employee.order, "in-use", most).await.map_err(|fault| guest.failed(&fault.to_string()))?;
     let picture = out.join("station-in-use.png");

@@ -86,7 +86,7 @@ impl Root {
 /// Where a program fails.
 pub async fn disk(site: &Site, allow: Allow) -> Result<PathBuf> {
     let reference = site.build_for_a_virtual_screen(allow).await?;
-    let [disk, stamp, lock] = ["img", "reference", "lock"].map(|kind| site.folder.join(format!("{}.{kind}", allow.name())));
+    let [disk, stamp, lock] = ["img", "reference", "img-lock"].map(|kind| site.folder.join(format!("{}.{kind}", allow.name())));
     let lock = File::create(lock).map_err(|error| broken(&disk, error))?;
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| broken(&disk, error))?;
     if fs::read_to_string(&stamp).is_ok_and(|text| text == reference.to_string()) {

@@ -28,8 +28,9 @@ const INTERRUPT_RECEIVING_STATUS: u32 = 17;
 const CONTROL_PACKET: u32 = 100;
 const INTERRUPT_PACKET: u32 = 103;
 
-/// What both ends can do, as bits: `device_connect` with a version, `ep_info` with packet sizes.
-const CAPABILITIES: u32 = 1 << 1 | 1 << 4;
+/// What both ends can do, as bits: `device_connect` with a version; then what QEMU demands in a port of USB 3: `ep_info` with packet
+/// sizes, IDs of 64 bits, bulk packets with lengths of 32 bits (of which this device has none).
+const CAPABILITIES: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6;
 /// Bytes of the version in the first packet.
 const VERSION: usize = 64;
 /// The longest packet that is read.
@@ -66,7 +67,7 @@ pub struct Port(OwnedWriteHalf);
 #[derive(Debug)]
 pub struct Packet {
     kind: u32,
-    id: u32,
+    id: u64,
     body: Vec<u8>,
 }
 
@@ -76,7 +77,9 @@ impl Packet {
     /// # Errors
     /// Where the guest is gone, or sends what is too long.
     pub async fn read(from: &mut OwnedReadHalf) -> io::Result<Self> {
-        let (kind, length, id) = (from.read_u32_le().await?, from.read_u32_le().await?, from.read_u32_le().await?);
+        let (kind, length) = (from.read_u32_le().await?, from.read_u32_le().await?);
+        // The first one tells what the other end can do, so its ID is as short as it ever was.
+        let id = if kind == HELLO { from.read_u32_le().await?.into() } else { from.read_u64_le().await? };
         if length > LONGEST {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a packet of {length} bytes")));
         }
@@ -150,9 +153,10 @@ impl Port {
         self.send(INTERRUPT_PACKET, 0, &[&[IN, SUCCESS, l0, l1][..], report].concat()).await
     }
 
-    async fn send(&mut self, kind: u32, id: u32, body: &[u8]) -> io::Result<()> {
+    async fn send(&mut self, kind: u32, id: u64, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let packet = [&kind.to_le_bytes()[..], &length.to_le_bytes(), &id.to_le_bytes(), body].concat();
+        let id = &id.to_le_bytes()[..if kind == HELLO { 4 } else { 8 }];
+        let packet = [&kind.to_le_bytes()[..], &length.to_le_bytes(), id, body].concat();
         self.0.write_all(&packet).await
     }
 }
