@@ -469,6 +469,8 @@ async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
         bench.desk.type_text(&Trap::keys_of("print").unwrap()).await.unwrap();
         // White paper, where the page was green.
         bench.sees(name, |picture| picture.count([0xff; 3], 3) > 200_000).await;
+        // It asks for printers when it is there already.
+        sleep(Duration::from_secs(6)).await;
     };
     dialog("print").await;
     // The first choice is a file, the second one the printer.
