@@ -517,7 +517,7 @@ pub const TABLE: &[Setting] = &[
         Boolean,
         "false",
         TERMINAL,
-        "Whether pages can be printed on the device's own printers; asks for the package `cups`. What a remote desktop prints is Citrix's business.",
+        "Whether pages can be printed on the device's own printers; asks for the package `cups`, and `avahi-daemon` and `ipp-usb` for printers that are found by themselves. What a remote desktop prints is Citrix's business.",
     ),
     default(
         "kiosk.usb-storage",
