@@ -27,6 +27,8 @@ const CODE: &str = "/logon/LogonPoint/challenge.html";
 const STORE: &str = "/Citrix/StoreWeb/";
 /// What is typed into the published desktop: letters that lie elsewhere on a French keyboard.
 const WORDS: &str = "marquez";
+/// What a terminal's keyboard can be switched to.
+pub const OTHER_LAYOUT: &str = "us";
 /// Pixels of the status bar's height, at least.
 const BAR: u32 = 16;
 /// Pixels between two of its blocks, at least; words lie closer.
@@ -84,6 +86,22 @@ pub async fn leave(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures:
     let drawn = |gateway: &Gateway| gateway.beacons().len() > before && gateway.desktops().iter().all(|desktop| desktop.ended);
     person.waits("another session", drawn).await?;
     person.sees("left", "the sign-in page", |picture| picture.shows(&MARKS)).await
+}
+
+/// Switches to the other layout by a click on the status bar, which then names it.
+///
+/// # Errors
+/// Where the bar does not change.
+pub async fn other_keyboard(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path) -> Result<()> {
+    let most = Duration::from_secs(30) * guest.accel().patience();
+    let mut person = Person { guest, gateway, layout, pictures, most };
+    // From the right: clock, end of session, settings, keyboard.
+    let keyboard = |blocks: &[(u32, u32)]| blocks.iter().rev().nth(3).copied();
+    let before = person.looks("own-keyboard").await?;
+    person.clicks_the_bar(&before, keyboard).await?;
+    let width = |picture: &Picture| keyboard(&picture.written_in_the_lowest(BAR, GAP)).map(|(from, to)| to - from);
+    let before = width(&before);
+    person.sees("other-keyboard", "the other layout's name", |now| width(now) != before).await
 }
 
 /// Signs in by name, password and a touch of the security key, which is plugged in only when the page asks for it.

@@ -89,6 +89,11 @@ impl Device {
         Ok(Self { folder: folder.to_owned(), serial: serial.to_owned(), disk, secure: false, clock: None })
     }
 
+    /// What was heard from its loudspeakers at its user's: a WAV file.
+    pub fn heard(&self) -> PathBuf {
+        self.folder.join("heard.wav")
+    }
+
     /// What it is; `name` is of one run of it.
     ///
     /// # Errors
@@ -177,6 +182,7 @@ impl Device {
         let mut machine = self.machine("device")?;
         machine.memory = 3072;
         machine.clock = self.clock;
+        machine.loudspeakers = Some(self.heard());
         machine.services.push(Service { at: GATEWAY_AT, on: gateway.address() });
         machine.services.push(Service { at: STATION_AT, on: station });
         // QEMU leads the last address to this host's loopback interface.

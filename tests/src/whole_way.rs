@@ -32,6 +32,9 @@ const DEAD_BATTERY: &str = "2001-01-01T00:00:00";
 /// And on that day it is when the kernel reads it.
 const LONG_AGO: &str = "2001-01-01T";
 
+/// A sample that one hears: a tenth of the loudest.
+const AUDIBLE: u16 = 3276;
+
 /// One stage that is over.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -139,7 +142,9 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
 
     at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
     clock.tick("ended the session", "by the status bar; nothing is left, the sign-in page is back".into(), &out.join("left.png"));
-    at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, layout(employee), out).await?;
+    at_the_desk::other_keyboard(&mut guest, &gateway, layout(employee), out).await?;
+    clock.tick("the other keyboard layout", "by a click on the status bar".into(), &out.join("other-keyboard.png"));
+    at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, at_the_desk::OTHER_LAYOUT, out).await?;
     clock.tick(
         "signed in by a security key",
         format!("{}, touched at its USB port", by_key.login),
@@ -167,7 +172,23 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     guest.power_button().await?;
     guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
     clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
+
+    let loudest = loudest(&device.heard())?;
+    if loudest < AUDIBLE {
+        return Err(Fault::device(format!("its desktop rang, but nothing was louder than {loudest}")).at(device.heard().display()));
+    }
+    clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
     Ok(())
+}
+
+/// The loudest sample of a WAV file as QEMU writes it: 16 bits, behind 44 bytes of header.
+///
+/// # Errors
+/// Where it can't be read.
+fn loudest(heard: &Path) -> Result<u16> {
+    let bytes = fs::read(heard).map_err(|error| Fault::device("nothing was heard").cause(error).at(heard.display()))?;
+    let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
+    Ok(samples.map(|sample| i16::from_le_bytes([sample[0], sample[1]]).unsigned_abs()).max().unwrap_or(0))
 }
 
 /// The device began long ago, and has the right time all the same: else no certificate would have been good.

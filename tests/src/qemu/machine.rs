@@ -168,6 +168,8 @@ pub struct Machine {
     pub home: Option<&'static str>,
     /// Whether it has USB ports, also where nothing is in one; they are `usb.0`.
     pub usb: bool,
+    /// Where what its loudspeakers play goes, as a WAV file; without one it has no sound card.
+    pub loudspeakers: Option<PathBuf>,
     /// The screen in pixels.
     pub screen: (u32, u32),
     /// What its clock says at power-on, UTC, such as `2001-01-01T00:00:00`; none: this host's time.
@@ -204,6 +206,7 @@ impl Machine {
             cable: None,
             pxe: None,
             usb: false,
+            loudspeakers: None,
             screen: (1280, 800),
             clock: None,
             home: None,
@@ -354,6 +357,11 @@ impl Machine {
         }
         if let Some(clock) = self.clock {
             add("-rtc", format!("base={clock}"));
+        }
+        if let Some(file) = &self.loudspeakers {
+            add("-audiodev", format!("wav,id=loudspeakers,path={}", escape(file)));
+            add("-device", "intel-hda".into());
+            add("-device", "hda-output,audiodev=loudspeakers".into());
         }
         add("-device", format!("virtio-vga,xres={},yres={}", self.screen.0, self.screen.1));
         add("-device", "virtio-tablet-pci".into());

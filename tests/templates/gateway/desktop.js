@@ -18,8 +18,21 @@ line.addEventListener("message", ({ data }) => {
     requestAnimationFrame(() => requestAnimationFrame(() => say("drawn")));
   }
 });
+// Rings once, at the first key: a page may be heard only after that.
+function bell() {
+  const audio = new AudioContext();
+  const tone = audio.createOscillator();
+  tone.frequency.value = 440;
+  tone.connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 2);
+}
+let rung = false;
+
 canvas.addEventListener("keydown", (event) => {
   event.preventDefault();
+  if (!rung) bell();
+  rung = true;
   say({ key: event.key });
 });
 line.addEventListener("close", () => {
