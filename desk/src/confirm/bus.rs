@@ -109,8 +109,21 @@ impl Bus {
         proxy.get_all(interface).await.ok()
     }
 
+    /// The same as [`state`](Self::state), when the unit is not on its way from one state to another: a session of the browser that
+    /// ends is followed by the next one, and what is between them is no finding. Waits for it only so long.
+    pub async fn settled_state(&self, unit: &str) -> Option<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let state = self.state(unit).await?;
+            if !matches!(state.as_str(), "activating" | "deactivating" | "reloading") || Instant::now() > end {
+                return Some(state);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// `active`, `failed`, `activating`…; `None` where systemd does not know.
-    pub async fn state(&self, unit: &str) -> Option<String> {
+    async fn state(&self, unit: &str) -> Option<String> {
         let mut all = self.properties(unit, "org.freedesktop.systemd1.Unit").await?;
         all.remove("ActiveState")?.try_into().ok()
     }

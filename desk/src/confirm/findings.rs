@@ -87,7 +87,7 @@ fn zone(link: &Path) -> Option<String> {
 async fn screen(settings: &Settings, bus: &Bus) -> String {
     let mut not = Vec::new();
     for unit in &settings.screen {
-        let state = bus.state(unit).await.unwrap_or_else(|| "unknown".into());
+        let state = bus.settled_state(unit).await.unwrap_or_else(|| "unknown".into());
         if state != "active" {
             not.push(format!("{unit} {state}"));
         }
