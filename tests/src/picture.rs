@@ -112,8 +112,18 @@ mod tests {
         }
         assert!(picture.shows_block());
         assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
-        // Letters stand eight apart.
-        assert_eq!(picture.written_in_the_lowest(60, 4).len(), 74);
-        assert_eq!(picture.written_in_the_lowest(60, 20), [(9, 598)]);
+    }
+
+    #[test]
+    fn what_stands_close_together_is_one_word() {
+        let mut picture = Picture { width: 200, height: 40, pixels: vec![[0x0c, 0x25, 0x40]; 200 * 40] };
+        // Above what is looked at.
+        picture.pixels[5 * 200 + 100] = [0xff; 3];
+        for (row, column) in [(38, 20), (35, 26), (36, 31), (39, 80), (39, 199)] {
+            picture.pixels[row * 200 + column] = [0xff; 3];
+        }
+        assert_eq!(picture.written_in_the_lowest(10, 20), [(20, 31), (80, 80), (199, 199)]);
+        assert_eq!(picture.written_in_the_lowest(10, 6).len(), 4);
+        assert_eq!(picture.written_in_the_lowest(90, 20)[2], (100, 100));
     }
 }
