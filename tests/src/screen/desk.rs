@@ -231,7 +231,6 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
     let Options { home, idle, screens, .. } = options;
     root.write("etc/hosts", &format!("127.0.0.1 localhost\n{HERE} {GATEWAY} {PROVIDER} {ELSEWHERE} {HOTEL} {CHECK}\n"))?;
     // What the initrd would have laid over /etc.
-    root.write("etc/fstab", "")?;
     root.write("etc/livery/keyboard.env", "XKB_DEFAULT_LAYOUT=fr\nXKB_DEFAULT_VARIANT=oss\n")?;
     root.write("etc/livery/identity.json", "{}\n")?;
     root.write(
