@@ -110,6 +110,28 @@ impl Composed {
         });
     }
 
+    /// What lies in `offset..offset + length`, counted from there: a partition by itself. Only chunks that nothing is beyond.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted) where a data chunk lies in the range only in part.
+    pub fn part(&self, offset: u64, length: u64) -> Result<Self> {
+        let end = offset.saturating_add(length);
+        let first = self.extents.partition_point(|extent| extent.offset + extent.length <= offset);
+        let extents = self.extents[first..]
+            .iter()
+            .take_while(|extent| extent.offset < end)
+            .map(|extent| {
+                let (from, to) = (extent.offset.max(offset), (extent.offset + extent.length).min(end));
+                let whole = (from, to - from) == (extent.offset, extent.length);
+                let inside = if whole { *extent } else { part(*extent, from, to)? };
+                Ok(Extent { offset: inside.offset - offset, ..inside })
+            })
+            .collect::<Result<_>>()?;
+        let known = self.known.iter().filter(|known| known.offset >= offset && known.offset + known.length <= end);
+        let known = known.map(|known| SectionDigest { offset: known.offset - offset, ..*known }).collect();
+        Ok(Self { packs: self.packs.clone(), extents, known })
+    }
+
     /// The digest that just this section has by the layers' own words, if they say.
     pub fn section_digest(&self, section: &SectionRange) -> Option<Digest> {
         let index = self.known.binary_search_by_key(&section.offset, |known| known.offset).ok()?;
@@ -219,6 +241,16 @@ mod tests {
         assert_eq!(got, [(0, 2), (2, 1), (3, 1), (4, 1), (5, 3), (8, 2)]);
         let Content::Data { frame, .. } = composed.extents[2].content else { panic!("data") };
         assert_eq!(frame.pack, 1);
+    }
+
+    #[test]
+    fn a_part_is_counted_from_its_own_beginning() {
+        let composed = compose(&map(&[data(2, 1), zero(6), data(2, 2)]), 3 * BLOCK, &map(&[data(1, 3), zero(1)])).unwrap();
+        let part = composed.part(3 * BLOCK, 4 * BLOCK).unwrap();
+        let got: Vec<_> = part.extents.iter().map(|extent| (extent.offset / BLOCK, extent.length / BLOCK)).collect();
+        assert_eq!((got, part.packs.len()), (vec![(0, 1), (1, 1), (2, 2)], composed.packs.len()));
+        assert!(composed.part(BLOCK, BLOCK).is_err(), "half a data chunk");
+        assert!(composed.part(u64::MAX - 1, 5).unwrap().extents.is_empty());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub const SECTION: u64 = 64 << 20;
 pub const MAX_SECTIONS: u64 = 512;
 /// The most bytes of an image's SBOM.
 pub const MAX_SBOM: u64 = 64 << 20;
+/// The most bytes of a UKI: it is held in memory.
+pub const MAX_UKI: u64 = 512 << 20;
 
 /// The most bytes of a line of [`Manifest::restricted`].
 pub const MAX_RESTRICTION: usize = 1200;
@@ -82,6 +84,10 @@ pub struct Manifest {
     /// What the agent makes of the `data` partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
+    /// The UKI as a file of the EFI system partition: what a device in use takes of a newer image, besides root and hash tree. `None`
+    /// for an image that has no second slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uki: Option<Uki>,
     /// What is inside, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Blob>,
@@ -115,6 +121,18 @@ pub struct Keys {
     pub room: u64,
     /// Whether there is a WireGuard key among them; the key that the device signs with always is.
     pub tunnel: bool,
+}
+
+/// A file in one piece within the disk image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uki {
+    /// Its first byte on the disk.
+    pub offset: u64,
+    /// Its bytes, at most [`MAX_UKI`].
+    pub length: u64,
+    /// SHA-256 of them.
+    pub digest: Digest,
 }
 
 /// The encrypted partition that comes into being on the device.
@@ -176,6 +194,11 @@ pub enum Role {
     Root,
     /// The root's dm-verity hash tree.
     RootVerity,
+    /// The second slot for a root: a newer one goes there while the first is in use, and the other way round. The image leaves it as
+    /// it is.
+    RootB,
+    /// The second slot for a hash tree.
+    RootVerityB,
     /// Created on the device.
     Data,
     /// Of an imported image; unknown to us.
@@ -190,6 +213,8 @@ impl Role {
             Self::Identity => "identity",
             Self::Root => "root",
             Self::RootVerity => "root-verity",
+            Self::RootB => "root-b",
+            Self::RootVerityB => "root-verity-b",
             Self::Data => "data",
             Self::Other => "other",
         }
@@ -208,6 +233,10 @@ pub struct Partition {
     pub offset: u64,
     /// Bytes, a multiple of [`BLOCK`].
     pub length: u64,
+    /// Bytes from its beginning that the image fills, a multiple of [`BLOCK`]; `None` for all of them. What is beyond is room for a
+    /// later image: it is left as it is, and nobody reads it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
     /// Type GUID (Discoverable Partitions Specification).
     pub type_guid: Uuid,
     /// Unique partition GUID.
@@ -324,6 +353,12 @@ impl Manifest {
                     partition.number
                 ));
             }
+            if partition.used.is_some_and(|used| used > partition.length || !used.is_multiple_of(BLOCK)) {
+                return wrong(format!(
+                    "partition {} is said to be filled beyond its end, or off a {BLOCK}-byte bound",
+                    partition.number
+                ));
+            }
             end = partition.offset + partition.length;
         }
         if let Some(file) = &self.personal_file {
@@ -370,6 +405,22 @@ impl Manifest {
         {
             return wrong(format!("there is no identity partition, or no block at {} of an ESP to bind it by", identity.binding));
         }
+        if let Some(uki) = &self.uki {
+            let esp = self.partition(Role::Esp);
+            let inside = esp.is_some_and(|esp| {
+                uki.offset >= esp.offset && uki.offset.checked_add(uki.length).is_some_and(|end| end <= esp.offset + esp.length)
+            });
+            if !inside || uki.length == 0 || uki.length > MAX_UKI {
+                return wrong(format!("its UKI of {} bytes at {} is not in an ESP, or too long", uki.length, uki.offset));
+            }
+            let slots = [Role::Root, Role::RootVerity, Role::RootB, Role::RootVerityB].map(|role| self.partition(role));
+            let [Some(root), Some(verity), Some(root_b), Some(verity_b)] = slots else {
+                return wrong("it says where its UKI is, and has no two slots for roots".into());
+            };
+            if root_b.length != root.length || verity_b.length != verity.length || self.root_hash.is_none() {
+                return wrong("its two slots are not of one size, or its root has no hash".into());
+            }
+        }
         if self.data.is_some() && self.partition(Role::Data).is_none() {
             return wrong("it says what becomes of a data partition, and has none".into());
         }
@@ -381,8 +432,8 @@ impl Manifest {
         SECTION.max((self.size / MAX_SECTIONS).next_power_of_two())
     }
 
-    /// The disk cut into named sections, end to end over `0..size`: the partitions, and what lies between them, long ones
-    /// in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
+    /// The disk cut into named sections, end to end over `0..size` but for what partitions do not use: the partitions, and what lies between them,
+    /// long ones in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
     /// `dd | sha256sum`; SHA-256 goes over its bytes in order, and with pieces several processors can share the work.
     pub fn sections(&self) -> Vec<SectionRange> {
         let step = self.section_step();
@@ -398,8 +449,8 @@ impl Manifest {
         };
         for partition in &self.partitions {
             push(if at == 0 { "gpt" } else { "gap" }, at, partition.offset);
+            push(partition.role.as_str(), partition.offset, partition.offset + partition.used.unwrap_or(partition.length));
             at = partition.offset + partition.length;
-            push(partition.role.as_str(), partition.offset, at);
         }
         push(if self.partitions.is_empty() { "disk" } else { "gpt-backup" }, at, self.size);
         sections
@@ -429,6 +480,7 @@ pub(crate) mod tests {
             length,
             type_guid: Uuid::nil(),
             guid: Uuid::nil(),
+            used: None,
             label: role.as_str().into(),
         };
         Manifest {
@@ -452,6 +504,7 @@ pub(crate) mod tests {
             data: None,
             sbom: None,
             personal_file: None,
+            uki: None,
             restricted: Vec::new(),
         }
     }
@@ -497,6 +550,46 @@ pub(crate) mod tests {
             let mut manifest = sample();
             spoil(&mut manifest);
             assert!(Manifest::parse(&manifest.to_bytes()).is_err(), "{what}");
+        }
+    }
+
+    /// One with two slots.
+    fn with_slots() -> Manifest {
+        let mut manifest = sample();
+        let root = manifest.partitions[1].clone();
+        let partition = |number, role, offset| Partition { number, role, offset, used: Some(0), ..root.clone() };
+        manifest.partitions.extend([
+            Partition { used: Some(8192), ..partition(3, Role::RootVerity, 3 << 20) },
+            partition(4, Role::RootB, 4 << 20),
+            partition(5, Role::RootVerityB, 5 << 20),
+        ]);
+        (manifest.size, manifest.minimum_disk, manifest.layers[0].length) = (8 << 20, 8 << 20, 8 << 20);
+        manifest.root_hash = Some(Digest::of(b""));
+        manifest.uki = Some(Uki { offset: (1 << 20) + 512, length: 1000, digest: Digest::of(b"") });
+        manifest
+    }
+
+    #[test]
+    fn two_slots_are_alike_and_what_is_not_used_is_nobodys_section() {
+        let manifest = with_slots();
+        assert_eq!(Manifest::parse(&manifest.to_bytes()).unwrap(), manifest);
+        let sections: Vec<_> = manifest.sections().into_iter().map(|section| (section.name, section.offset >> 20)).collect();
+        assert_eq!(manifest.sections()[3].length, 8192);
+        let names = [("gpt", 0), ("esp", 1), ("root", 2), ("root-verity", 3), ("gpt-backup", 6)];
+        assert_eq!(sections, names.map(|(name, at)| (name.to_owned(), at)));
+        let spoil: [fn(&mut Manifest); 7] = [
+            |m| m.partitions[2].used = Some(512),
+            |m| m.partitions[2].used = Some(2 << 20),
+            |m| m.uki.as_mut().unwrap().offset = 2 << 20,
+            |m| m.uki.as_mut().unwrap().length = u64::MAX,
+            |m| m.partitions[3].length = 4096,
+            |m| drop(m.partitions.pop()),
+            |m| m.root_hash = None,
+        ];
+        for spoil in spoil {
+            let mut manifest = with_slots();
+            spoil(&mut manifest);
+            Manifest::parse(&manifest.to_bytes()).unwrap_err();
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each has at most 60 bytes: a manifest's file is called `SHA256.NAME@VERSION+ORDER.json`, and a file name may have 255.
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,19 @@ plain_name!(
     /// An image's version, such as `2026.11` or the first digits of what it was built from.
     Version, "a version", 60
 );
+impl Version {
+    /// Which of the two is newer, by the Version Format Specification (UAPI.10): `2026.10` comes after `2026.9`, `1.0-2` after `1.0`.
+    /// Not the order of text, which this type has besides: `1.0` and `1.00` are equal here.
+    pub fn by_age(&self, other: &Self) -> Ordering {
+        uapi_version::strverscmp(self.as_str(), other.as_str())
+    }
+
+    /// Whether it is newer than another, as [`by_age`](Self::by_age) has it.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.by_age(other).is_gt()
+    }
+}
+
 plain_name!(
     /// An order of the store, such as `ORD-1001`: one employee's device.
     OrderId, "an order number", 60
@@ -164,6 +177,16 @@ impl From<Reference> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_in_their_order() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        for (old, new) in [("2026.9", "2026.10"), ("2026.11", "2026.11.1"), ("1.0", "1.0-2"), ("9", "10")] {
+            assert!(version(new).is_newer_than(&version(old)), "{new} after {old}");
+            assert!(!version(old).is_newer_than(&version(new)), "{old} before {new}");
+        }
+        assert!(!version("1.0").is_newer_than(&version("1.0")));
+    }
 
     #[test]
     fn references_and_targets() {

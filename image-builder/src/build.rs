@@ -9,7 +9,7 @@ use std::{
 
 use livery_contract::{
     Digest, Fault, Reference, Result,
-    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys as DeviceKeys, Role},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys as DeviceKeys, Role, Uki},
 };
 use uuid::Uuid;
 
@@ -32,12 +32,12 @@ use crate::{
     stages::{
         data,
         disk::{self, Content, Piece, derive},
-        esp::{self, Room},
+        esp::{self, Contents, Room},
         initrd, inside,
         medium::{self, SECURE_BOOT, Site},
         own::Own,
         roots::{self, Root},
-        system,
+        slots, system,
         uki::{self, Parts},
         workshop::{Setup, Workshop},
     },
@@ -115,6 +115,8 @@ pub struct Trust {
     pub identity: Signer,
     /// The public key that recovery keys are encrypted to, PEM.
     pub recovery: String,
+    /// The store's trusted root, `root.json`.
+    pub root_json: String,
 }
 
 impl Trust {
@@ -124,12 +126,13 @@ impl Trust {
     /// Exit 2 where a key is not there, 3 where it is no pair with its certificate.
     pub fn open(keys: &Path) -> Result<Self> {
         let (identity, recovery) = (personal::keys::signer(keys)?, personal::keys::recovery(keys)?);
-        Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery })
+        let root_json = String::from_utf8_lossy(Keys::open(keys)?.root_json()).into_owned();
+        Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery, root_json })
     }
 
     /// What an image with this identity partition has in its initrd.
     pub fn own(&self, identity: Uuid) -> Own {
-        Own::new(identity, &self.identity.certificate_pem())
+        Own::new(identity, &self.identity.certificate_pem(), &self.root_json)
     }
 }
 
@@ -237,20 +240,16 @@ impl Device {
         let uki = uki::make(workshop, profile, &parts, &plan.uki)?;
         let esp_guid = derive(plan.seed, "esp");
         let uki = uki::sign(workshop, &uki, &trust.secure_boot, &plan.signed)?;
-        let esp = esp::make(workshop, profile, &uki, esp_guid, true, &plan.esp)?;
+        let esp = esp::make(workshop, profile, &uki, esp_guid, Some(Contents::of(desk)), &plan.esp)?;
+        let bytes = fs::read(&uki).map_err(|error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error))?;
+        let (place, updates) = (esp::place_of(&esp, &bytes)?, desk.updates.is_some());
         let [binding, room] = [esp::block(&esp, Room::Identity)?, esp::block(&esp, Room::Keys)?];
         let content = Content::Bytes(nobody.bytes, profile.image.identity_size);
         let mut pieces = vec![
             Piece { role: Role::Esp, type_guid: gpt::ESP, guid: esp_guid, content: Content::File(esp) },
             Piece { role: Role::Identity, type_guid: gpt::LINUX, guid: identity, content },
-            Piece { role: Role::Root, type_guid: gpt::ROOT, guid: plan.uuids.root, content: Content::File(system.root) },
-            Piece {
-                role: Role::RootVerity,
-                type_guid: gpt::ROOT_VERITY,
-                guid: plan.uuids.verity,
-                content: Content::File(system.verity),
-            },
         ];
+        pieces.extend(slots::pieces(profile, plan.seed, system.root, system.verity)?);
         if profile.image.data.is_some() {
             let content = Content::Left(data::LEAST);
             pieces.push(Piece { role: Role::Data, type_guid: gpt::LINUX, guid: derive(plan.seed, "data"), content });
@@ -260,14 +259,14 @@ impl Device {
         let disk = disk::assemble(scratch.path(), derive(plan.seed, "disk"), &pieces)?;
         step.done();
         let data = disk.partitions.iter().find(|partition| partition.role == Role::Data);
-        let left = data.map(|data| (data.offset, data.length));
         let data = data.map(|_| Data { luks_uuid: plan.uuids.luks, recovery: trust.recovery.clone() });
         let grows = profile.image.grow || data.is_some();
         let version = match &profile.version {
             Some(version) => version.clone(),
             None => plan.image.digest().short().parse()?,
         };
-        let [binding, room] = [binding, room].map(|block| disk.partitions[0].offset + block);
+        let [binding, room, place] = [binding, room, place].map(|block| disk.partitions[0].offset + block);
+        let uki = Uki { offset: place, length: bytes.len() as u64, digest: Digest::of(&bytes) };
         let reference = Reference { name: profile.name.clone(), version: version.clone(), order: None };
         let subject = spdx::Subject {
             reference: &reference,
@@ -277,7 +276,12 @@ impl Device {
         };
         let sbom = Some(spdx::document(&list, &subject)?);
         let master = Master {
-            boot: Some(BootEntry { label: format!("{} {version}", profile.name), partition: 1, loader: esp::FALLBACK.into() }),
+            // In the firmware's menu; a device that gets updates does not keep the version that it was made with.
+            boot: Some(BootEntry {
+                label: if updates { profile.name.to_string() } else { format!("{} {version}", profile.name) },
+                partition: 1,
+                loader: esp::FALLBACK.into(),
+            }),
             name: profile.name.clone(),
             version,
             created: profile.image.epoch,
@@ -292,7 +296,8 @@ impl Device {
             identity: Some(Identity { root_hash: nobody.root_hash, binding }),
             keys: Some(DeviceKeys { room, tunnel: profile.routing().is_some_and(|routing| routing.tunnel.is_some()) }),
             data,
-            left: left.into_iter().chain([(binding, BLOCK), (room, BLOCK)]).collect(),
+            uki: updates.then_some(uki),
+            left: disk.left.into_iter().chain([(binding, BLOCK), (room, BLOCK)]).collect(),
             sbom,
             personal_file: None,
             restricted: profile.packages.restrictions(),
@@ -424,8 +429,8 @@ fn make_medium(
     let key = uki::signed_key(key.digest(), Some(signer.digest()))?;
     let uki = uki::sign(workshop, &uki, signer, &key)?;
     let seed = plan::seed(profile);
-    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"), false)?;
-    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), false, &key)?;
+    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"), None)?;
+    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), None, &key)?;
     let scratch = workshop.cache.scratch()?;
     let piece = Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) };
     let mut disk = disk::assemble(scratch.path(), derive(seed, "disk"), &[piece])?;

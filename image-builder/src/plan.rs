@@ -19,8 +19,9 @@ use crate::{
         cache::{Cache, Key},
         data,
         disk::derive,
-        esp, initrd, inside, roots,
-        system::{self, Uuids},
+        esp::{self, Contents},
+        initrd, inside, roots,
+        system::{self, Marks, Uuids},
         uki,
         workshop::Workshop,
     },
@@ -38,7 +39,7 @@ const SHOWN: usize = 6;
 pub struct Plan {
     /// What all UUIDs follow from.
     pub seed: Uuid,
-    /// Those in the root file system, and of its partitions.
+    /// Those that do not change from one version to the next.
     pub uuids: Uuids,
     /// The kernel's command line but for the root's hash.
     pub command_line: Vec<String>,
@@ -91,19 +92,19 @@ impl Plan {
     /// Exit 1 where inputs do not encode.
     pub fn of(workshop: &Workshop, profile: &Profile, desk: &Desk, nobody: Digest, trust: Option<&Trust>) -> Result<Self> {
         let seed = seed(profile);
-        let uuids = Uuids { root: derive(seed, "root"), verity: derive(seed, "root-verity"), luks: data::luks_uuid(seed) };
+        let uuids = Uuids { seed, luks: data::luks_uuid(seed) };
         let [tools, boot_root, root] =
             [RootName::Tools, RootName::Boot, RootName::Device].map(|root| roots::key(workshop, profile, root));
         let (tools, boot_root, root) = (tools?, boot_root?, root?);
         let initrd = initrd::key(profile, boot_root.digest())?;
         let tree = system::tree_key(profile, desk, [boot_root.digest(), root.digest()])?;
         let system = system::key(profile, desk, [tools.digest(), tree.digest()], uuids)?;
-        let command_line = command_line(uuids);
+        let command_line = command_line(Marks::of(&system, seed));
         let text = uki::command_line(profile, &command_line);
         let own = trust.map(|trust| trust.own(identity(seed)).digest());
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, own)?;
         let signed = uki::signed_key(uki.digest(), trust.map(|trust| trust.secure_boot.digest()))?;
-        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), true)?;
+        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), Some(Contents::of(desk)))?;
         let scan = inside::scan_key(workshop, system.digest(), initrd.digest())?;
         let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
@@ -208,11 +209,11 @@ pub fn identity(seed: Uuid) -> Uuid {
     derive(seed, "identity")
 }
 
-fn command_line(uuids: Uuids) -> Vec<String> {
+fn command_line(marks: Marks) -> Vec<String> {
     vec![
         "root=/dev/mapper/root ro rootfstype=erofs".to_owned(),
-        format!("systemd.verity_root_data=PARTUUID={}", uuids.root),
-        format!("systemd.verity_root_hash=PARTUUID={}", uuids.verity),
+        format!("systemd.verity_root_data=/dev/livery/{}", marks.root),
+        format!("systemd.verity_root_hash=/dev/livery/{}", marks.verity),
         "systemd.volatile=overlay systemd.getty_auto=no systemd.firstboot=no".to_owned(),
     ]
 }

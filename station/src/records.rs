@@ -186,30 +186,33 @@ fn answers(record: &Record, job: &JobRow) -> Result<()> {
     Ok(())
 }
 
-/// Whether the sections read back are those of the image, end to end over `0..size`.
+/// Whether the sections read back are those of the image: each byte of them once, in order, to the end of the image.
 fn covers(sections: &[Section], expected: &[Expected], size: u64) -> Result<(), String> {
-    let mut at = 0u64;
+    let (mut at, mut bytes) = (0u64, 0u64);
     for section in sections {
-        if section.offset != at || section.length == 0 {
+        if section.offset < at || section.length == 0 {
             return Err(format!("section {:.40} begins at {}, the one before ended at {at}", section.name, section.offset));
         }
-        at = at.checked_add(section.length).ok_or_else(|| "a section is endless".to_owned())?;
+        at = section.offset.checked_add(section.length).ok_or_else(|| "a section is endless".to_owned())?;
+        bytes += section.length;
     }
     if at != size || size == 0 {
-        return Err(format!("{at} of {size} bytes were read back"));
+        return Err(format!("{bytes} bytes were read back, up to {at} of {size}"));
     }
     // An agent may cut a section once more; neighbours of one name count as one.
-    let found = joined(sections.iter().map(|section| (section.name.as_str(), section.length)));
-    let wanted = joined(expected.iter().map(|section| (section.name.as_str(), section.length)));
+    let found = joined(sections.iter().map(|section| (section.name.as_str(), section.offset, section.length)));
+    let wanted = joined(expected.iter().map(|section| (section.name.as_str(), section.offset, section.length)));
     if found == wanted { Ok(()) } else { Err("its sections are not those of the image".into()) }
 }
 
-fn joined<'a>(sections: impl Iterator<Item = (&'a str, u64)>) -> Vec<(&'a str, u64)> {
-    let mut all: Vec<(&str, u64)> = Vec::new();
-    for (name, length) in sections {
+/// Name, first byte and end of each.
+fn joined<'a>(sections: impl Iterator<Item = (&'a str, u64, u64)>) -> Vec<(&'a str, u64, u64)> {
+    let mut all: Vec<(&str, u64, u64)> = Vec::new();
+    for (name, offset, length) in sections {
+        let end = offset.saturating_add(length);
         match all.last_mut() {
-            Some((last, total)) if *last == name => *total = total.saturating_add(length),
-            _ => all.push((name, length)),
+            Some((last, _, last_end)) if *last == name && *last_end == offset => *last_end = end,
+            _ => all.push((name, offset, end)),
         }
     }
     all
@@ -289,5 +292,12 @@ mod tests {
         ] {
             assert!(covers(&bad, &expected, 12288).is_err(), "{what}");
         }
+        // What partitions do not use is in no section; nothing else may be left out.
+        let room: Vec<Expected> = [("gpt", 0, 4096), ("root", 8192, 4096)]
+            .map(|(name, offset, length)| Expected { name: name.into(), offset, length })
+            .into();
+        covers(&[section("gpt", 0, 4096), section("root", 8192, 4096)], &room, 12288).unwrap();
+        assert!(covers(&[section("gpt", 0, 4096), section("root", 8192, 4096)], &expected, 12288).is_err(), "left out");
+        assert!(covers(&[section("gpt", 0, 8192), section("root", 8192, 4096)], &room, 12288).is_err(), "more than that");
     }
 }

@@ -50,6 +50,7 @@ pub fn read(raw: &File, size: u64) -> Option<Table> {
                 length,
                 type_guid: entry.part_type_guid.guid,
                 guid: entry.part_guid,
+                used: None,
                 label: entry.name.clone(),
             });
         }
@@ -110,6 +111,7 @@ mod tests {
             length,
             type_guid,
             guid: Uuid::from_u128(number.into()),
+            used: None,
             label: format!("p{number}"),
         };
         let partitions = vec![partition(1, Role::Esp, ESP, 1 << 20, 8 << 20), partition(2, Role::Other, ROOT, 9 << 20, 20 << 20)];

@@ -151,6 +151,7 @@ pub async fn import(
         left: Vec::new(),
         sbom: None,
         accepts: choices.personal.map(|wish| Accepts { locales: wish.locales, accounts: false }),
+        uki: None,
         personal_file: reserved.as_ref().map(|reserved| reserved.place.clone()),
         restricted: choices.restricted,
     };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, Name, Reference, Result, Version,
     digest::Blob,
-    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys, Layer, Manifest, Partition, PersonalFile, SCHEMA},
+    manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys, Layer, Manifest, Partition, PersonalFile, SCHEMA, Uki},
 };
 
 use crate::{
@@ -51,6 +51,8 @@ pub struct Master {
     pub keys: Option<Keys>,
     /// What becomes of the data partition.
     pub data: Option<Data>,
+    /// Where its UKI lies, of an image with two slots for roots.
+    pub uki: Option<Uki>,
     /// Ranges (offset, bytes) whose content does not matter.
     pub left: Vec<(u64, u64)>,
     /// Its SBOM, whole.
@@ -121,6 +123,7 @@ pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, leve
         identity: master.identity,
         keys: master.keys,
         data: master.data,
+        uki: master.uki,
         sbom: master.sbom.map(|sbom| publisher.blobs().put(&sbom)).transpose()?,
         personal_file: master.personal_file,
         restricted: master.restricted,

@@ -66,7 +66,16 @@ pub fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer) -> Res
     let (mut partitions, mut at) = (Vec::with_capacity(parts.len()), FIRST);
     for (number, (label, type_guid, guid, length, content)) in (1..).zip(parts) {
         bytes[size(at)?..][..content.len()].copy_from_slice(content);
-        partitions.push(Partition { number, role: Role::Other, offset: at, length, type_guid, guid, label: label.into() });
+        partitions.push(Partition {
+            number,
+            role: Role::Other,
+            offset: at,
+            length,
+            type_guid,
+            guid,
+            used: None,
+            label: label.into(),
+        });
         at += length;
     }
     let mut disk = Cursor::new(bytes);

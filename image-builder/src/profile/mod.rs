@@ -60,7 +60,8 @@ pub use host::Host;
 pub use import::{Import, PersonalPlace};
 pub use merge::{Action, Origin, Origins};
 pub use model::{
-    After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time,
+    After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role,
+    Time, Updates,
 };
 pub use reference::reference;
 pub use routes::{Internet, Routing, Saas, Tunnel};

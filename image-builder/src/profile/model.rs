@@ -252,6 +252,9 @@ pub struct Image {
     pub identity_size: u64,
     /// Where the encrypted data partition is mounted; `None` without one.
     pub data: Option<String>,
+    /// Bytes of each of the two slots for roots, where the profile says so: a multiple of 1 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot_size: Option<u64>,
     /// zstd level, 1 to 19.
     pub compression_level: i32,
 }
@@ -284,6 +287,18 @@ pub struct Desk {
     /// Who is told what took effect, once; `None` where nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
+    /// Where a device in use gets newer images; `None` where it gets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
+}
+
+/// Where a device in use gets newer images.
+#[derive(Clone, Debug, Serialize)]
+pub struct Updates {
+    /// The store.
+    pub store: Url,
+    /// Its server's own authorities; empty where the device's store has who vouches for it.
+    pub authorities: Vec<Authority>,
 }
 
 /// Who is told what took effect on a device.

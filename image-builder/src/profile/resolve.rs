@@ -21,7 +21,7 @@ use super::{
     merge::{Held, Merged, merge},
     model::{
         After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role,
-        Time,
+        Time, Updates,
     },
     routes, rules,
     supplied::Supplied,
@@ -308,6 +308,7 @@ fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option
             grow: v.boolean("image.grow")?,
             identity_size: v.size("image.identity-size")?,
             data: Some(v.text("image.data")?).filter(|mount| mount != "none"),
+            slot_size: v.size("image.slot-size"),
             compression_level: v.integer("image.compression-level")?,
         },
         scan: v.texts("scan.allow")?.iter().map(|text| Exception::parse(text)).collect::<Option<_>>()?,
@@ -341,7 +342,11 @@ fn desk(v: &mut Values<'_>) -> Option<Desk> {
         let authorities = v.authorities("confirm.station-ca").unwrap_or_default();
         Confirm { station, authorities }
     });
-    Some(Desk { locale, authorities, citrix, confirm })
+    let updates = v.url("updates.store").map(|store| {
+        let authorities = v.authorities("updates.store-ca").unwrap_or_default();
+        Updates { store, authorities }
+    });
+    Some(Desk { locale, authorities, citrix, confirm, updates })
 }
 
 /// Citrix's client: none where nobody supplies it. The outer `None` is as everywhere here.

@@ -33,6 +33,7 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
     authorities(merged, sink);
     supplied(merged, sink);
     confirmed(merged, sink);
+    updated(merged, sink);
     if let Some(Kind::Terminal | Kind::Laptop) = kind {
         host_allowed("citrix.store-url", merged, sink);
         client_settings(merged, sink);
@@ -97,6 +98,27 @@ fn confirmed(merged: &Merged, sink: &mut Sink) {
     if let (Some(place), false) = (merged.places.get("confirm.station-ca"), merged.held.contains_key("confirm.station")) {
         let problem = Problem::new("`confirm.station` is missing").help("set it, or take this out: without it nobody is told");
         sink.at(place, "`confirm.station-ca` has no effect", problem);
+    }
+}
+
+/// Devices tell which image is newer by its version; and what goes with a store that nobody names would be silently ignored.
+fn updated(merged: &Merged, sink: &mut Sink) {
+    if let Some(place) = merged.places.get("updates.store") {
+        // A file that others extend may leave the version to them.
+        let whole = Values::new(merged).boolean("abstract") != Some(true);
+        if whole && !merged.held.contains_key("version") {
+            let problem = Problem::new("`version` is missing")
+                .help("write one that each release raises, such as version = \"2026.11\": by it devices tell which image is newer");
+            sink.at(place, "`updates.store` alone says not what is newer", problem);
+        }
+        return;
+    }
+    for key in ["updates.store-ca", "image.slot-size"] {
+        if let Some(place) = merged.places.get(key) {
+            let problem =
+                Problem::new("`updates.store` is missing").help("set it, or take this out: without it there are no updates");
+            sink.at(place, format!("`{key}` has no effect"), problem);
+        }
     }
 }
 

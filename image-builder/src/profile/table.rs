@@ -372,6 +372,12 @@ pub const TABLE: &[Setting] = &[
         ALL,
         "Where the device's encrypted data partition is mounted; `none` for a device that keeps nothing. The agent makes it, opened by the device's TPM or by a recovery key that only the organisation can read (`livery recover`).",
     ),
+    optional(
+        "image.slot-size",
+        Text(Word::Size { least: 256 << 20, most: 64 << 30, multiple: 1 << 20 }),
+        DESK,
+        "How large each of the two places for a root file system is, of a device that gets updates: no later image may be larger. Left out: a quarter more than what is there now. Goes with `updates.store`.",
+    ),
     default(
         "image.compression-level",
         Integer { least: 1, most: 19 },
@@ -448,6 +454,18 @@ pub const TABLE: &[Setting] = &[
         Text(Word::Authorities),
         DESK,
         "A PEM file with the station's own authority, which then alone may vouch for it. Left out: the public ones, and those of `trust.authorities`. Goes with `confirm.station`.",
+    ),
+    optional(
+        "updates.store",
+        Text(Word::Https),
+        DESK,
+        "The store as devices in use see it. A device looks there for a newer version of its own image, writes it beside the one in use, and starts it at the next start; if that does not come up, the one before is back. Asks for `version`. Left out: an image is changed only at the line.",
+    ),
+    optional(
+        "updates.store-ca",
+        Text(Word::Authorities),
+        DESK,
+        "A PEM file with the authority of that store's server, which then alone may vouch for it. Left out: the public ones, and those of `trust.authorities`. Goes with `updates.store`.",
     ),
     required("citrix.store-url", Text(Word::Https), DESK, "The Citrix Gateway or StoreFront page where people sign in."),
     default("citrix.gateway-hosts", List(Word::Host), "[]", DESK, "Hosts of the Citrix Gateway."),

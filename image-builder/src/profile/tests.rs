@@ -20,6 +20,7 @@ mod routing;
 mod schemas;
 mod starters;
 mod supplied;
+mod updating;
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()

@@ -7,7 +7,7 @@ use livery_contract::{Fault, Result};
 use serde_json::json;
 
 use super::{
-    desk_program::Program,
+    beside::Program,
     settings::{CONFIRM, Furnish},
 };
 use crate::profile::{Confirm, Desk, Role};

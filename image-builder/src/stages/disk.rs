@@ -9,7 +9,7 @@ use std::{
 use livery_contract::{
     Fault, Result,
     cut::is_zero,
-    manifest::{Partition, Role},
+    manifest::{BLOCK, Partition, Role},
 };
 use uuid::Uuid;
 
@@ -41,6 +41,10 @@ pub struct Piece {
 pub enum Content {
     /// A file's bytes; the partition is as long, rounded up.
     File(PathBuf),
+    /// A file's bytes, in a partition of at least this length, with room behind them for a later image's.
+    Slot(PathBuf, u64),
+    /// A partition for a later image's, of this length.
+    Spare(u64),
     /// These bytes, in a partition of this length.
     Bytes(Vec<u8>, u64),
     /// Nothing: so many bytes are left as the device's disk has them.
@@ -50,13 +54,34 @@ pub enum Content {
 impl Content {
     fn length(&self) -> Result<u64> {
         match self {
-            Self::File(path) => path
-                .metadata()
-                .map(|metadata| metadata.len())
-                .map_err(|error| failed("a partition's content can't be read", error).at(path.display())),
-            Self::Bytes(_, length) | Self::Left(length) => Ok(*length),
+            Self::File(path) => length_of(path),
+            Self::Slot(path, length) => {
+                let used = length_of(path)?;
+                if used <= *length {
+                    return Ok(*length);
+                }
+                Err(Fault::refused(format!("the root file system of {used} bytes is larger than its slot of {length}")).fix(
+                    "raise `image.slot-size`: devices that have this image already are then written again at the line; or take packages out",
+                ))
+            }
+            Self::Bytes(_, length) | Self::Left(length) | Self::Spare(length) => Ok(*length),
         }
     }
+
+    /// Bytes that the image fills, where that is not all.
+    fn used(&self) -> Result<Option<u64>> {
+        match self {
+            Self::Slot(path, _) => length_of(path).map(|used| Some(used.next_multiple_of(BLOCK))),
+            Self::Spare(_) => Ok(Some(0)),
+            Self::File(_) | Self::Bytes(..) | Self::Left(_) => Ok(None),
+        }
+    }
+}
+
+fn length_of(path: &std::path::Path) -> Result<u64> {
+    path.metadata()
+        .map(|metadata| metadata.len())
+        .map_err(|error| failed("a partition's content can't be read", error).at(path.display()))
 }
 
 /// A disk image in a temporary file.
@@ -68,6 +93,8 @@ pub struct Disk {
     pub size: u64,
     /// Its partitions.
     pub partitions: Vec<Partition>,
+    /// Ranges (offset, bytes) that are left as the device's disk has them.
+    pub left: Vec<(u64, u64)>,
 }
 
 /// Puts the disk image together in an unnamed temporary file in `folder`.
@@ -77,23 +104,29 @@ pub struct Disk {
 pub fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> Result<Disk> {
     let mut file = tempfile::tempfile_in(folder).map_err(|error| failed("no temporary file can be made", error))?;
     let mut at = ALIGN;
-    let mut partitions = Vec::with_capacity(pieces.len());
+    let (mut partitions, mut left) = (Vec::with_capacity(pieces.len()), Vec::new());
     for (number, piece) in (1..).zip(pieces) {
         let length = piece.content.length()?.next_multiple_of(ALIGN);
         match &piece.content {
-            Content::File(path) => copy_sparse(path, &mut file, at)?,
+            Content::File(path) | Content::Slot(path, _) => copy_sparse(path, &mut file, at)?,
             Content::Bytes(bytes, _) => {
                 file.seek(SeekFrom::Start(at))
                     .and_then(|_| file.write_all(bytes))
                     .map_err(|error| failed("the disk image can't be written", error))?;
             }
-            Content::Left(_) => {}
+            Content::Left(_) | Content::Spare(_) => {}
+        }
+        let used = piece.content.used()?;
+        let filled = if matches!(piece.content, Content::Left(_)) { 0 } else { used.unwrap_or(length) };
+        if filled < length {
+            left.push((at + filled, length - filled));
         }
         partitions.push(Partition {
             number,
             role: piece.role,
             offset: at,
             length,
+            used,
             type_guid: piece.type_guid,
             guid: piece.guid,
             label: piece.role.as_str().into(),
@@ -103,7 +136,7 @@ pub fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> 
     let size = at + ALIGN; // room for the backup table
     file.set_len(size).map_err(|error| failed("the disk image can't be written", error))?;
     gpt::write(&mut file, size, disk_guid, &partitions)?;
-    Ok(Disk { file, size, partitions })
+    Ok(Disk { file, size, partitions, left })
 }
 
 /// Copies a file, zeros as holes.

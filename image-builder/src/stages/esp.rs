@@ -10,9 +10,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{cache::Key, settings::Furnish, workshop::Workshop};
-use crate::profile::Profile;
+use crate::profile::{Desk, Profile};
 
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
 pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
 /// A file where systemd's stub looks for credentials (systemd-stub(7)): its content is made on the device, and put there by the
@@ -44,6 +44,20 @@ impl Room {
     }
 }
 
+/// What an employee's device has in it besides the UKI: room for credentials.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Contents {
+    /// And room for a second UKI, larger by a quarter: a newer one is written beside the one in use.
+    pub second: bool,
+}
+
+impl Contents {
+    /// Of such a device.
+    pub fn of(desk: &Desk) -> Self {
+        Self { second: desk.updates.is_some() }
+    }
+}
+
 /// Bytes of such a file. Longer than one block by two, so that a whole block of the disk lies in it wherever its first cluster is.
 const ROOM: usize = 3 * 4096;
 const MIB: u64 = 1 << 20;
@@ -55,18 +69,18 @@ struct Inputs {
     uki: Digest,
     tools: Digest,
     any_sectors: bool,
-    binding: bool,
+    contents: Option<Contents>,
     guid: Uuid,
     epoch: i64,
 }
 
-/// The key, from those of UKI and tools root; `binding` is whether there is room for a credential.
+/// The key, from those of UKI and tools root; `contents` is of an employee's device.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, binding: bool) -> Result<Key> {
+pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: Option<Contents>) -> Result<Key> {
     let (any_sectors, epoch) = (profile.image.any_sectors, profile.image.epoch.as_second());
-    Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, binding, guid, epoch })
+    Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, contents, guid, epoch })
 }
 
 /// Makes the partition's content: as small as its UKI, in steps of 32 MiB so that an update fits into the same place,
@@ -74,17 +88,25 @@ pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, binding: bo
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, binding: bool, key: &Key) -> Result<PathBuf> {
+pub fn make(
+    workshop: &Workshop,
+    profile: &Profile,
+    uki: &Path,
+    guid: Uuid,
+    contents: Option<Contents>,
+    key: &Key,
+) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
     let any = profile.image.any_sectors;
     let epoch = profile.image.epoch.as_second();
     let path = workshop.stage(key, |result| {
         let bytes = fs::read(uki).map_err(failed)?;
-        let size = (bytes.len() as u64 + 8 * MIB).next_multiple_of(32 * MIB).max(if any { LEAST_FOR_4096 } else { 64 * MIB });
+        let ukis = bytes.len() as u64 * if contents.is_some_and(|contents| contents.second) { 9 } else { 4 } / 4;
+        let size = (ukis + 8 * MIB).next_multiple_of(32 * MIB).max(if any { LEAST_FOR_4096 } else { 64 * MIB });
         let scratch = workshop.cache.scratch()?;
         let folder = scratch.path().join("EFI/BOOT");
         fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("BOOTX64.EFI"), &bytes)).map_err(failed)?;
-        if binding {
+        if contents.is_some() {
             for room in Room::ALL {
                 Furnish::new(scratch.path()).file(room.path(), [room.filling(); ROOM])?;
             }
@@ -102,7 +124,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, bind
         let common = ["-F32", "-i", &volume, "--invariant", "-n", "ESP", "/srv/esp.img"];
         tools.run("mkfs.vfat", layout.iter().copied().chain(common))?;
         // One after the other: each file's clusters then follow one another.
-        for folder in ["/mnt/EFI", "/mnt/loader"].iter().take(if binding { 2 } else { 1 }) {
+        for folder in ["/mnt/EFI", "/mnt/loader"].iter().take(if contents.is_some() { 2 } else { 1 }) {
             tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", folder, "::"])?;
         }
         Ok(())
@@ -129,4 +151,20 @@ pub fn block(esp: &Path, room: Room) -> Result<u64> {
         }
     }
     found.ok_or_else(|| failed("is not in one piece"))
+}
+
+/// Where the UKI lies in an ESP: its first byte in the partition.
+///
+/// # Errors
+/// Exit 1 where the file is not in one piece, which a fresh FAT makes it.
+pub fn place_of(esp: &Path, uki: &[u8]) -> Result<u64> {
+    let bytes = fs::read(esp).map_err(|error| Fault::internal("the ESP can't be read").at(esp.display()).cause(error))?;
+    // Files begin on sectors.
+    (0_u64..)
+        .zip(bytes.chunks(512).enumerate())
+        .find(|(_, (sector, first))| {
+            uki.starts_with(&first[..first.len().min(uki.len())]) && bytes[sector * 512..].starts_with(uki)
+        })
+        .map(|(sector, _)| sector * 512)
+        .ok_or_else(|| Fault::internal("the ESP's UKI is not in one piece").at(esp.display()))
 }

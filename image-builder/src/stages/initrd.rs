@@ -10,7 +10,7 @@ use super::{
     modules,
     roots::Root,
     sandbox::Sandbox,
-    settings::{Furnish, INITRD},
+    settings::{Furnish, INITRD, ROOT},
     system::embedded,
     workshop::Workshop,
 };
@@ -60,7 +60,18 @@ struct Inputs<'a> {
 pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
     let (modules, epoch) = (modules::for_initrd(profile), profile.image.epoch.as_second());
     let install = PROGRAMS.iter().map(|(file, _)| *file).chain(LIBRARIES).chain(UNITS).collect();
-    Key::new("initrd", VERSION, &Inputs { boot_root, modules: &modules, dracut: DRACUT, install, files: embedded(&INITRD), epoch })
+    Key::new(
+        "initrd",
+        VERSION,
+        &Inputs {
+            boot_root,
+            modules: &modules,
+            dracut: DRACUT,
+            install,
+            files: [&INITRD, &ROOT].into_iter().flat_map(embedded).collect(),
+            epoch,
+        },
+    )
 }
 
 /// Makes the initrd.
@@ -82,6 +93,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
         }
         modules::install(&boot.path, &version, &requests, &drivers, epoch)?;
         Furnish::new(&extra).lay(&INITRD)?;
+        Furnish::new(&extra).lay(&ROOT)?;
         let install = to_install(&boot.path)?;
         let names: Vec<&str> = requests.iter().copied().filter(|name| !name.contains('/') && !name.starts_with('-')).collect();
         let module_folder = format!("/mnt/drivers/usr/lib/modules/{version}");

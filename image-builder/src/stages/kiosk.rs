@@ -7,7 +7,7 @@ use livery_contract::Result;
 use serde_json::json;
 
 use super::{
-    desk_program::Program,
+    beside::Program,
     policies,
     settings::{Furnish, TERMINAL},
 };

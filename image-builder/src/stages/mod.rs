@@ -24,7 +24,8 @@
 //! | [`kept`] | what a laptop keeps from one start to the next |
 //! | [`policies`] | what closes the browser |
 //! | [`confirm`] | what tells the station what took effect |
-//! | [`desk_program`] | `livery-desk`, from beside this program |
+//! | [`updates`] | how a device in use gets a newer image |
+//! | [`beside`] | our own programs that go into images, from beside this one |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
@@ -34,14 +35,15 @@
 //! | [`inside`] | what is inside: the scan for what no image may have, and the list for the SBOM |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
+//! | [`slots`] | where roots lie on a device: one place, or two |
 //! | [`disk`] | partitions to a disk image |
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
+pub mod beside;
 pub mod cache;
 pub mod citrix;
 pub mod confirm;
 pub mod data;
-pub mod desk_program;
 pub mod disk;
 pub mod esp;
 pub mod firmware;
@@ -58,7 +60,9 @@ pub mod policies;
 pub mod roots;
 pub mod sandbox;
 pub mod settings;
+pub mod slots;
 pub mod system;
 pub mod trim;
 pub mod uki;
+pub mod updates;
 pub mod workshop;

@@ -21,12 +21,19 @@ const CREDENTIAL: &str = "livery.identity";
 pub struct Own(BTreeMap<String, String>);
 
 impl Own {
-    /// Of an image whose identity partition has this GUID; `certificate` (PEM) is of the key that signs its personal layers.
-    pub fn new(identity: Uuid, certificate: &str) -> Self {
+    /// Of an image whose identity partition has this GUID; `certificate` (PEM) is of the key that signs its personal layers,
+    /// `root_json` the store's trusted root, which newer images must follow from.
+    pub fn new(identity: Uuid, certificate: &str, root_json: &str) -> Self {
         let units = "etc/systemd/system";
         Self(BTreeMap::from([
             // systemd's place for certificates that a verity image may be signed by.
             ("etc/verity.d/livery-identity.crt".to_owned(), certificate.to_owned()),
+            ("etc/livery/root.json".to_owned(), root_json.to_owned()),
+            // For the running system: `/run` goes along, the rest of the initrd does not.
+            (
+                "usr/lib/tmpfiles.d/livery-trust.conf".to_owned(),
+                "C /run/livery/root.json 0644 root root - /etc/livery/root.json\n".to_owned(),
+            ),
             (format!("{units}/livery-identity.service"), unit(identity, false)),
             (format!("{units}/livery-identity-bound.service"), unit(identity, true)),
         ]))
@@ -102,9 +109,9 @@ mod tests {
 
     #[test]
     fn a_device_with_a_tpm_asks_for_the_very_layer() {
-        let own = Own::new(Uuid::from_u128(0x1234), "PEM");
-        assert_eq!(own.digest(), Own::new(Uuid::from_u128(0x1234), "PEM").digest());
-        assert_ne!(own.digest(), Own::new(Uuid::from_u128(0x1234), "OTHER").digest());
+        let own = Own::new(Uuid::from_u128(0x1234), "PEM", "{}");
+        assert_eq!(own.digest(), Own::new(Uuid::from_u128(0x1234), "PEM", "{}").digest());
+        assert_ne!(own.digest(), Own::new(Uuid::from_u128(0x1234), "OTHER", "{}").digest());
         let folder = tempfile::tempdir().unwrap();
         own.lay(folder.path()).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join("etc/systemd/system").join(name)).unwrap();

@@ -26,6 +26,10 @@ pub static LAPTOP: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/laptop");
 pub static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
 /// On a device that tells the station what took effect.
 pub static CONFIRM: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/confirm");
+/// On a device that gets newer images.
+pub static UPDATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/updates");
+/// On a device and in its initrd: how the root is found.
+pub static ROOT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/root");
 /// On the agent's medium.
 pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
 /// In a device's initrd.
@@ -181,6 +185,7 @@ pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
 /// Exit 1 where something can't be written.
 pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>, keeps: bool) -> Result<()> {
     furnish.lay(&DEVICE)?;
+    furnish.lay(&ROOT)?;
     // Empty where no personal layer was applied: then it changes nothing.
     furnish.folder(&format!("{}/etc", &IDENTITY[1..]))?;
     furnish.folder("etc/livery")?;

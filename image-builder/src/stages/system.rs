@@ -14,32 +14,49 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    beside::Program,
     cache::Key,
     citrix, confirm,
-    desk_program::Program,
+    disk::derive,
     firmware, kiosk, laptop, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
     settings::{self, Furnish},
-    trim,
+    trim, updates,
     workshop::Workshop,
 };
 use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 3;
 /// The tree in its place in the cache.
 const TREE: &str = "root";
 
-/// The UUIDs that lie in the root file system or name its partitions.
+/// What root and hash tree are found by: UUIDs that are written in them, other ones in each root that is not the same. So the signed
+/// command line finds those that it was made for in whichever slot of a disk they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Of the root's file system.
+    pub root: Uuid,
+    /// Of the verity superblock.
+    pub verity: Uuid,
+}
+
+impl Marks {
+    /// Those of the root file system that this key is of.
+    pub fn of(key: &Key, seed: Uuid) -> Self {
+        let mark = |role: &str| derive(seed, &format!("{role} {}", key.digest()));
+        Self { root: mark("root"), verity: mark("root-verity") }
+    }
+}
+
+/// UUIDs that do not change from one version to the next.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Uuids {
-    /// The root's file system and partition.
-    pub root: Uuid,
-    /// The verity tree and its partition.
-    pub verity: Uuid,
+    /// What all of them follow from.
+    pub seed: Uuid,
     /// The LUKS2 header of the data partition.
     pub luks: Uuid,
 }
@@ -89,6 +106,10 @@ struct Inputs<'a> {
     files: Vec<(String, Digest)>,
     /// `livery-desk`, where it is in the image.
     program: Option<Digest>,
+    /// Name and version, as `os-release` has them.
+    image: Option<String>,
+    /// `livery-agent`, where it is in the image.
+    agent: Option<Digest>,
     tools: Digest,
     tree: Digest,
 }
@@ -107,14 +128,18 @@ pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uu
         files: [
             &settings::COMMON,
             &settings::DEVICE,
+            &settings::ROOT,
             if profile.kiosk().is_some() { &settings::TERMINAL } else { &settings::LAPTOP },
         ]
         .into_iter()
         .chain(desk.citrix.client.as_ref().map(|_| &settings::CITRIX))
         .chain(desk.confirm.as_ref().map(|_| &settings::CONFIRM))
+        .chain(desk.updates.as_ref().map(|_| &settings::UPDATES))
         .flat_map(embedded)
         .collect(),
-        program: has_program(profile, desk).then(Program::beside_us).transpose()?.map(Program::digest),
+        program: has_program(profile, desk).then(Program::desk).transpose()?.map(Program::digest),
+        image: profile.version.as_ref().map(|version| format!("{}@{version}", profile.name)),
+        agent: desk.updates.as_ref().map(|_| Program::agent()).transpose()?.map(Program::digest),
         tools,
         tree,
     };
@@ -123,7 +148,7 @@ pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uu
 
 /// Whether `livery-desk` is in the image.
 fn has_program(profile: &Profile, desk: &Desk) -> bool {
-    profile.kiosk().is_some() || desk.confirm.is_some()
+    profile.kiosk().is_some() || desk.confirm.is_some() || desk.updates.is_some()
 }
 
 /// Makes the tree: what no device uses is out, drivers and locales are in.
@@ -184,7 +209,7 @@ pub fn device(
         )?;
         match &profile.role {
             Role::Terminal { kiosk, .. } => {
-                kiosk::furnish(&furnish, desk, kiosk, profile.image.data.as_deref(), Program::beside_us()?)?;
+                kiosk::furnish(&furnish, desk, kiosk, profile.image.data.as_deref(), Program::desk()?)?;
             }
             Role::Laptop { routing, .. } => laptop::furnish(&furnish, &tree, desk, routing)?,
             Role::Agent(_) => {}
@@ -195,18 +220,24 @@ pub fn device(
         let mut units = units.to_vec();
         if let Some(confirm) = &desk.confirm {
             let data = profile.image.data.as_deref();
-            confirm::furnish(&furnish, &tree, (confirm, desk), &profile.role, data, Program::beside_us()?)?;
+            confirm::furnish(&furnish, &tree, (confirm, desk), &profile.role, data, Program::desk()?)?;
             units.extend(confirm::UNITS.into_iter().filter(|unit| !units.contains(unit)).collect::<Vec<_>>());
         }
-        if has_program(profile, desk) {
-            try_desk(&tree, epoch)?;
+        if let Some(updates) = &desk.updates {
+            updates::furnish(&furnish, profile, updates, uuids.seed, [Program::agent()?, Program::desk()?])?;
+            units.extend(updates::UNITS);
+            try_program(Program::agent()?, &tree, epoch)?;
         }
+        if has_program(profile, desk) {
+            try_program(Program::desk()?, &tree, epoch)?;
+        }
+        release(&furnish, &tree, profile)?;
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &units, target)?;
         links_are_untouched(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release")).map_err(|error| failed(&os_release, error))?;
-        pack(workshop, profile, &tree, result, uuids)
+        pack(workshop, profile, &tree, result, Marks::of(key, uuids.seed))
     })?;
     let hash = path.join("root-hash");
     let root_hash = fs::read_to_string(&hash).map_err(|error| failed(&hash, error))?.trim().to_owned();
@@ -219,20 +250,30 @@ pub fn device(
     })
 }
 
-/// The desk's program must run with this system's libraries, not only with the builder's.
-fn try_desk(tree: &Path, epoch: i64) -> Result<()> {
-    Sandbox::new(tree, epoch).read_only().run("/usr/bin/livery-desk", ["--version"]).map(drop).map_err(|fault| {
-        Fault::refused("livery-desk does not run on the device")
+/// Name and version of the image, for whoever asks the running system (os-release(5)); where the profile says a version.
+fn release(furnish: &Furnish, tree: &Path, profile: &Profile) -> Result<()> {
+    const PLACE: &str = "usr/lib/os-release";
+    let Some(version) = &profile.version else { return Ok(()) };
+    let path = tree.join(PLACE);
+    let text = fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
+    furnish.file(PLACE, format!("{text}IMAGE_ID=\"{}\"\nIMAGE_VERSION=\"{version}\"\n", profile.name))
+}
+
+/// A program of ours must run with this system's libraries, not only with the builder's.
+fn try_program(program: &Program, tree: &Path, epoch: i64) -> Result<()> {
+    let path = format!("/usr/bin/{}", program.name());
+    Sandbox::new(tree, epoch).read_only().run(&path, ["--version"]).map(drop).map_err(|fault| {
+        Fault::refused(format!("{} does not run on the device", program.name()))
             .cause(fault)
             .fix("build it on Debian 12 or 13: it must not need a newer C library than the image's release has")
     })
 }
 
 /// A tree as erofs, and the verity tree over that.
-fn pack(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path, uuids: Uuids) -> Result<()> {
+fn pack(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path, marks: Marks) -> Result<()> {
     let epoch = profile.image.epoch.as_second();
     let tools = workshop.tools(profile)?.bind(tree, "/mnt").bind(result, "/srv");
-    let (seconds, root, verity) = (epoch.to_string(), uuids.root.to_string(), uuids.verity.to_string());
+    let (seconds, root, verity) = (epoch.to_string(), marks.root.to_string(), marks.verity.to_string());
     tools.run(
         "mkfs.erofs",
         ["-T", &seconds, "--all-time", "-U", &root, "-b4096", "--quiet", "-Enosbcrc", "/srv/root.erofs", "/mnt"],

@@ -56,6 +56,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         length,
         type_guid: Uuid::nil(),
         guid: Uuid::nil(),
+        used: None,
         label: String::new(),
     };
     Manifest {
@@ -79,6 +80,7 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         data: None,
         sbom: None,
         personal_file: None,
+        uki: None,
         restricted: Vec::new(),
     }
 }

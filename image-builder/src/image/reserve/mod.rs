@@ -206,6 +206,7 @@ mod tests {
             length,
             type_guid: gpt::LINUX,
             guid,
+            used: None,
             label: label.into(),
         }
     }

@@ -65,6 +65,9 @@ fn what_is_commented_out_is_good_too() {
         "agent.station-ca",
         "agent.job-key",
         "confirm.station-ca",
+        "image.slot-size",
+        "updates.store",
+        "updates.store-ca",
         "kind",
     ];
     for starter in Starter::ALL {

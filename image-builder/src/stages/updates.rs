@@ -1,0 +1,71 @@
+//! How a device in use gets a newer image: `livery-agent`, when it looks, where, and what it puts where. Only where the profile names a
+//! store (`updates.store`). What it trusts is in the initrd ([`own`](super::own)), as it depends on whose keys sign.
+
+use livery_contract::{Fault, Result};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    beside::Program,
+    disk::derive,
+    settings::{Furnish, UPDATES},
+};
+use crate::profile::{Profile, Role, Updates};
+
+/// Units that it starts.
+pub const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];
+
+/// The system's store: the public authorities, and the organisation's own.
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The store's own authority, where the profile names one.
+const OWN: &str = "/usr/lib/livery/updates-ca.pem";
+
+/// In each session (Desktop Application Autostart Specification 0.5).
+const NOTICE: &str = "[Desktop Entry]\nType=Application\nName=Livery\nExec=livery-desk notice\nNoDisplay=true\n";
+
+/// Writes its files.
+///
+/// # Errors
+/// Exit 1 where something can't be written.
+pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uuid, [agent, desk]: [&Program; 2]) -> Result<()> {
+    let Some(version) = &profile.version else {
+        return Err(Fault::internal("a profile with updates and without a version passed its check"));
+    };
+    furnish.lay(&UPDATES)?;
+    furnish.file_with_mode("usr/bin/livery-agent", agent.bytes(), 0o755)?;
+    if !updates.authorities.is_empty() {
+        let all: String = updates.authorities.iter().map(|authority| authority.pem.as_str()).collect();
+        furnish.file(&OWN[1..], all)?;
+    }
+    if matches!(profile.role, Role::Laptop { .. }) {
+        furnish.file_with_mode("usr/bin/livery-desk", desk.bytes(), 0o755)?;
+        furnish.file("etc/xdg/autostart/livery-notice.desktop", NOTICE)?;
+    }
+    furnish.folder("efi")?;
+    furnish.file("usr/lib/systemd/system/efi.mount", mount(derive(seed, "esp")))?;
+    // What must be up before a newer image is kept.
+    let screen = match profile.role {
+        Role::Terminal { .. } => &["livery-kiosk.service", "livery-browser.service"][..],
+        Role::Laptop { .. } | Role::Agent(_) => &["lightdm.service"][..],
+    };
+    let pair = |root: &str, verity: &str| json!({"root": derive(seed, root), "verity": derive(seed, verity)});
+    furnish.json(
+        "usr/lib/livery/updates.json",
+        &json!({
+            "image": format!("{}@{version}", profile.name),
+            "store": updates.store,
+            "authorities": if updates.authorities.is_empty() { SYSTEM } else { OWN },
+            "esp": derive(seed, "esp"),
+            "slots": [pair("root", "root-verity"), pair("root-b", "root-verity-b")],
+            "units": screen.iter().chain(&["NetworkManager.service"]).collect::<Vec<_>>(),
+        }),
+    )
+}
+
+/// The EFI system partition, mounted while somebody wants it (`StopWhenUnneeded=`): what is not mounted is not left half-written.
+fn mount(esp: Uuid) -> String {
+    format!(
+        "[Unit]\nDescription=EFI system partition\nStopWhenUnneeded=yes\n\n\
+         [Mount]\nWhat=/dev/disk/by-partuuid/{esp}\nWhere=/efi\nType=vfat\nOptions=umask=0077,nodev,nosuid,noexec\n"
+    )
+}
