@@ -17,6 +17,7 @@ use crate::{
     hand::{self, Order},
     inventory, run,
     stop::Stop,
+    update::{self, settings},
     verify::Comparison,
 };
 
@@ -27,6 +28,7 @@ Examples:
   livery-agent verify terminal@2026.11 --from https://station.example:8443/store/ --ca ca.pem --trust root.json --disk /dev/nvme0n1
   livery-agent write terminal@2026.11 --from s3://images/livery --trust root.json --disk /dev/sda
   livery-agent run --config /etc/livery/agent.toml
+  livery-agent update --json
 
 Exit codes: 0 done (write: and verified), 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 source failed,
 6 device failed. Interrupted: 3 before the first byte is written, 6 afterwards.";
@@ -54,6 +56,10 @@ pub enum Command {
     Verify(Which),
     /// The unattended flow: enrol with the station, do its job, report
     Run(Run),
+    /// On a device in use: get a newer image beside the one that runs, to be started once at the next start
+    Update(Update),
+    /// On a device in use: keep a newer image that was started and is up
+    Bless(OfTheImage),
 }
 
 /// Which image, from where, on which disk.
@@ -106,6 +112,25 @@ pub struct Run {
     /// Settings.
     #[command(flatten)]
     pub settings: Config,
+}
+
+/// `update`.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// What the image says of itself.
+    #[command(flatten)]
+    pub image: OfTheImage,
+    /// The store's trusted root.json
+    #[arg(long, value_name = "FILE", default_value = settings::TRUST)]
+    pub trust: PathBuf,
+}
+
+/// What the image says of itself.
+#[derive(Debug, Args)]
+pub struct OfTheImage {
+    /// What the image says of itself and of its store
+    #[arg(long, value_name = "FILE", default_value = settings::PLACE)]
+    pub config: PathBuf,
 }
 
 /// Does what the command line says, and shows the fault where it fails.
@@ -162,6 +187,16 @@ async fn command(cli: &Cli) -> Result<()> {
             let config = flags.settings.clone().over(file);
             let console = Console::new(cli.json, &config.consoles);
             run::run(&config.settings()?, &console, &stop).await.map(|_| ())
+        }
+        Command::Update(Update { image, trust }) => {
+            let console = Console::new(false, &[]);
+            let outcome = update::run(&image.config, trust, &console, &stop).await?;
+            if cli.json { print(&outcome, false) } else { say(&outcome.words()) }
+        }
+        Command::Bless(image) => {
+            let (place, stop) = (image.config.clone(), stop.clone());
+            let blessed = hand::blocking(move || update::bless::run(&place, &stop)).await?;
+            if cli.json { print(&blessed, false) } else { say(&blessed.words()) }
         }
     }
 }

@@ -19,6 +19,8 @@
 //! | the evidence | [`record`](mod@record) | `Record` |
 //! | the station has it | [`report`] | `Receipt` |
 //!
+//! On a device in use, [`update`] puts a newer image beside the one that runs, with the same steps, and keeps it when it is up.
+//!
 //! [`flash`] chains write to record; [`run`] is the unattended flow, [`hand`] the same steps by hand. Around them:
 //! [`console`] (what the operator sees), [`progress`], [`threads`], [`zeros`], [`stop`] (Ctrl-C), [`power`], [`config`], [`cli`].
 
@@ -52,6 +54,7 @@ pub mod survey;
 pub mod target;
 pub mod threads;
 pub mod trust;
+pub mod update;
 pub mod verify;
 pub mod write;
 pub mod zeros;

@@ -85,7 +85,7 @@ impl Plan {
     pub fn new(manifest: &Manifest, composed: &Composed, found: &Found, disk_size: u64) -> Result<Self> {
         let mut plan =
             Self { copies: Vec::new(), runs: Vec::new(), zeros: Vec::new(), held: Vec::new(), written: 0, kept: 0, skipped: 0 };
-        let mut pieces: BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>> = BTreeMap::new();
+        let mut pieces = ToFetch::new();
         let mut moved = Vec::new();
         // What is cleared first is gone, whatever the disk held there.
         let cleared = cleared(disk_size);
@@ -138,26 +138,33 @@ impl Plan {
         for Piece { frame, length, digest, places } in instead {
             pieces.entry((frame.pack, frame.offset, frame.length, length, digest)).or_default().extend(places);
         }
-        for ((pack, offset, length, decoded, digest), places) in pieces {
-            plan.join(Piece { frame: Frame { pack, offset, length }, length: decoded, digest, places });
-        }
+        plan.runs = runs(pieces);
         Ok(plan)
     }
+}
 
-    /// Adds a piece to the last run, or begins a new one. Pieces come in order of pack and offset.
-    fn join(&mut self, piece: Piece) {
-        let (start, end) = (piece.frame.offset, piece.frame.offset + u64::from(piece.frame.length));
-        if let Some(run) = self.runs.last_mut()
-            && run.pack == piece.frame.pack
-            && start <= run.offset + run.length + MAX_GAP
-            && end.max(run.offset + run.length) - run.offset <= MAX_RUN
-        {
-            run.length = end.max(run.offset + run.length) - run.offset;
-            run.pieces.push(piece);
-        } else {
-            self.runs.push(Run { pack: piece.frame.pack, offset: start, length: end - start, pieces: vec![piece] });
+/// Where each chunk that is to be fetched belongs, by pack, offset and length of its frame, its own length and its digest.
+pub(crate) type ToFetch = BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>>;
+
+/// Neighbouring frames share a request.
+pub(crate) fn runs(pieces: ToFetch) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for ((pack, start, frame_length, length, digest), places) in pieces {
+        let end = start + u64::from(frame_length);
+        let piece = Piece { frame: Frame { pack, offset: start, length: frame_length }, length, digest, places };
+        match runs.last_mut() {
+            Some(run)
+                if run.pack == pack
+                    && start <= run.offset + run.length + MAX_GAP
+                    && end.max(run.offset + run.length) - run.offset <= MAX_RUN =>
+            {
+                run.length = end.max(run.offset + run.length) - run.offset;
+                run.pieces.push(piece);
+            }
+            _ => runs.push(Run { pack, offset: start, length: end - start, pieces: vec![piece] }),
         }
     }
+    runs
 }
 
 /// What is cleared before anything is written, from byte to byte: at both ends of the disk, so that a broken run leaves

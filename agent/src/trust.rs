@@ -30,7 +30,14 @@ impl Trusted<Store> {
         reference: &Reference,
         expected: Option<&Digest>,
     ) -> Result<Self> {
-        let store = Store::open(location, root, access).await?;
+        Self::of(Store::open(location, root, access).await?, reference, expected).await
+    }
+
+    /// The same, of a store that is open.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn of(store: Store, reference: &Reference, expected: Option<&Digest>) -> Result<Self> {
         let image = store.image(reference).await?;
         if let Some(expected) = expected
             && image.digest != *expected
@@ -39,7 +46,7 @@ impl Trusted<Store> {
                 "the job names the manifest {expected}, the store's {reference} is {}",
                 image.digest
             ))
-            .at(location)
+            .at(store.location())
             .fix("the store has changed since the station took the order: import the order again"));
         }
         Ok(Self { source: store, manifest: image.manifest, digest: image.digest, composed: image.composed })
@@ -51,6 +58,14 @@ impl<S: Source> Trusted<S> {
     pub(crate) fn for_test(source: S, manifest: Manifest, composed: Composed) -> Self {
         let digest = Digest::of(&manifest.to_bytes());
         Self { source, manifest, digest, composed }
+    }
+
+    /// A range of its disk by itself, counted from its own beginning.
+    ///
+    /// # Errors
+    /// Exit 4 where a chunk lies in it only in part.
+    pub fn part(&self, offset: u64, length: u64) -> Result<Self> {
+        Ok(Self { composed: self.composed.part(offset, length)?, ..self.clone() })
     }
 
     /// Where its packs are.

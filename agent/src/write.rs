@@ -151,7 +151,13 @@ fn copy_all(device: &Device, copies: &[Copy], work: &Work) -> Result<()> {
 }
 
 /// Zeroes in one thread; fetches in the background, decodes and writes in others.
-fn write_all<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: Fetched, zeros: &[(u64, u64)], work: &Work) -> Result<()> {
+pub(crate) fn write_all<S: Source>(
+    trusted: &Trusted<S>,
+    device: &Device,
+    fetched: Fetched,
+    zeros: &[(u64, u64)],
+    work: &Work,
+) -> Result<()> {
     let fetched = Mutex::new(fetched);
     let first_fault = Mutex::new(None);
     // Ends the others too: they find the channel closed.
@@ -169,7 +175,7 @@ fn write_all<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: Fetched,
     fault.map_or(Ok(()), Err)
 }
 
-type Fetched = mpsc::Receiver<Result<(Run, Bytes)>>;
+pub(crate) type Fetched = mpsc::Receiver<Result<(Run, Bytes)>>;
 
 fn write_runs<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: &Mutex<Fetched>, work: &Work) -> Result<()> {
     let mut decoder = Decoder::new()?;

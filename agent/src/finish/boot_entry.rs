@@ -32,6 +32,8 @@ pub(crate) const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// NON_VOLATILE | BOOTSERVICE_ACCESS | RUNTIME_ACCESS.
 const ATTRIBUTES: u32 = 7;
 const LOAD_OPTION_ACTIVE: u32 = 1;
+/// What mends firmware that takes no variables.
+const FIX: &str = "reset the firmware's settings and update it; or finish without: `boot_entry = false`, --no-boot-entry";
 /// The most bytes that we read of a variable.
 const MAX_VARIABLE: u64 = 64 << 10;
 
@@ -80,6 +82,45 @@ fn label(option: &[u8]) -> Option<String> {
     String::from_utf16(&units[..end]).ok()
 }
 
+/// Has the firmware start the entry once, at the next start, and reads that back: `BootNext` (UEFI 2.10, section 3.3), which the firmware
+/// takes away before it starts what it names. The entry is in no order: it never starts by itself.
+///
+/// # Errors
+/// Exit 6 where the firmware does not take it, or does not keep it.
+pub fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
+    let variables = Variables(efivars);
+    let number = variables.number_for(entry)?;
+    if variables.read(&name(number))?.as_ref() != Some(&entry.option) {
+        variables.write(&name(number), &entry.option)?;
+    }
+    variables.write("BootNext", &number.to_le_bytes())?;
+    if is_next(efivars, entry)? {
+        return Ok(());
+    }
+    Err(Fault::device("the firmware did not keep which entry it is to start next")
+        .at(variables.path("BootNext").display())
+        .fix(FIX))
+}
+
+/// Takes back what [`start_next`] asked for, where the firmware has not done it yet.
+///
+/// # Errors
+/// Exit 6 where the firmware's variables can't be read or changed.
+pub fn start_none(efivars: &Path, entry: &Entry) -> Result<()> {
+    if is_next(efivars, entry)? { Variables(efivars).remove("BootNext") } else { Ok(()) }
+}
+
+/// Whether the firmware is to start this very entry once, and has not done so yet.
+///
+/// # Errors
+/// Exit 6 where its variables can't be read.
+pub fn is_next(efivars: &Path, entry: &Entry) -> Result<bool> {
+    let variables = Variables(efivars);
+    let next = variables.read("BootNext")?.and_then(|value| Some(u16::from_le_bytes(value.get(..2)?.try_into().ok()?)));
+    let Some(number) = next else { return Ok(false) };
+    Ok(variables.read(&name(number))?.as_ref() == Some(&entry.option))
+}
+
 /// Puts the entry in, first in the order, and reads it back. Gives its name.
 ///
 /// # Errors
@@ -89,8 +130,7 @@ pub fn put(efivars: &Path, entry: &Entry) -> Result<String> {
     let entries = variables.entries()?;
     let ours: Vec<u16> =
         entries.iter().filter(|(_, option)| label(option).as_ref() == Some(&entry.label)).map(|(number, _)| *number).collect();
-    let number = ours.first().copied().or_else(|| (0..=u16::MAX).find(|number| !entries.contains_key(number)));
-    let number = number.ok_or_else(|| Fault::device("the firmware has no free boot entry").at(efivars.display()))?;
+    let number = variables.number_for(entry)?;
     for old in ours.iter().skip(1) {
         variables.remove(&name(*old))?;
     }
@@ -107,7 +147,7 @@ pub fn put(efivars: &Path, entry: &Entry) -> Result<String> {
     if variables.read(&name(number))?.as_ref() != Some(&entry.option) || variables.order()?.first() != Some(&number) {
         return Err(Fault::device("the firmware did not keep the boot entry that it took")
             .at(efivars.join(name(number)).display())
-            .fix("reset the firmware's settings and update it; or finish without: `boot_entry = false`, --no-boot-entry"));
+            .fix(FIX));
     }
     Ok(name(number))
 }
@@ -125,10 +165,7 @@ impl Variables<'_> {
     }
 
     fn fault(&self, name: &str, what: &str, error: std::io::Error) -> Fault {
-        Fault::device(format!("{what} the firmware's {name} failed"))
-            .at(self.path(name).display())
-            .cause(error)
-            .fix("reset the firmware's settings and update it; or finish without: `boot_entry = false`, --no-boot-entry")
+        Fault::device(format!("{what} the firmware's {name} failed")).at(self.path(name).display()).cause(error).fix(FIX)
     }
 
     /// The value, without its attributes; `None` where there is no such variable.
@@ -170,6 +207,14 @@ impl Variables<'_> {
         Ok(bytes.as_chunks::<2>().0.iter().map(|number| u16::from_le_bytes(*number)).collect())
     }
 
+    /// The number of the entry with this label, else a free one.
+    fn number_for(&self, entry: &Entry) -> Result<u16> {
+        let entries = self.entries()?;
+        let ours = entries.iter().find(|(_, option)| label(option).as_ref() == Some(&entry.label)).map(|(number, _)| *number);
+        ours.or_else(|| (0..=u16::MAX).find(|number| !entries.contains_key(number)))
+            .ok_or_else(|| Fault::device("the firmware has no free boot entry").at(self.0.display()))
+    }
+
     /// All boot entries, by number.
     fn entries(&self) -> Result<BTreeMap<u16, Vec<u8>>> {
         let list = fs::read_dir(self.0)
@@ -208,6 +253,7 @@ mod tests {
             length: 64 << 20,
             type_guid: Uuid::nil(),
             guid,
+            used: None,
             label: "esp".into(),
         };
         Entry::new(&BootEntry { label: label.into(), partition: 1, loader: r"\EFI\BOOT\BOOTX64.EFI".into() }, &partition, 512)
@@ -246,6 +292,29 @@ mod tests {
         assert_eq!(put(folder.path(), &entry("Livery")).unwrap(), "Boot0002");
         assert_eq!(variables.order().unwrap(), [2, 0]);
         assert_eq!(variables.read("Boot0007").unwrap(), None);
+    }
+
+    #[test]
+    fn what_starts_once_is_in_no_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = Variables(folder.path());
+        let next = entry("Livery: newer image");
+        assert!(!is_next(folder.path(), &next).unwrap());
+        put(folder.path(), &entry("Livery")).unwrap();
+        start_next(folder.path(), &next).unwrap();
+        assert_eq!((variables.order().unwrap(), variables.read("BootNext").unwrap()), (vec![0], Some(vec![1, 0])));
+        assert!(is_next(folder.path(), &next).unwrap() && !is_next(folder.path(), &entry("Livery")).unwrap());
+        // The firmware has started it; a second time the same entry is used.
+        variables.remove("BootNext").unwrap();
+        assert!(!is_next(folder.path(), &next).unwrap());
+        start_next(folder.path(), &next).unwrap();
+        assert_eq!(variables.entries().unwrap().len(), 2);
+        start_none(folder.path(), &entry("Livery")).unwrap();
+        assert!(is_next(folder.path(), &next).unwrap(), "another's is left");
+        start_none(folder.path(), &next).unwrap();
+        assert_eq!(variables.read("BootNext").unwrap(), None);
+        fs::write(variables.path("BootNext"), [7, 0, 0, 0, 1]).unwrap();
+        assert!(!is_next(folder.path(), &next).unwrap(), "half a number");
     }
 
     #[test]

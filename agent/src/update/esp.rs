@@ -1,0 +1,246 @@
+//! UKIs in the EFI system partition. What is always started is `EFI\BOOT\BOOTX64.EFI`; a newer one lies beside it until it is kept, with a
+//! note of how often it was started.
+//!
+//! Each file comes into being under another name, is read back, and takes its own by a rename, which on FAT changes one directory entry in
+//! one sector: after a power cut there is the old file or the new one.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
+
+use livery_contract::{
+    Digest, Fault, Reference, Result,
+    manifest::{MAX_UKI, Uki},
+};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use serde::{Deserialize, Serialize};
+
+use super::slot::Filled;
+
+/// Where systemd mounts it while we run (`efi.mount`).
+const MOUNTED: &str = "/efi";
+/// What the firmware is to start once.
+pub const NEXT: &str = r"\EFI\livery\next.efi";
+/// In our folder of the partition.
+const NEXT_FILE: &str = "EFI/livery/next.efi";
+const NOTE: &str = "EFI/livery/next.json";
+/// What the firmware starts on any disk.
+const KEPT: &str = "EFI/BOOT/BOOTX64.EFI";
+/// The most bytes of the note.
+const MAX_NOTE: u64 = 4096;
+
+/// A newer image that is to be started, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Which.
+    pub image: Reference,
+    /// How often it may have been started.
+    pub tries: u32,
+}
+
+/// The partition, mounted.
+#[derive(Clone, Debug)]
+pub struct Esp(PathBuf);
+
+impl Esp {
+    /// Where systemd mounts it.
+    pub fn mounted() -> Self {
+        Self::at(Path::new(MOUNTED))
+    }
+
+    /// There.
+    pub fn at(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// The note; `None` where there is none, or a power cut left half of one.
+    ///
+    /// # Errors
+    /// Exit 6 where it can't be read.
+    pub fn trial(&self) -> Result<Option<Trial>> {
+        let path = self.0.join(NOTE);
+        let mut text = String::new();
+        match File::open(&path).and_then(|file| file.take(MAX_NOTE).read_to_string(&mut text)) {
+            Ok(_) => Ok(serde_json::from_str(&text).ok()),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData) => Ok(None),
+            Err(error) => Err(failed("reading", &path, error)),
+        }
+    }
+
+    /// Leaves the note.
+    ///
+    /// # Errors
+    /// Exit 6 where it can't be written.
+    pub fn note(&self, trial: &Trial) -> Result<()> {
+        let text = serde_json::to_string(trial).map_err(|error| Fault::internal("a note does not encode").cause(error))?;
+        self.replace(NOTE, text.as_bytes())
+    }
+
+    /// The bytes of the UKI in use, to take from them what a newer one has too; none where their number is not that of this one.
+    ///
+    /// # Errors
+    /// Exit 6 where it can't be read.
+    pub fn kept(&self, uki: &Uki) -> Result<Vec<u8>> {
+        let path = self.0.join(KEPT);
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(MAX_UKI).read_to_end(&mut bytes))
+            .map_err(|error| failed("reading", &path, error))?;
+        Ok(if bytes.len() as u64 == uki.length { bytes } else { Vec::new() })
+    }
+
+    /// Puts a UKI beside the one in use, for a root and a hash tree that were read back.
+    ///
+    /// # Errors
+    /// Exit 3 where there is no room, 6 where the partition does not take it or does not keep it.
+    pub fn put(&self, uki: &[u8], _root_and_tree: &[Filled; 2]) -> Result<()> {
+        self.put_file(uki)
+    }
+
+    fn put_file(&self, uki: &[u8]) -> Result<()> {
+        let path = self.0.join(NEXT_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("removing", &path, error)),
+            _ => {}
+        }
+        let room = nix::sys::statvfs::statvfs(&self.0).map_err(|error| failed("asking for room in", &self.0, error.into()))?;
+        let free = room.blocks_available().saturating_mul(room.fragment_size());
+        // And a little for folders and the note.
+        let needs = uki.len() as u64 + (64 << 10);
+        if free < needs {
+            return Err(Fault::refused(format!("the EFI system partition has {free} bytes free, and the newer UKI needs {needs}"))
+                .at(self.0.display())
+                .fix(
+                    "keep the UKI small (fewer firmware files and modules in the initrd), or write this device again at the line",
+                ));
+        }
+        self.replace(NEXT_FILE, uki)
+    }
+
+    /// A newer image that is up: its UKI becomes the one that is always started. Again after a power cut it does what is left to do.
+    ///
+    /// # Errors
+    /// Exit 6 where the partition does not take it.
+    pub fn keep(&self) -> Result<()> {
+        let (next, kept, note) = (self.0.join(NEXT_FILE), self.0.join(KEPT), self.0.join(NOTE));
+        match fs::rename(&next, &kept) {
+            Ok(()) => {}
+            // It was renamed before a power cut.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && kept.exists() => {}
+            Err(error) => return Err(failed("keeping", &next, error)),
+        }
+        self.flush()?;
+        match fs::remove_file(&note) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing", &note, error)),
+            _ => self.flush(),
+        }
+    }
+
+    /// A file's content, new or replaced: in whole or not at all, and read back from the medium.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.0.join(name);
+        // A name of FAT's own form: no second directory entry for a long one.
+        let fresh = path.with_extension("new");
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
+        }
+        File::create(&fresh)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()
+            })
+            .map_err(|error| failed("writing", &fresh, error))?;
+        self.flush()?;
+        let wanted = Digest::of(bytes);
+        let found = read_back(&fresh)?;
+        if found != wanted {
+            return Err(Fault::device(format!("what was read back has the digest {found}, and {wanted} was written"))
+                .at(fresh.display())
+                .fix("the disk does not keep what it is given: replace it"));
+        }
+        fs::rename(&fresh, &path).map_err(|error| failed("renaming", &fresh, error))?;
+        self.flush()
+    }
+
+    /// All of the file system is on the medium when this returns.
+    fn flush(&self) -> Result<()> {
+        let flush = || {
+            let folder = File::open(&self.0)?;
+            nix::unistd::syncfs(folder.as_fd()).map_err(std::io::Error::from)
+        };
+        flush().map_err(|error| failed("flushing", &self.0, error))
+    }
+}
+
+/// The digest of a file, past what the page cache holds of it.
+fn read_back(path: &Path) -> Result<Digest> {
+    let read = || {
+        let file = File::open(path)?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_UKI + 1).read_to_end(&mut bytes)?;
+        Ok(Digest::of(&bytes))
+    };
+    read().map_err(|error| failed("reading back", path, error))
+}
+
+fn failed(what: &str, path: &Path, error: std::io::Error) -> Fault {
+    Fault::device(format!("{what} the EFI system partition's file failed")).at(path.display()).cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn esp() -> (tempfile::TempDir, Esp) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("EFI/BOOT")).unwrap();
+        fs::write(folder.path().join(KEPT), "old").unwrap();
+        let esp = Esp::at(folder.path());
+        (folder, esp)
+    }
+
+    fn trial(tries: u32) -> Trial {
+        Trial { image: "laptop@2".parse().unwrap(), tries }
+    }
+
+    #[test]
+    fn what_is_up_takes_the_place_of_what_was() {
+        let (folder, esp) = esp();
+        assert_eq!(esp.trial().unwrap(), None);
+        esp.put_file(b"new").unwrap();
+        esp.note(&trial(1)).unwrap();
+        esp.note(&trial(2)).unwrap();
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (Some(trial(2)), b"old".to_vec()));
+        esp.keep().unwrap();
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (None, b"new".to_vec()));
+        assert!(!folder.path().join(NEXT_FILE).exists());
+    }
+
+    #[test]
+    fn a_power_cut_between_the_two_steps_of_keeping_costs_nothing() {
+        let (folder, esp) = esp();
+        esp.put_file(b"new").unwrap();
+        esp.note(&trial(1)).unwrap();
+        fs::rename(folder.path().join(NEXT_FILE), folder.path().join(KEPT)).unwrap();
+        esp.keep().unwrap();
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (None, b"new".to_vec()));
+    }
+
+    #[test]
+    fn half_a_note_is_none_and_an_endless_one_is_not_read() {
+        let (folder, esp) = esp();
+        fs::create_dir_all(folder.path().join("EFI/livery")).unwrap();
+        for text in ["", "{\"image\":\"lap", "\u{0}\u{0}", &"x".repeat(1 << 20)] {
+            fs::write(folder.path().join(NOTE), text).unwrap();
+            assert_eq!(esp.trial().unwrap(), None);
+        }
+        fs::write(folder.path().join(NOTE), [0xff, 0xfe]).unwrap();
+        assert_eq!(esp.trial().unwrap(), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! What an image says of itself and of its store: `/usr/lib/livery/updates.json`, under dm-verity like all of the root.
+
+use std::path::{Path, PathBuf};
+
+use livery_contract::{Fault, Reference, Result};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::config;
+
+/// Where it lies.
+pub const PLACE: &str = "/usr/lib/livery/updates.json";
+/// The store's trusted root, from the signed initrd.
+pub const TRUST: &str = "/run/livery/root.json";
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What runs.
+    pub image: Reference,
+    /// The store's address.
+    pub store: String,
+    /// PEM file of who may vouch for its server.
+    pub authorities: PathBuf,
+    /// GUID of the EFI system partition.
+    pub esp: Uuid,
+    /// The two slots.
+    pub slots: [Slot; 2],
+    /// systemd units that must be active before a newer image is kept.
+    pub units: Vec<String>,
+}
+
+/// The partitions of a slot, by their GUIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// The root file system's.
+    pub root: Uuid,
+    /// Its hash tree's.
+    pub verity: Uuid,
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Exit 2 where they are not there or not of this form.
+    pub fn read(place: &Path) -> Result<Self> {
+        let bytes = config::file(place).map_err(|fault| {
+            fault.fix("this is for devices whose profile has `updates.store`; on others an image is changed at the line")
+        })?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Fault::usage("the image's settings do not parse").at(place.display()).cause(error))
+    }
+}

@@ -1,0 +1,219 @@
+//! One partition of the spare slot: what of it is there is left, what the running slot has is copied, the rest is fetched; then all of it
+//! is read back from the medium. In: a part of a trusted image. Out: a [`Filled`]. Fails with exit 4, 5 or 6; then the slot holds what it
+//! holds, and nothing starts from it.
+
+use std::collections::HashMap;
+
+use livery_contract::{
+    Digest, Result,
+    chunkmap::Content,
+    compose::{Composed, Extent},
+    manifest::{Partition, SectionRange},
+    record::{Section, Traffic},
+    wire::Phase,
+};
+
+use crate::{
+    device::{AlignedBuffer, Device},
+    fetch::{self, Source},
+    plan::{self, Piece, ToFetch},
+    readback::Pass,
+    threads,
+    trust::Trusted,
+    write::{self, Work},
+};
+
+/// Chunks that are neighbours in both slots are copied together, up to this many bytes.
+const BATCH: usize = 4 << 20;
+/// The most bytes of a chunk.
+const CHUNK: usize = 1 << 20;
+/// How many chunks are looked at to learn whether an earlier run has begun.
+const SAMPLES: usize = 64;
+
+/// A partition that was read back in whole, and is what was signed. Only [`fill`] makes one.
+#[derive(Debug)]
+pub struct Filled(Vec<Section>);
+
+impl Filled {
+    /// What was read back.
+    pub fn sections(&self) -> &[Section] {
+        &self.0
+    }
+}
+
+/// The sections of a partition, counted from its own beginning.
+pub fn sections<S: Source>(trusted: &Trusted<S>, partition: &Partition) -> Vec<SectionRange> {
+    let end = partition.offset + partition.length;
+    let mut all = trusted.composed().sections(trusted.manifest());
+    all.retain(|section| section.offset >= partition.offset && section.offset < end);
+    all.iter_mut().for_each(|section| section.offset -= partition.offset);
+    all
+}
+
+/// Fills `device` with `part`; `from` is the same partition of the running slot, and what its own image says lies where. Blocking.
+///
+/// # Errors
+/// See the module.
+pub fn fill<S: Source>(
+    part: &Trusted<S>,
+    sections: &[SectionRange],
+    device: &Device,
+    from: Option<(&Device, &Composed)>,
+    work: &Work,
+    traffic: &mut Traffic,
+) -> Result<Filled> {
+    let in_place = look(part.composed(), device, work)?;
+    let held: HashMap<Digest, u64> = from
+        .iter()
+        .flat_map(|(_, composed)| &composed.extents)
+        .filter_map(|extent| {
+            let Content::Data { digest, .. } = extent.content else { return None };
+            Some((digest, extent.offset))
+        })
+        .collect();
+    let mut sorted = Sorted::new(part.composed(), &in_place, &held);
+    work.progress.enter(Phase::Write, sorted.to_write);
+    if let Some((source, _)) = from {
+        for piece in copy(&sorted.copies, source, device, work)? {
+            sorted.fetch(piece);
+        }
+    }
+    let runs = plan::runs(sorted.pieces);
+    let fetched: u64 = runs.iter().map(|run| run.length).sum();
+    let missed: u64 = runs.iter().flat_map(|run| &run.pieces).map(|piece| piece.length * piece.places.len() as u64).sum();
+    let fetching = fetch::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
+    write::write_all(part, device, fetching, &sorted.zeros, work)?;
+    work.progress.enter(Phase::Flush, 0);
+    device.flush()?;
+    let length = sections.iter().map(|section| section.length).sum();
+    work.progress.enter(Phase::Verify, length);
+    let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
+    traffic.written += sorted.to_write;
+    traffic.kept += sorted.kept;
+    traffic.fetched += fetched;
+    traffic.moved += sorted.to_write.saturating_sub(missed + sorted.zeros.iter().map(|(_, length)| length).sum::<u64>());
+    traffic.verified += length;
+    Ok(Filled(read))
+}
+
+/// Which data chunks lie in their places already: all are looked at where one of the samples does.
+fn look(all: &Composed, device: &Device, work: &Work) -> Result<Vec<bool>> {
+    let data: Vec<usize> =
+        (0..all.extents.len()).filter(|index| matches!(all.extents[*index].content, Content::Data { .. })).collect();
+    let step = (data.len() / SAMPLES).max(1);
+    let samples: Vec<usize> = data.iter().copied().step_by(step).collect();
+    let mut in_place = vec![false; all.extents.len()];
+    if !holds(all, &samples, device, work)?.contains(&true) {
+        return Ok(in_place);
+    }
+    work.progress.enter(Phase::Survey, data.iter().map(|index| all.extents[*index].length).sum());
+    for (index, held) in data.iter().zip(holds(all, &data, device, work)?) {
+        in_place[*index] = held;
+    }
+    Ok(in_place)
+}
+
+fn holds(all: &Composed, which: &[usize], device: &Device, work: &Work) -> Result<Vec<bool>> {
+    threads::each(
+        which,
+        || AlignedBuffer::new(CHUNK),
+        |buffer, index| {
+            work.stop.check()?;
+            let Extent { offset, length, content } = all.extents[*index];
+            let bytes = &mut buffer[..usize::try_from(length).unwrap_or(CHUNK).min(CHUNK)];
+            device.read(offset, bytes)?;
+            work.progress.add(length);
+            Ok(matches!(content, Content::Data { digest, .. } if Digest::of(bytes) == digest))
+        },
+    )
+}
+
+/// Neighbours in both slots.
+#[derive(Debug, PartialEq, Eq)]
+struct Copy {
+    from: u64,
+    to: u64,
+    length: usize,
+    pieces: Vec<Piece>,
+}
+
+/// A part's content, by what is to be done with it.
+#[derive(Debug, Default)]
+struct Sorted {
+    copies: Vec<Copy>,
+    pieces: ToFetch,
+    zeros: Vec<(u64, u64)>,
+    to_write: u64,
+    kept: u64,
+}
+
+impl Sorted {
+    fn new(all: &Composed, in_place: &[bool], held: &HashMap<Digest, u64>) -> Self {
+        let mut sorted = Self::default();
+        for (index, extent) in all.extents.iter().enumerate() {
+            match extent.content {
+                Content::Skip => {}
+                Content::Zero => {
+                    sorted.to_write += extent.length;
+                    sorted.zeros.push((extent.offset, extent.length));
+                }
+                Content::Data { .. } if in_place.get(index) == Some(&true) => sorted.kept += extent.length,
+                Content::Data { digest, frame } => {
+                    sorted.to_write += extent.length;
+                    let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
+                    match held.get(&digest) {
+                        Some(from) => sorted.copy(*from, piece),
+                        None => sorted.fetch(piece),
+                    }
+                }
+            }
+        }
+        sorted
+    }
+
+    fn copy(&mut self, from: u64, piece: Piece) {
+        let (to, length) = (piece.places[0], usize::try_from(piece.length).unwrap_or(usize::MAX));
+        match self.copies.last_mut() {
+            Some(last)
+                if last.from + last.length as u64 == from
+                    && last.to + last.length as u64 == to
+                    && last.length.saturating_add(length) <= BATCH =>
+            {
+                last.length += length;
+                last.pieces.push(piece);
+            }
+            _ => self.copies.push(Copy { from, to, length, pieces: vec![piece] }),
+        }
+    }
+
+    fn fetch(&mut self, Piece { frame, length, digest, places }: Piece) {
+        self.pieces.entry((frame.pack, frame.offset, frame.length, length, digest)).or_default().extend(places);
+    }
+}
+
+/// Copies from slot to slot; gives the chunks that the running slot does not hold as its map says: they are fetched.
+fn copy(copies: &[Copy], from: &Device, to: &Device, work: &Work) -> Result<Vec<Piece>> {
+    let missing = threads::each(
+        copies,
+        || AlignedBuffer::new(BATCH),
+        |buffer, copy| {
+            work.stop.check()?;
+            let bytes = &mut buffer[..copy.length];
+            from.read(copy.from, bytes)?;
+            let mut at = 0;
+            let wrong = copy.pieces.iter().any(|piece| {
+                let end = at + usize::try_from(piece.length).unwrap_or(usize::MAX);
+                let differs = bytes.get(at..end).is_none_or(|bytes| Digest::of(bytes) != piece.digest);
+                at = end;
+                differs
+            });
+            if wrong {
+                return Ok(copy.pieces.clone());
+            }
+            to.write(copy.to, bytes)?;
+            work.progress.add(copy.length as u64);
+            Ok(Vec::new())
+        },
+    )?;
+    Ok(missing.into_iter().flatten().collect())
+}
