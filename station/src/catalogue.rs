@@ -14,6 +14,8 @@ use tokio::sync::Mutex;
 
 /// How long an opened store is believed before its signatures are checked anew.
 pub const TRUSTED_FOR: Duration = Duration::from_secs(60);
+/// How many versions of one image are looked through for what a device says it runs.
+const MOST_VERSIONS: usize = 32;
 /// The most bytes that the store's timestamp metadata may have.
 const MAX_TIMESTAMP: u64 = 1 << 20;
 /// The most bytes that the trusted root may have.
@@ -76,15 +78,36 @@ impl Catalogue {
     /// # Errors
     /// As [`Store::manifest`]; and as [`Store::open`] where the store does not open any more.
     pub async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
+        self.store().await?.manifest(reference).await
+    }
+
+    /// The newer version of an image whose root file system has this dm-verity root hash: what a device that takes newer images by
+    /// itself may run. `None` where the store has none; at most [`MOST_VERSIONS`] are looked at, the newest first.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest).
+    pub async fn newer_with(&self, than: &Reference, root_hash: &Digest) -> Result<Option<Reference>> {
+        let store = self.store().await?;
+        let mut newer: Vec<Reference> = store.references().into_iter().map(|(reference, _)| reference).collect();
+        newer.retain(|one| one.order.is_none() && one.name == than.name && one.version.is_newer_than(&than.version));
+        newer.sort_by(|one, other| other.version.by_age(&one.version));
+        for reference in newer.into_iter().take(MOST_VERSIONS) {
+            if store.manifest(&reference).await?.0.root_hash.as_ref() == Some(root_hash) {
+                return Ok(Some(reference));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The store as it is now.
+    async fn store(&self) -> Result<Store> {
         // One at a time: whoever waits for the lock profits from the look of whoever held it.
         let mut shelf = self.shelf.lock().await;
         let now = state(&self.folder)?;
         if now != shelf.state || shelf.opened.elapsed() > TRUSTED_FOR {
             *shelf = open(&self.location, &self.root, now).await?;
         }
-        let store = shelf.store.clone();
-        drop(shelf);
-        store.manifest(reference).await
+        Ok(shelf.store.clone())
     }
 }
 

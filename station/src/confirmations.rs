@@ -7,8 +7,8 @@
 use axum::{Json, body::Body, extract::State, http::StatusCode};
 use jiff::Timestamp;
 use livery_contract::{
-    Digest, Fault, OrderId, Result,
-    confirmation::{Confirmation, MAX_BYTES},
+    Digest, Fault, OrderId, Reference, Result,
+    confirmation::{Confirmation, MAX_BYTES, What},
     envelope::Envelope,
     record::Record,
     wire::Receipt,
@@ -70,6 +70,8 @@ pub async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCo
     })?;
     check_time(confirmation.at, now, station.settings.clock)?;
 
+    let runs = newer(&station, &record, &confirmation).await;
+
     let mut transaction = station.database.write().await?;
     let order = orders::get(&mut transaction, &entry.order_id).await?.ok_or_else(|| damaged("log", "a record of no order"))?;
     if order.record != Some(entry.sequence) {
@@ -102,10 +104,24 @@ pub async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCo
         }
     }
     let number = latest.as_ref().map_or(1, |latest| number(latest) + 1);
-    let receipt = append(&mut transaction, &station.key, (&entry, &order), &confirmation, &signed.bytes, number).await?;
+    let receipt =
+        append(&mut transaction, &station.key, (&entry, &order), (&confirmation, runs.as_ref()), &signed.bytes, number).await?;
     database::commit(transaction).await?;
     station.line.wake();
     Ok((StatusCode::CREATED, Json(receipt)))
+}
+
+/// The newer image that a device runs since it took one by itself. What can't be found out is none: then people see another image.
+async fn newer(station: &Shared, record: &Record, confirmation: &Confirmation) -> Option<Reference> {
+    let image = confirmation.findings.iter().find(|finding| finding.what == What::Image)?;
+    let root_hash: Digest = image.found.parse().ok()?;
+    match station.catalogue.newer_with(&record.image, &root_hash).await {
+        Ok(found) => found,
+        Err(fault) => {
+            tracing::warn!(%fault, "whether a device runs a newer image can't be found out");
+            None
+        }
+    }
 }
 
 /// Puts it into the log, and its verdict into the order.
@@ -113,12 +129,18 @@ async fn append(
     connection: &mut database::Connection,
     key: &ed25519_dalek::SigningKey,
     (of, order): (&Entry, &Order),
-    confirmation: &Confirmation,
+    (confirmation, runs): (&Confirmation, Option<&Reference>),
     bytes: &[u8],
     number: u64,
 ) -> Result<Envelope> {
     let job: JobRow = jobs::get(connection, &of.job).await?.ok_or_else(|| damaged("log", "a record of no job"))?;
-    let amiss = verdict::amiss(confirmation, &verdict::wanted(&job, order, &records::read(of)?)?);
+    let mut wanted = verdict::wanted(&job, order, &records::read(of)?)?;
+    if runs.is_some() {
+        // The store vouches for it, as it did for the one that was written.
+        wanted.remove(&What::Image);
+    }
+    let amiss = verdict::amiss(confirmation, &wanted);
+    let runs = runs.map(Reference::to_string);
     let (sequence, previous) = records::next(connection).await?;
     let (digest, now) = (Digest::of(bytes), Timestamp::now());
     let id: Uuid = of.job.parse().map_err(|error| damaged("job number", error))?;
@@ -138,7 +160,7 @@ async fn append(
         accepted_at: now.as_millisecond(),
     };
     log::append(connection, &entry).await?;
-    orders::confirm(connection, &of.order_id, sequence, &verdict::kept(&amiss)?, now.as_millisecond()).await?;
+    orders::confirm(connection, &of.order_id, sequence, (&verdict::kept(&amiss)?, runs.as_deref()), now.as_millisecond()).await?;
     if amiss.is_empty() {
         tracing::info!(order = %of.order_id, serial = %of.serial, "the device is in use");
     } else {

@@ -170,6 +170,7 @@ fn order_of(employee: &Employee, master: &Reference, old: Option<&Order>) -> Ord
         confirmation: old.and_then(|old| old.confirmation),
         amiss: old.and_then(|old| old.amiss.clone()),
         heard_at: old.and_then(|old| old.heard_at),
+        runs: old.and_then(|old| old.runs.clone()),
         imported_at: Timestamp::now().as_millisecond(),
     }
 }

@@ -117,23 +117,28 @@ pub struct Usage {
     pub confirmation: i64,
     /// When the device was last heard of.
     pub heard: jiff::Timestamp,
+    /// The newer image that it runs, `NAME@VERSION`, where that is not the one that it was written with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
 }
 
 impl Usage {
     /// From an order's columns; `None` for a device that has said nothing since it was written.
-    pub fn of(confirmation: Option<i64>, amiss: Option<&str>, heard_at: Option<i64>) -> Option<Self> {
+    pub fn of(confirmation: Option<i64>, amiss: Option<&str>, heard_at: Option<i64>, runs: Option<String>) -> Option<Self> {
         let confirmation = confirmation?;
         let heard = jiff::Timestamp::from_millisecond(heard_at?).ok()?;
         // What can't be read any more is never "in use"; `livery-station audit` says more.
         let amiss: Vec<Amiss> = serde_json::from_str(amiss?).ok()?;
         let words: Vec<String> = amiss.iter().map(ToString::to_string).collect();
         let state = if amiss.is_empty() { "in-use" } else { "amiss" };
-        Some(Self { state, amiss, words, confirmation, heard })
+        Some(Self { state, amiss, words, confirmation, heard, runs })
     }
 
     /// For a cell of a table.
     pub fn text(&self) -> String {
-        if self.amiss.is_empty() { "in use".into() } else { self.words.join("; ") }
+        let runs = self.runs.as_ref().map(|image| format!("runs {image}"));
+        let state = if self.amiss.is_empty() { vec!["in use".to_owned()] } else { self.words.clone() };
+        state.into_iter().chain(runs).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -179,11 +184,12 @@ mod tests {
 
     #[test]
     fn a_verdict_that_cannot_be_read_is_never_in_use() {
-        assert_eq!(Usage::of(Some(2), Some("[]"), Some(0)).unwrap().text(), "in use");
+        assert_eq!(Usage::of(Some(2), Some("[]"), Some(0), None).unwrap().text(), "in use");
+        assert_eq!(Usage::of(Some(2), Some("[]"), Some(0), Some("laptop@2".into())).unwrap().text(), "in use; runs laptop@2");
         for (confirmation, amiss, heard) in
             [(None, Some("[]"), Some(0)), (Some(1), None, Some(0)), (Some(1), Some("x"), Some(0)), (Some(1), Some("[]"), None)]
         {
-            assert_eq!(Usage::of(confirmation, amiss, heard), None);
+            assert_eq!(Usage::of(confirmation, amiss, heard, None), None);
         }
     }
 }

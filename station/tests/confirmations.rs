@@ -13,6 +13,7 @@ use livery_contract::{
     confirmation::{Confirmation, Finding, MAX_BYTES, SCHEMA, What},
     envelope::{Envelope, PublicKey},
     fault::FaultReport,
+    manifest::Manifest,
     record::{Bound, DeviceKeys, Record},
     wire::Receipt,
 };
@@ -138,6 +139,40 @@ async fn a_device_that_says_all_is_well_is_in_use_and_says_so_once() {
     let (status, text) = send(&line, sealed(&device.says(&[]), &again)).await;
     assert_eq!(status, StatusCode::CREATED, "{text}");
     audit(&line.station.database, &keys::public_keys(&line.keys).unwrap()).await.unwrap();
+    line.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_may_run_a_newer_image_that_the_store_vouches_for() {
+    let line = TestLine::start().await;
+    let device = InUse::new(&line, 1, "WT-0001").await;
+    let newer = |name: &str, version: &str, root: &[u8]| Manifest {
+        name: name.parse().unwrap(),
+        version: version.parse().unwrap(),
+        personal: None,
+        root_hash: Some(Digest::of(root)),
+        ..common::manifest("ORD-1", "wt-0001")
+    };
+    let all = [
+        newer("terminal", "9", b"nine"),
+        newer("terminal", "10", b"ten"),
+        newer("terminal", "0.5", b"older"),
+        newer("laptop", "11", b"another's"),
+    ];
+    line.store.publish(2, &all).await;
+    let runs = async |root: &[u8]| {
+        let (status, text) = device.tells(&line, &device.says(&[(What::Image, &Digest::of(root).to_string())])).await;
+        assert_eq!(status, StatusCode::CREATED, "{text}");
+        usage(&line, "ORD-1").await.unwrap()
+    };
+    assert_eq!(runs(b"nine").await.text(), "in use; runs terminal@9");
+    assert_eq!(runs(b"ten").await.runs.as_deref(), Some("terminal@10"));
+    assert_eq!(line.line().await["devices"][0]["use"]["runs"], "terminal@10");
+    for root in [b"older".as_slice(), b"another's", b"nobody's"] {
+        let usage = runs(root).await;
+        assert_eq!((usage.state, usage.runs.as_deref(), usage.words.len()), ("amiss", None, 1), "{usage:?}");
+    }
+    assert_eq!(runs(b"root").await.text(), "in use", "back on what it was written with");
     line.stop().await;
 }
 

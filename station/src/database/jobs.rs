@@ -212,6 +212,8 @@ pub struct Shown {
     pub amiss: Option<String>,
     /// When the device in use was last heard of.
     pub heard_at: Option<i64>,
+    /// The newer image that it runs by now.
+    pub runs: Option<String>,
     /// The device's manufacturer.
     pub manufacturer: String,
     /// The device's product.
@@ -227,7 +229,7 @@ pub struct Shown {
 /// `Source`.
 pub async fn shown(connection: &mut Connection, since: i64, done_since: i64, most: i64) -> Result<Vec<Shown>> {
     sqlx::query_as(
-        "SELECT j.*, o.sign_in, o.person, o.hostname, o.confirmation, o.amiss, o.heard_at, d.manufacturer, d.product, d.macs FROM jobs j \
+        "SELECT j.*, o.sign_in, o.person, o.hostname, o.confirmation, o.amiss, o.heard_at, o.runs, d.manufacturer, d.product, d.macs FROM jobs j \
          JOIN orders o ON o.id = j.order_id JOIN devices d ON d.device_key = j.device_key \
          WHERE ((j.state IN ('issued', 'working', 'failed') AND j.last_seen >= $1) OR (j.state = 'done' AND (j.last_seen >= $2 OR o.heard_at >= $1))) \
          AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.order_id = j.order_id AND k.state <> 'replaced' \

@@ -46,6 +46,9 @@ pub struct Order {
     /// When the device in use was last heard of, in milliseconds since 1970.
     #[serde(skip)]
     pub heard_at: Option<i64>,
+    /// The newer image that the device in use runs by now, `NAME@VERSION`.
+    #[serde(skip)]
+    pub runs: Option<String>,
     /// Milliseconds since 1970.
     #[serde(skip)]
     pub imported_at: i64,
@@ -54,7 +57,7 @@ pub struct Order {
 impl Order {
     /// What is known of the device in use; `None` while it has said nothing.
     pub fn usage(&self) -> Option<Usage> {
-        Usage::of(self.confirmation, self.amiss.as_deref(), self.heard_at)
+        Usage::of(self.confirmation, self.amiss.as_deref(), self.heard_at, self.runs.clone())
     }
 
     /// Whether a record is there and nobody reopened the order since.
@@ -152,7 +155,7 @@ pub async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -
 /// # Errors
 /// `Source`.
 pub async fn finish(connection: &mut Connection, id: &str, record: i64) -> Result<()> {
-    sqlx::query("UPDATE orders SET state = 'done', record = $1, confirmation = NULL, amiss = NULL, heard_at = NULL WHERE id = $2")
+    sqlx::query("UPDATE orders SET state = 'done', record = $1, confirmation = NULL, amiss = NULL, heard_at = NULL, runs = NULL WHERE id = $2")
         .bind(record)
         .bind(id)
         .execute(connection)
@@ -161,15 +164,22 @@ pub async fn finish(connection: &mut Connection, id: &str, record: i64) -> Resul
     Ok(())
 }
 
-/// A device in use said what took effect.
+/// A device in use said what took effect, and which newer image it runs.
 ///
 /// # Errors
 /// `Source`.
-pub async fn confirm(connection: &mut Connection, id: &str, confirmation: i64, amiss: &str, now: i64) -> Result<()> {
-    sqlx::query("UPDATE orders SET confirmation = $1, amiss = $2, heard_at = $3 WHERE id = $4")
+pub async fn confirm(
+    connection: &mut Connection,
+    id: &str,
+    confirmation: i64,
+    (amiss, runs): (&str, Option<&str>),
+    now: i64,
+) -> Result<()> {
+    sqlx::query("UPDATE orders SET confirmation = $1, amiss = $2, heard_at = $3, runs = $4 WHERE id = $5")
         .bind(confirmation)
         .bind(amiss)
         .bind(now)
+        .bind(runs)
         .bind(id)
         .execute(connection)
         .await

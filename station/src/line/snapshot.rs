@@ -193,7 +193,8 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
         place: fault.as_ref().and_then(|fault| fault.at.clone()),
         fix: fault.and_then(|fault| fault.fix),
         record: job.record,
-        usage: Usage::of(shown.confirmation, shown.amiss.as_deref(), shown.heard_at).filter(|_| state == State::Done),
+        usage: Usage::of(shown.confirmation, shown.amiss.as_deref(), shown.heard_at, shown.runs.clone())
+            .filter(|_| state == State::Done),
         since: time(job.issued_at),
         seen: time(job.last_seen),
         silent: state == State::Working && now.as_millisecond().saturating_sub(job.last_seen) > SILENT_AFTER,
