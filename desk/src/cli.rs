@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bar, browser, confirm,
     doorbell::{self, Call},
-    link, screen,
+    link, notice, screen,
     settings::{PLACE, Settings},
 };
 
@@ -54,6 +54,12 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = confirm::PLACE)]
         whom: PathBuf,
     },
+    /// Tell who sits at a laptop when a newer image is ready, until the session ends.
+    Notice {
+        /// What the update has left to read.
+        #[arg(long, value_name = "FILE", default_value = notice::PLACE)]
+        state: PathBuf,
+    },
     /// End the session: sign out where that works, then start with a new profile.
     Leave,
 }
@@ -82,6 +88,7 @@ impl Cli {
             Command::Bar => runtime()?.block_on(bar::run()),
             Command::Link { .. } => runtime()?.block_on(link::run(&settings()?)),
             Command::Leave => doorbell::ring(Call::Leave),
+            Command::Notice { state } => runtime()?.block_on(notice::run(&state)),
             Command::Confirm { whom } => runtime()?.block_on(confirm::run(&whom)),
         }
     }

@@ -7,6 +7,7 @@
 //! livery-browser.service  browser ──exec──> firefox ──> extension <──> link ──> systemd: alive, end
 //!                                                                         └───> NetworkManager: state, Wi-Fi
 //! livery-confirm.service  confirm ──https──> station: what took effect, once
+//! a laptop's session      notice ──> notification: a newer image is ready
 //! ```
 //!
 //! Nothing of it listens on a port: the browser's pages are the Gateway's, and what they could reach they could ask. The extension
@@ -24,7 +25,8 @@
 //! | [`bar`] | the status bar: network, sound, keyboard, clock |
 //! | [`network`] | NetworkManager: state, Wi-Fi |
 //! | [`confirm`] | tells the station what took effect |
-//! | [`words`] | the bar's texts in the employee's language |
+//! | [`notice`] | tells a laptop's employee that a newer image is ready |
+//! | [`words`] | the texts in the employee's language |
 //! | [`cli`] | the command line |
 
 pub mod bar;
@@ -34,6 +36,7 @@ pub mod confirm;
 pub mod doorbell;
 pub mod link;
 pub mod network;
+pub mod notice;
 pub mod renderer;
 pub mod screen;
 pub mod settings;

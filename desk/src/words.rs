@@ -1,4 +1,4 @@
-//! The status bar's texts in the employee's language, from the locale's variables; English where it is none of these.
+//! The desk's texts in the employee's language, from the locale's variables; English where it is none of these.
 
 use std::env;
 
@@ -38,6 +38,10 @@ pub struct Words {
     pub really: &'static str,
     /// No personal layer was applied.
     pub nobody: &'static str,
+    /// A newer image is ready.
+    pub newer: &'static str,
+    /// And when it takes effect.
+    pub restart: &'static str,
 }
 
 impl Language {
@@ -70,6 +74,8 @@ impl Language {
                 leave: "Sitzung beenden",
                 really: "Wirklich beenden?",
                 nobody: "Ohne persönliche Einstellungen – bitte die IT informieren",
+                newer: "Eine Aktualisierung ist bereit",
+                restart: "Sie wird beim nächsten Neustart wirksam. Bis dahin ändert sich nichts: Starten Sie neu, wann es Ihnen passt.",
             },
             Self::English => Words {
                 away: "No network",
@@ -82,6 +88,8 @@ impl Language {
                 leave: "End session",
                 really: "Really end it?",
                 nobody: "Without personal settings – please tell IT",
+                newer: "An update is ready",
+                restart: "It takes effect at the next restart. Nothing changes until then: restart when it suits you.",
             },
             Self::French => Words {
                 away: "Pas de réseau",
@@ -94,6 +102,8 @@ impl Language {
                 leave: "Terminer la session",
                 really: "Vraiment terminer ?",
                 nobody: "Sans réglages personnels – prévenez l’informatique",
+                newer: "Une mise à jour est prête",
+                restart: "Elle prendra effet au prochain redémarrage. Rien ne change d’ici là : redémarrez quand cela vous convient.",
             },
             Self::Dutch => Words {
                 away: "Geen netwerk",
@@ -106,6 +116,8 @@ impl Language {
                 leave: "Sessie beëindigen",
                 really: "Echt beëindigen?",
                 nobody: "Zonder persoonlijke instellingen – meld het aan IT",
+                newer: "Er is een update klaar",
+                restart: "Die wordt actief bij de volgende herstart. Tot dan verandert er niets: start opnieuw wanneer het u schikt.",
             },
         }
     }
