@@ -194,10 +194,18 @@ impl Site {
     /// # Errors
     /// Where it fails.
     pub async fn build_laptop(&self, tunnel_key: &str) -> Result<Reference> {
-        let path = self.folder.join("laptop.toml");
+        self.build_laptop_with("laptop", tunnel_key, "").await
+    }
+
+    /// The same by a profile of this name, with further settings in it: first those of the top, then sections.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_laptop_with(&self, name: &str, tunnel_key: &str, settings: &str) -> Result<Reference> {
+        let path = self.folder.join(format!("{name}.toml"));
         let profile = format!(
             "# The organisation's laptop, with this site's own authority and concentrator.\n\
-             schema = 1\nextends = \"{}\"\n\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n[tunnel]\npublic-key = \"{tunnel_key}\"\n\n{}",
+             schema = 1\nextends = \"{}\"\n{settings}\n[trust]\nauthorities = [\"ca/ca.pem\"]\n\n[tunnel]\npublic-key = \"{tunnel_key}\"\n\n{}",
             text(&self.root.join("profiles/laptop.toml")),
             told()
         );
@@ -239,6 +247,15 @@ impl Site {
         );
         write_if_other(&path, &profile)?;
         self.build_from(&path).await
+    }
+
+    /// An image of a profile that a test writes, at this path in the site's folder.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn build_with(&self, path: &Path, profile: &str) -> Result<Reference> {
+        write_if_other(path, profile)?;
+        self.build_from(path).await
     }
 
     async fn build_from(&self, profile: &Path) -> Result<Reference> {

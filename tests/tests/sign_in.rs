@@ -1,6 +1,6 @@
 //! An employee's laptop, flashed by the agent: the first sign-in with the code that IT sent, which must be changed; the desktop, the lock;
-//! and after a restart the same account with what was done in it, and central applications and SaaS in its browser. By the keys of a
-//! French keyboard, as a person would.
+//! and after a restart the same account with what was done in it, and central applications and SaaS in its browser; then a newer image,
+//! and all of it is still there. By the keys of a French keyboard, as a person would.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use livery_contract::Reference;
 use livery_tests::{
     device::{Device, STATION_AT},
     gateway::{
@@ -50,6 +51,8 @@ echo "TRIED groups=$(id -nG)"
 echo "TRIED root=$(yes pkexec true)$(yes sudo -n true)$(yes systemctl stop NetworkManager)"
 echo "TRIED printing=$(LC_ALL=C lpstat -r)"
 echo "TRIED lang=$LANG"
+echo "TRIED told=$(grep -c 'person has been told' ~/.xsession-errors)"
+echo "TRIED image=$(. /usr/lib/os-release; echo $IMAGE_VERSION)"
 echo "TRIED end=yes"
 "#;
 /// Says what has changed on the device, again and again.
@@ -57,6 +60,9 @@ const PROBE: &str = r#"
 install -m 0644 "$CREDENTIALS_DIRECTORY/probe.try" /run/try
 uid=60001
 echo
+if [ -e "$CREDENTIALS_DIRECTORY/probe.update" ]; then
+    (systemctl start livery-update.service; echo "LIVERY-UPDATED $(cat /run/livery-update/state.json)") &
+fi
 while :; do
     greeter=no; pidof lightdm-gtk-greeter > /dev/null && greeter=yes
     home=none; read -r _ _ _ home _ <<< "$(homectl list --no-pager --no-legend)"
@@ -67,7 +73,8 @@ while :; do
         case $said in *"is active"*) locked=yes ;; *"is inactive"*) locked=open ;; esac
     fi
     wrong=$(journalctl -b -q -o cat -u systemd-homed | grep -c 'incorrect or not sufficient')
-    now="greeter=$greeter home=${home:-none} panel=$panel locked=$locked wrong=$wrong"
+    blessed=$(journalctl -b -q -o cat -u livery-bless | grep -c 'starts from now on')
+    now="greeter=$greeter home=${home:-none} panel=$panel locked=$locked blessed=$blessed wrong=$wrong"
     [ "$now" = "$last" ] || echo "LIVERY-STATE $now"
     last=$now
     if grep -qs 'end=yes' /home/lea-martin/.tried; then
@@ -92,7 +99,7 @@ struct Person {
 
 impl Person {
     /// Switches the laptop on, in a network where these hosts and the station are; in none, where there are none.
-    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>) -> Self {
+    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>, updates: bool) -> Self {
         let mut machine = device.machine(start).unwrap();
         machine.memory = 3072;
         machine.network = !hosts.is_empty();
@@ -107,6 +114,10 @@ impl Person {
             machine.services.push(Service { at, on });
         }
         machine.credentials.push(Credential::new("network.hosts", names));
+        if updates {
+            // At once, and not some minutes later.
+            machine.credentials.push(Credential::new("probe.update", "yes"));
+        }
         machine.credentials.extend([
             Credential::new("probe.script", PROBE),
             Credential::new("probe.try", TRY),
@@ -219,13 +230,15 @@ impl Person {
 
 #[tokio::test]
 async fn qemu_an_employee_signs_in_and_finds_it_again() {
-    let site = Site::shared().await.unwrap();
-    let keys = peer::keys(&site.folder).await.unwrap();
     let folder = folder();
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
+    // A store of its own: what is published there is what its devices take.
+    let site = Site::at(Site::shared().await.unwrap().root, folder.join("site")).await.unwrap();
+    let keys = peer::keys(&site.folder).await.unwrap();
     site.medium().await.unwrap();
-    let master = site.build_laptop(&keys.public).await.unwrap();
+    let tunnel_key = keys.public;
+    let master = build(&site, &tunnel_key, "1").await;
 
     // IT: a roster without codes is refused; drawn, they go to the employee by another way.
     let (roster, codes) = (folder.join("roster.csv"), folder.join("codes.csv"));
@@ -248,7 +261,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     device.flash_well(&site.stick(), &line, &"ORD-2002".parse().unwrap()).await.unwrap();
     drop(line);
 
-    let mut person = Person::at(&device, "first", &[], None).await;
+    let mut person = Person::at(&device, "first", &[], None, false).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter").await;
     person.settles().await;
@@ -301,7 +314,8 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let order = "ORD-2002".parse().unwrap();
     let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
     assert!(line.usage(&order).await.unwrap().is_null(), "it had no network");
-    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line)).await;
+    build(&site, &tunnel_key, "2").await;
+    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line), true).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter-again").await;
     person.settles().await;
@@ -337,5 +351,43 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     // Yesterday there was no network; now the station knows what took effect.
     let usage = line.hears(&order, "in-use", person.most).await.unwrap();
     println!("{usage:#}");
+
+    // A newer image came while she worked, and she has been told.
+    let updated = person.guest.wait_for("the update", "LIVERY-UPDATED", person.most).await.unwrap();
+    println!("{updated}");
+    assert!(updated.contains(r#""state":"ready""#) && updated.contains(r#""newer":"laptop@2""#), "{updated}");
+    sleep(Duration::from_secs(45)).await;
+    person.keeps("update-ready").await;
+    let said = person.tries().await;
+    assert_eq!((said["told"].as_str(), said["image"].as_str()), ("1", "1"), "{said:?}");
+    person.runs("systemctl reboot").await;
+    person.guest.wait_exit(person.most).await.unwrap();
+
+    // After the restart it runs, and all that is hers is there; the station sees both.
+    let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), false).await;
+    person.sees("greeter=yes home=inactive").await;
+    person.settles().await;
+    person.types(&format!("{PASSWORD}\n")).await;
+    person.sees("panel=yes").await;
+    person.sees("blessed=1").await;
+    let said = person.tries().await;
+    assert_eq!((said["image"].as_str(), said["kept"].as_str(), said["known"].as_str()), ("2", "yes", "4"), "{said:?}");
+    let begun = Instant::now();
+    loop {
+        let usage = line.usage(&order).await.unwrap();
+        if usage["runs"] == "laptop@2" {
+            assert_eq!(usage["state"], "in-use", "{usage}");
+            break;
+        }
+        assert!(begun.elapsed() < person.most, "{usage}");
+        sleep(Duration::from_secs(1)).await;
+    }
     person.guest.cut_power().await.unwrap();
+}
+
+/// A laptop of this version that looks for newer ones at the station.
+async fn build(site: &Site, tunnel_key: &str, version: &str) -> Reference {
+    let updates =
+        format!("version = \"{version}\"\n\n[updates]\nstore = \"https://{STATION}:8443/store/\"\nstore-ca = \"station/ca.pem\"\n");
+    site.build_laptop_with(&format!("laptop-{version}"), tunnel_key, &updates).await.unwrap()
 }

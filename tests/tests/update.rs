@@ -1,0 +1,180 @@
+//! A device in use gets a newer image over the network, beside the one that runs: power cut on the way, started once, kept; one that does
+//! not come up gives way to the one before; one that is not what was signed is not taken.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use livery_contract::Reference;
+use livery_tests::{
+    device::{Device, STATION_AT, hosts, probe},
+    line::Line,
+    programs::Program,
+    qemu::{Guest, machine::Service},
+    site::{STATION, Site},
+};
+
+const DISK: u64 = 8 << 30;
+/// Says what runs, then looks for a newer image as its timer does, and says what comes of it. `$next` is what to do then.
+const SCRIPT: &str = r#"
+for i in $(seq 200); do systemctl is-active -q livery-browser.service && break; sleep 1; done
+. /usr/lib/os-release
+say hostname "$(cat /etc/hostname)"
+say screen "$(systemctl is-active livery-kiosk.service livery-browser.service | tr '\n' ' ')"
+say timer "$(systemctl is-active livery-update.timer)"
+for i in $(seq 200); do [ "$(systemctl show -P ActiveState livery-bless.service)" = activating ] || break; sleep 1; done
+say blessed "$(journalctl -b -o cat -u livery-bless.service | grep "$IMAGE_ID" | tail -n 1)"
+say runs "$IMAGE_ID@$IMAGE_VERSION"
+journalctl -b -f -o cat -u livery-update.service | while read -r line; do say update "$line"; done &
+systemctl start livery-update.service
+sleep 2
+say result "$(systemctl show -P Result livery-update.service) $(systemctl show -P ExecMainStatus livery-update.service)"
+say state "$(cat /run/livery-update/state.json)"
+say esp "$(findmnt -n /efi | tr -s ' ')"
+say end yes
+"#;
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update"))
+}
+
+/// A terminal of this version that looks for newer ones at the station; with a further line of its kernel's command line.
+async fn build(site: &Site, version: &str, argument: &str) -> Reference {
+    let profile = format!(
+        "# The organisation's terminal, which gets newer images over the network.\n\
+         schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-in-use\"\nversion = \"{version}\"\n\n\
+         [boot]\nkernel-arguments = [{argument}]\n\n\
+         [updates]\nstore = \"https://{STATION}:8443/store/\"\nstore-ca = \"station/ca.pem\"\n"
+    );
+    let path = site.folder.join(format!("in-use-{version}.toml"));
+    site.build_with(&path, &profile).await.unwrap()
+}
+
+struct Started {
+    guest: Guest,
+    most: Duration,
+}
+
+impl Started {
+    /// Switches the device on, in a network where the station is.
+    async fn at(device: &Device, name: &str, line: &Line) -> Self {
+        let mut machine = device.machine(name).unwrap();
+        machine.memory = 3072;
+        machine.services.push(Service { at: STATION_AT, on: line.address() });
+        machine.credentials.push(hosts(STATION_AT, STATION));
+        machine.credentials.extend(probe(SCRIPT));
+        let guest = machine.start().await.unwrap();
+        let most = Duration::from_secs(240) * guest.accel().patience();
+        Self { guest, most }
+    }
+
+    /// Waits for what it says of this.
+    async fn says(&mut self, key: &str) -> String {
+        let line = self.guest.wait_for(key, &format!("LIVERY-PROBE {key}="), self.most).await.unwrap();
+        let said = line.split_once(&format!("{key}=")).unwrap().1.trim().to_owned();
+        println!("{:>5.0} s {key}: {said}", self.guest.elapsed().as_secs_f64());
+        said
+    }
+
+    /// Starts again in order, which ends QEMU.
+    async fn off(mut self) {
+        self.guest.power_button().await.unwrap();
+        self.guest.wait_exit(self.most).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
+    let folder = folder();
+    let _ = fs::remove_dir_all(&folder);
+    let shared = Site::shared().await.unwrap();
+    // A store of its own: what is published there is what its devices take, and something in it is spoilt.
+    let site = Site::at(shared.root.clone(), folder.join("site")).await.unwrap();
+    let first = build(&site, "1", "").await;
+    let employee = site.employees().unwrap().remove(0);
+    site.personalise(&first, &site.roster()).await.unwrap();
+    let device = Device::new(&folder.join("device"), &employee.serial.unwrap(), DISK).unwrap();
+    let own = Reference { order: Some(employee.order.clone()), ..first.clone() };
+    write(&site, &own, &device.disk).await;
+    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
+    build(&site, "2", "").await;
+
+    // The power goes while it is written: what runs is not touched.
+    let mut started = Started::at(&device, "1-cut", &line).await;
+    assert_eq!((started.says("hostname").await, started.says("timer").await), (employee.hostname.clone(), "active".into()));
+    assert_eq!(started.says("runs").await, "terminal-in-use@1");
+    started.guest.wait_for("a third written", "update=write", started.most).await.unwrap();
+    started.guest.cut_power().await.unwrap();
+
+    let mut started = Started::at(&device, "1-again", &line).await;
+    assert!(started.says("blessed").await.ends_with("nothing is on trial"));
+    assert_eq!(started.says("runs").await, "terminal-in-use@1");
+    assert_eq!(started.says("result").await, "success 0");
+    let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
+    assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@2")), "{state}");
+    assert!(state["traffic"]["fetched"].as_u64().unwrap() < 64 << 20, "two images that differ in little: {state}");
+    started.says("end").await;
+    started.off().await;
+
+    // Started once, up, kept; and then another one, which will not come up.
+    build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
+    let mut started = Started::at(&device, "2", &line).await;
+    assert_eq!(started.says("hostname").await, employee.hostname);
+    assert_eq!(started.says("screen").await, "active active");
+    assert_eq!(started.says("blessed").await, "terminal-in-use@2 is up, and is what starts from now on");
+    assert_eq!(started.says("runs").await, "terminal-in-use@2");
+    assert_eq!(started.says("result").await, "success 0");
+    let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
+    assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@3")), "{state}");
+    assert_eq!(started.says("esp").await, "", "mounted only while somebody wants it");
+    started.says("end").await;
+    started.off().await;
+
+    // It starts again by itself, which ends QEMU.
+    let mut started = Started::at(&device, "3", &line).await;
+    started.guest.wait_exit(started.most * 2).await.unwrap();
+
+    // What a device takes is what was signed: one that is not changes nothing.
+    let before = blobs(&site);
+    build(&site, "4", "").await;
+    assert_eq!(spoil(&site, &before), 1);
+    let mut started = Started::at(&device, "2-again", &line).await;
+    assert!(started.says("blessed").await.contains("terminal-in-use@3 was to be started, and terminal-in-use@2 runs"));
+    assert_eq!(started.says("runs").await, "terminal-in-use@2");
+    assert_eq!(started.says("result").await, "exit-code 4");
+    started.says("end").await;
+    started.off().await;
+}
+
+/// Writes an image to a file that stands for the device's disk.
+async fn write(site: &Site, image: &Reference, disk: &Path) {
+    let (image, store, trust) = (image.to_string(), site.store().display().to_string(), site.trust().display().to_string());
+    let disk = disk.display().to_string();
+    let arguments = ["write", &image, "--from", &store, "--trust", &trust, "--disk", &disk];
+    Program::Agent.run(arguments).await.unwrap().good().unwrap();
+}
+
+/// The blobs of a store.
+fn blobs(site: &Site) -> BTreeSet<PathBuf> {
+    let list = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    list(site.store().join("blobs/sha256")).flat_map(list).collect()
+}
+
+/// Turns over bits of the packs that have come into the store since: of their frames, not of what is found by its own digest.
+fn spoil(site: &Site, before: &BTreeSet<PathBuf>) -> usize {
+    let mut packs = 0;
+    for path in blobs(site).difference(before) {
+        let mut bytes = fs::read(path).unwrap();
+        if bytes.starts_with(b"LVRYMAP") || bytes.starts_with(b"{") {
+            continue;
+        }
+        bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 4);
+        fs::write(path, bytes).unwrap();
+        packs += 1;
+    }
+    packs
+}
