@@ -74,11 +74,11 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
     if samples(composed, device, &wanted, work)? < ENOUGH.min(wanted.len()) {
         return Ok(Found::Nothing);
     }
-    work.progress.enter(Phase::Survey, trusted.manifest().size);
+    let sections = trusted.manifest().sections();
+    work.progress.enter(Phase::Survey, verify::total(&sections));
     let originals = verify::original_head(device, trusted)?.into_iter().map(|head| (0, head)).collect::<Vec<_>>();
     let in_place: Vec<AtomicBool> = composed.extents.iter().map(|_| AtomicBool::new(true)).collect();
     let look = Look { composed, wanted: &wanted, originals: &originals, in_place: &in_place, work };
-    let sections = trusted.manifest().sections();
     let seen = threads::each(&sections, || ReadAhead::new(device), |ahead, section| look.section(section, ahead))?;
     let mut chunks =
         Chunks { in_place: in_place.into_iter().map(AtomicBool::into_inner).collect(), seen: seen.into_iter().flatten().collect() };

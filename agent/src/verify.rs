@@ -83,7 +83,7 @@ pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work)
         .filter(|section| extents.iter().any(|extent| held_extent(extent) && overlaps(extent, section)))
         .cloned()
         .collect();
-    work.progress.enter(Phase::Verify, manifest.size + later.iter().map(|section| section.length).sum::<u64>());
+    work.progress.enter(Phase::Verify, total(&all) + total(&later));
 
     let device = target.device();
     let pass = |sections: &[SectionRange], without: &(dyn Fn(&Extent) -> bool + Sync)| {
@@ -102,7 +102,7 @@ pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work)
     sections.extend(pass(&later, &|_| false)?);
     sections.sort_by_key(|section| section.offset);
     covers(&sections, &all)?;
-    traffic.verified = manifest.size;
+    traffic.verified = total(&all);
     device.reread_partitions();
     Ok(Verified { target, sections, changed: Vec::new(), traffic, started, written, verified: Timestamp::now() })
 }
@@ -116,8 +116,14 @@ pub fn already_there<S: Source>(target: Target, trusted: &Trusted<S>, work: &Wor
     let Comparison { sections, changed_after, .. } = compare(&target, trusted, work)?;
     let skipped = trusted.composed().extents.iter().filter(|extent| extent.content == Content::Skip).map(|extent| extent.length);
     let (size, skipped) = (trusted.manifest().size, skipped.sum::<u64>());
-    let traffic = Traffic { kept: size - skipped, verified: size, skipped, ..Traffic::default() };
+    let verified = sections.iter().map(|section| section.length).sum();
+    let traffic = Traffic { kept: size - skipped, verified, skipped, ..Traffic::default() };
     Ok(Verified { target, sections, changed: changed_after, traffic, started, written: started, verified: Timestamp::now() })
+}
+
+/// Bytes of these.
+pub(crate) fn total(sections: &[SectionRange]) -> u64 {
+    sections.iter().map(|section| section.length).sum()
 }
 
 /// Whether all sections were read in whole: a digest that is missing must never pass for one that fits.
@@ -159,7 +165,8 @@ pub enum BackupGpt {
 pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) -> Result<Comparison> {
     let device = target.device();
     let manifest = trusted.manifest();
-    work.progress.enter(Phase::Verify, manifest.size);
+    let all = trusted.composed().sections(manifest);
+    work.progress.enter(Phase::Verify, total(&all));
     let known = original_head(device, trusted)?;
     // Of the image's first bytes the disk itself has what is needed, proven by the chunks' digests; else the source has.
     let image = |offset: u64, length: u64| match usize::try_from(length).ok().zip(known.as_ref()) {
@@ -179,7 +186,6 @@ pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) ->
             Ok((patch.offset, image(patch.offset, end.saturating_sub(patch.offset))?))
         })
         .collect::<Result<Vec<_>>>()?;
-    let all = trusted.composed().sections(manifest);
     let sections = Pass { device, all: trusted.composed(), sections: &all, without: &|_| false, patches: &originals }.run(work)?;
     covers(&sections, &all)?;
     let changed_after = patches.iter().map(|patch| patch.read_back(device)).collect::<Result<_>>()?;

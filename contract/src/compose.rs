@@ -52,7 +52,25 @@ impl Composed {
             composed.lay(layer.offset, map)?;
         }
         composed.forget_known(|extent| extent.content == Content::Skip);
+        composed.check_unused(manifest)?;
         Ok(composed)
+    }
+
+    /// What partitions do not use is in no section, so nobody reads it back: an image that has content there says two things.
+    fn check_unused(&self, manifest: &Manifest) -> Result<()> {
+        for partition in &manifest.partitions {
+            let (from, to) = (partition.offset + partition.used.unwrap_or(partition.length), partition.offset + partition.length);
+            let first = self.extents.partition_point(|extent| extent.offset + extent.length <= from);
+            let mut inside = self.extents[first..].iter().take_while(|extent| extent.offset < to);
+            if from < to && inside.any(|extent| extent.content != Content::Skip) {
+                return Err(Fault::untrusted(format!(
+                    "partition {} has content where the manifest says that it is not used, from byte {from} on",
+                    partition.number
+                ))
+                .at(manifest.reference()));
+            }
+        }
+        Ok(())
     }
 
     /// Lays one map over what is there, from `offset`.
@@ -241,6 +259,30 @@ mod tests {
         assert_eq!(got, [(0, 2), (2, 1), (3, 1), (4, 1), (5, 3), (8, 2)]);
         let Content::Data { frame, .. } = composed.extents[2].content else { panic!("data") };
         assert_eq!(frame.pack, 1);
+    }
+
+    #[test]
+    fn nothing_is_where_nothing_is_said_to_be() {
+        let skip = |blocks| Chunk { blocks, content: Content::Skip };
+        let with = |chunks: &[Chunk]| {
+            let mut manifest = crate::manifest::tests::sample();
+            manifest.partitions.truncate(1);
+            (manifest.partitions[0].offset, manifest.partitions[0].length) = (2 * BLOCK, 6 * BLOCK);
+            manifest.partitions[0].used = Some(2 * BLOCK);
+            let map = map(chunks);
+            let chunk_map = Blob { digest: Digest::of(b"m"), length: 1 };
+            manifest.layers = vec![Layer { offset: 0, length: map.length(), chunk_map }];
+            Composed::new(&manifest, &[map])
+        };
+        with(&[data(2, 1), data(2, 2), skip(4), data(2, 3)]).unwrap();
+        with(&[data(2, 1), data(1, 2), skip(5), data(2, 3)]).unwrap();
+        for chunks in [
+            [data(2, 1), data(3, 2), skip(3), data(2, 3)],
+            [data(2, 1), data(2, 2), zero(4), data(2, 3)],
+            [data(2, 1), data(2, 2), skip(3), data(3, 3)],
+        ] {
+            assert_eq!(with(&chunks).unwrap_err().exit().code(), 4);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::{
     },
     plan::{self, Plan, Planned},
     profile::{self, Desk, Profile, Role as ProfileRole},
+    progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     sbom::spdx,
     scan::{Finding, verdict},
@@ -84,7 +85,21 @@ pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: 
     let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&trust, nobody)).await.map_err(stopped)??;
     let published = master::publish(&disk, master, store, keys, device.profile.image.compression_level, &setup.progress).await?;
     device.remember(&published)?;
+    if device.desk.updates.is_some() {
+        note_newer(&published.reference, &Publisher::open(store, keys).await?, &setup.progress);
+    }
     Ok(published)
+}
+
+/// A version that is not the newest of its store is one that no device in use takes: `2026.2` comes before `2026.11`.
+fn note_newer(built: &Reference, publisher: &Publisher, progress: &Progress) {
+    let all = publisher.current().map(|store| store.references()).unwrap_or_default();
+    let newer = all.into_iter().map(|(one, _)| one).find(|one| {
+        one.order.is_none() && one.name == built.name && !built.version.is_newer_than(&one.version) && one.version != built.version
+    });
+    if let Some(newer) = newer {
+        progress.note(&format!("no device in use takes {built}: the store has {newer}, which is as new or newer"));
+    }
 }
 
 fn stopped(error: tokio::task::JoinError) -> Fault {

@@ -342,7 +342,7 @@ async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
         .await;
     let welcome = async || bench.desk.windows().await.unwrap().iter().any(|title| title.contains(hotel::TITLE));
     bench.sees("waiting", |picture| picture.count(NIGHT, 3) > 200_000).await;
-    hotel.lock();
+    hotel.lock().unwrap();
     bench.desk.cable(true).await.unwrap();
     let took = bench.wait("the network's own page", START, async || welcome().await).await;
     eprintln!("the hotel's page after {:.1} s", took.as_secs_f32());
@@ -352,10 +352,13 @@ async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
         bench.desk.read("/etc/firefox/policies/policies.json").unwrap(),
         bench.desk.read("/etc/livery/portal-policies.json").unwrap()
     );
+    assert_eq!(bench.drawn(SIGN_IN), 0, "the Gateway is not reached before");
     bench.desk.press(&[], "Return").await.unwrap();
     bench.wait("somebody has accepted", SOON, async || hotel.is_through()).await;
     let took = bench.wait("the network's own page is gone", START, async || !welcome().await).await;
     eprintln!("accepted: the hotel's page is gone after {:.1} s", took.as_secs_f32());
+    let took = bench.drawn_again(SIGN_IN, 0, START).await;
+    eprintln!("and the sign-in page is there {:.1} s later", took.as_secs_f32());
     bench.sees("sign-in", |picture| picture.shows(&MARKS)).await;
 }
 

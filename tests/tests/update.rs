@@ -19,7 +19,7 @@ use livery_tests::{
 };
 
 const DISK: u64 = 8 << 30;
-/// Says what runs, then looks for a newer image as its timer does, and says what comes of it. `$next` is what to do then.
+/// Says what runs, then looks for a newer image as its timer does, and says what comes of it. With `$ends` a session is over then.
 const SCRIPT: &str = r#"
 for i in $(seq 200); do systemctl is-active -q livery-browser.service && break; sleep 1; done
 . /usr/lib/os-release
@@ -36,6 +36,7 @@ say result "$(systemctl show -P Result livery-update.service) $(systemctl show -
 say state "$(cat /run/livery-update/state.json)"
 say esp "$(findmnt -n /efi | tr -s ' ')"
 say end yes
+[ -z "$ends" ] || systemctl kill --signal=STOP livery-browser.service
 "#;
 
 fn folder() -> PathBuf {
@@ -62,11 +63,16 @@ struct Started {
 impl Started {
     /// Switches the device on, in a network where the station is.
     async fn at(device: &Device, name: &str, line: &Line) -> Self {
+        Self::with(device, name, line, "").await
+    }
+
+    /// The same, with something before the script.
+    async fn with(device: &Device, name: &str, line: &Line, before: &str) -> Self {
         let mut machine = device.machine(name).unwrap();
         machine.memory = 3072;
         machine.services.push(Service { at: STATION_AT, on: line.address() });
         machine.credentials.push(hosts(STATION_AT, STATION));
-        machine.credentials.extend(probe(SCRIPT));
+        machine.credentials.extend(probe(&format!("{before}{SCRIPT}")));
         let guest = machine.start().await.unwrap();
         let most = Duration::from_secs(240) * guest.accel().patience();
         Self { guest, most }
@@ -110,7 +116,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     started.guest.wait_for("a third written", "update=write", started.most).await.unwrap();
     started.guest.cut_power().await.unwrap();
 
-    let mut started = Started::at(&device, "1-again", &line).await;
+    let mut started = Started::with(&device, "1-again", &line, "ends=yes\n").await;
     assert!(started.says("blessed").await.ends_with("nothing is on trial"));
     assert_eq!(started.says("runs").await, "terminal-in-use@1");
     assert_eq!(started.says("result").await, "success 0");
@@ -118,7 +124,8 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@2")), "{state}");
     assert!(state["traffic"]["fetched"].as_u64().unwrap() < 64 << 20, "two images that differ in little: {state}");
     started.says("end").await;
-    started.off().await;
+    // A session ends, as its browser does not answer any more: the terminal starts again, which ends QEMU.
+    started.guest.wait_exit(started.most).await.unwrap();
 
     // Started once, up, kept; and then another one, which will not come up.
     build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;

@@ -20,6 +20,7 @@ use crate::{
     readback::Pass,
     threads,
     trust::Trusted,
+    verify,
     write::{self, Work},
 };
 
@@ -85,7 +86,7 @@ pub fn fill<S: Source>(
     write::write_all(part, device, fetching, &sorted.zeros, work)?;
     work.progress.enter(Phase::Flush, 0);
     device.flush()?;
-    let length = sections.iter().map(|section| section.length).sum();
+    let length = verify::total(sections);
     work.progress.enter(Phase::Verify, length);
     let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
     traffic.written += sorted.to_write;

@@ -23,6 +23,10 @@ const OWN: &str = "/usr/lib/livery/updates-ca.pem";
 /// In each session (Desktop Application Autostart Specification 0.5).
 const NOTICE: &str = "[Desktop Entry]\nType=Application\nName=Livery\nExec=livery-desk notice\nNoDisplay=true\n";
 
+/// A terminal need not be switched off by anybody: it starts again where a session ends and something is ready. The browser is killed
+/// at once as before; the time is for this.
+const SESSION_END: &str = "[Service]\nExecStopPost=+/usr/lib/livery/take-update\nTimeoutStopSec=10s\n";
+
 /// Writes its files.
 ///
 /// # Errors
@@ -37,9 +41,14 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
         let all: String = updates.authorities.iter().map(|authority| authority.pem.as_str()).collect();
         furnish.file(&OWN[1..], all)?;
     }
-    if matches!(profile.role, Role::Laptop { .. }) {
-        furnish.file_with_mode("usr/bin/livery-desk", desk.bytes(), 0o755)?;
-        furnish.file("etc/xdg/autostart/livery-notice.desktop", NOTICE)?;
+    match profile.role {
+        Role::Terminal { .. } => {
+            furnish.file("usr/lib/systemd/system/livery-browser.service.d/60-livery-update.conf", SESSION_END)?
+        }
+        Role::Laptop { .. } | Role::Agent(_) => {
+            furnish.file_with_mode("usr/bin/livery-desk", desk.bytes(), 0o755)?;
+            furnish.file("etc/xdg/autostart/livery-notice.desktop", NOTICE)?;
+        }
     }
     furnish.folder("efi")?;
     furnish.file("usr/lib/systemd/system/efi.mount", mount(derive(seed, "esp")))?;

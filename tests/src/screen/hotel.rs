@@ -1,8 +1,9 @@
 //! The network of a hotel: whoever asks for anything over http gets its own sign-in page until he has accepted it, as RFC 8952 describes
-//! such networks. It also is what the organisation's own page for the question (`kiosk.connectivity-check`) answers once one is through.
+//! such networks; and nothing under https leads anywhere. It also is what the organisation's own page for the question (`kiosk.connectivity-check`) answers once one is through.
 
 use std::{
     net::TcpListener,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +25,12 @@ use super::desk::HOTEL;
 pub const TITLE: &str = "Hotel Livery";
 /// What NetworkManager looks for (NetworkManager.conf(5), `[connectivity] response`).
 const THROUGH: &str = "NetworkManager is online\n";
+
+/// What goes to port 443 is lost on the way, as such networks do it: there is no answer, not even a refusal.
+const CLOSED: &str = "add table inet hotel; add chain inet hotel door { type filter hook input priority 0; }; \
+    add rule inet hotel door tcp dport 443 drop";
+/// All goes through again.
+const OPEN: &str = "add table inet hotel; delete table inet hotel";
 
 /// See the module.
 pub struct Hotel {
@@ -47,8 +54,12 @@ impl Hotel {
     }
 
     /// From now on everybody must accept first.
-    pub fn lock(&self) {
+    ///
+    /// # Errors
+    /// Where the kernel takes no rule.
+    pub fn lock(&self) -> Result<()> {
         self.captive.store(true, Ordering::Relaxed);
+        nft(CLOSED)
     }
 
     /// Whether somebody has accepted since.
@@ -59,7 +70,17 @@ impl Hotel {
 
 async fn accept(State(captive): State<Arc<AtomicBool>>) -> Response {
     captive.store(false, Ordering::Relaxed);
-    Html("<title>welcome</title>").into_response()
+    match nft(OPEN) {
+        Ok(()) => Html("<title>welcome</title>").into_response(),
+        Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, fault.render()).into_response(),
+    }
+}
+
+/// Gives the kernel of the test's network namespace these rules.
+fn nft(rules: &str) -> Result<()> {
+    let failed = |what: String| Fault::internal("the hotel's door can't be moved").cause(what);
+    let output = Command::new("nft").arg(rules).output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())) }
 }
 
 async fn anything(State(captive): State<Arc<AtomicBool>>, uri: Uri) -> Response {
