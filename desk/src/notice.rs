@@ -93,7 +93,7 @@ mod tests {
         for (text, newer) in [
             (r#"{"state":"ready","image":"laptop@1","newer":"laptop@2","traffic":{}}"#, Some("laptop@2")),
             (r#"{"state":"current","image":"laptop@1"}"#, None),
-            (r#"{"state":"given-up","image":"laptop@1","newer":"laptop@2"}"#, None),
+            (r#"{"state":"on-trial","image":"laptop@2"}"#, None),
             ("{", None),
             ("", None),
         ] {

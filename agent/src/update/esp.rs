@@ -103,9 +103,12 @@ impl Esp {
 
     fn put_file(&self, uki: &[u8]) -> Result<()> {
         let path = self.0.join(NEXT_FILE);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("removing", &path, error)),
-            _ => {}
+        // One that was given up, and what a power cut left of one.
+        for old in [&path, &fresh(&path)] {
+            match fs::remove_file(old) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("removing", old, error)),
+                _ => {}
+            }
         }
         let room = nix::sys::statvfs::statvfs(&self.0).map_err(|error| failed("asking for room in", &self.0, error.into()))?;
         let free = room.blocks_available().saturating_mul(room.fragment_size());
@@ -143,8 +146,7 @@ impl Esp {
     /// A file's content, new or replaced: in whole or not at all, and read back from the medium.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.0.join(name);
-        // A name of FAT's own form: no second directory entry for a long one.
-        let fresh = path.with_extension("new");
+        let fresh = fresh(&path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
         }
@@ -174,6 +176,11 @@ impl Esp {
         };
         flush().map_err(|error| failed("flushing", &self.0, error))
     }
+}
+
+/// Where a file comes into being. A name of FAT's own form: no second directory entry for a long one.
+fn fresh(path: &Path) -> PathBuf {
+    path.with_extension("new")
 }
 
 /// The digest of a file, past what the page cache holds of it.
@@ -213,7 +220,10 @@ mod tests {
     fn what_is_up_takes_the_place_of_what_was() {
         let (folder, esp) = esp();
         assert_eq!(esp.trial().unwrap(), None);
+        fs::create_dir_all(folder.path().join("EFI/livery")).unwrap();
+        fs::write(folder.path().join("EFI/livery/next.new"), "half of one").unwrap();
         esp.put_file(b"new").unwrap();
+        assert!(!folder.path().join("EFI/livery/next.new").exists());
         esp.note(&trial(1)).unwrap();
         esp.note(&trial(2)).unwrap();
         assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (Some(trial(2)), b"old".to_vec()));

@@ -21,7 +21,7 @@
 //! and what is kept takes the place that the firmware starts anyway. No boot loader is needed for it. Each UKI finds the root that it was
 //! made for by the UUIDs in it, in whichever slot.
 //!
-//! Fails with exit 3 where the newer image does not fit this device, 4 where it is not trusted, 5 where the store fails, 6 where disk or
+//! Fails with exit 3 where the newer image does not fit this device or does not come up on it, 4 where it is not trusted, 5 where the store fails, 6 where disk or
 //! firmware do.
 
 pub mod bless;
@@ -94,13 +94,6 @@ pub enum Outcome {
         /// What it cost, UKI included; all zeros where it was there already.
         traffic: Traffic,
     },
-    /// A newer image was started as often as it may be, and did not come up.
-    GivenUp {
-        /// What runs.
-        image: Reference,
-        /// What does not come up.
-        newer: Reference,
-    },
 }
 
 impl Outcome {
@@ -113,9 +106,6 @@ impl Outcome {
                 "{newer} is there and read back, and starts at the next start; {image} runs until then ({} fetched, {} were on the disk)",
                 bytes(traffic.fetched),
                 bytes(traffic.moved + traffic.kept),
-            ),
-            Self::GivenUp { image, newer } => format!(
-                "{newer} was started {MOST_TRIES} times and did not come up; {image} runs on. Publish a newer version that does come up"
             ),
         }
     }
@@ -151,7 +141,9 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
         return Ok(Outcome::Ready { image, newer, traffic: Traffic::default() });
     }
     if tries >= MOST_TRIES {
-        return Ok(Outcome::GivenUp { image, newer });
+        return Err(Fault::refused(format!("{newer} was started {MOST_TRIES} times and did not come up; {image} runs on"))
+            .at(&settings.store)
+            .fix("look into the journal of a device that has it (livery-bless.service), and publish a newer version that comes up"));
     }
     if tries > 0 {
         console.say(format!(

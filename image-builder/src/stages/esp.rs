@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{cache::Key, settings::Furnish, workshop::Workshop};
 use crate::profile::{Desk, Profile};
 
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
 pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
 /// A file where systemd's stub looks for credentials (systemd-stub(7)): its content is made on the device, and put there by the
@@ -47,7 +47,8 @@ impl Room {
 /// What an employee's device has in it besides the UKI: room for credentials.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Contents {
-    /// And room for a second UKI, larger by a quarter: a newer one is written beside the one in use.
+    /// And room for a second UKI, larger by a quarter: a newer one is written beside the one in use; and for another one, as FAT does not
+    /// get back what a power cut left half-written.
     pub second: bool,
 }
 
@@ -101,7 +102,7 @@ pub fn make(
     let epoch = profile.image.epoch.as_second();
     let path = workshop.stage(key, |result| {
         let bytes = fs::read(uki).map_err(failed)?;
-        let ukis = bytes.len() as u64 * if contents.is_some_and(|contents| contents.second) { 9 } else { 4 } / 4;
+        let ukis = bytes.len() as u64 * if contents.is_some_and(|contents| contents.second) { 13 } else { 4 } / 4;
         let size = (ukis + 8 * MIB).next_multiple_of(32 * MIB).max(if any { LEAST_FOR_4096 } else { 64 * MIB });
         let scratch = workshop.cache.scratch()?;
         let folder = scratch.path().join("EFI/BOOT");
