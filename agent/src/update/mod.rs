@@ -143,7 +143,9 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
     if tries >= MOST_TRIES {
         return Err(Fault::refused(format!("{newer} was started {MOST_TRIES} times and did not come up; {image} runs on"))
             .at(&settings.store)
-            .fix("look into the journal of a device that has it (livery-bless.service), and publish a newer version that comes up"));
+            .fix(
+                "look into the journal of a device that has it (livery-bless.service), and publish a newer version that comes up",
+            ));
     }
     if tries > 0 {
         console.say(format!(
