@@ -25,7 +25,6 @@ use livery_tests::{
     qemu::{Credential, Guest, Service, keyboard},
     site::{GATEWAY, STATION, Site},
     tunnel::peer,
-    wifi,
 };
 use tokio::time::sleep;
 
@@ -64,10 +63,6 @@ if [ "$1" = office ]; then
     for i in $(seq 120); do pidof evince > /dev/null && pidof Thunar thunar > /dev/null && break; sleep 1; done
     echo "TRIED viewer=$(yes pidof evince)"
     echo "TRIED files=$(yes pidof Thunar thunar)"
-    while nmcli connection delete Maison > /dev/null 2>&1; do :; done
-    for i in $(seq 60); do nmcli -t -f SSID device wifi list | grep -qx Maison && break; sleep 1; done
-    nmcli --wait 120 device wifi connect Maison password moquette private yes > /dev/null 2>&1
-    echo "TRIED wifi=$(nmcli -t -f NAME,DEVICE connection show --active | grep '^Maison')"
 fi
 echo "TRIED end=yes"
 "#;
@@ -76,8 +71,6 @@ const PROBE: &str = r#"
 install -m 0644 "$CREDENTIALS_DIRECTORY/probe.try" /run/try
 uid=60001
 echo
-say() { echo "LIVERY-PROBE $1=$2"; }
-[ ! -e "$CREDENTIALS_DIRECTORY/probe.wifi" ] || (. "$CREDENTIALS_DIRECTORY/probe.wifi") &
 if [ -e "$CREDENTIALS_DIRECTORY/probe.update" ]; then
     (systemctl start livery-update.service; echo "LIVERY-UPDATED $(cat /run/livery-update/state.json)") &
 fi
@@ -117,7 +110,7 @@ struct Person {
 
 impl Person {
     /// Switches the laptop on, in a network where these hosts and the station are; in none, where there are none.
-    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>, more: &[Credential]) -> Self {
+    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>, updates: bool) -> Self {
         let mut machine = device.machine(start).unwrap();
         machine.memory = 3072;
         machine.network = !hosts.is_empty();
@@ -132,7 +125,10 @@ impl Person {
             machine.services.push(Service { at, on });
         }
         machine.credentials.push(Credential::new("network.hosts", names));
-        machine.credentials.extend_from_slice(more);
+        if updates {
+            // At once, and not some minutes later.
+            machine.credentials.push(Credential::new("probe.update", "yes"));
+        }
         machine.credentials.extend([
             Credential::new("probe.script", PROBE),
             Credential::new("probe.try", TRY),
@@ -289,7 +285,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     device.flash_well(&site.stick(), &line, &"ORD-2002".parse().unwrap()).await.unwrap();
     drop(line);
 
-    let mut person = Person::at(&device, "first", &[], None, &[]).await;
+    let mut person = Person::at(&device, "first", &[], None, false).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter").await;
     person.settles().await;
@@ -343,9 +339,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
     assert!(line.usage(&order).await.unwrap().is_null(), "it had no network");
     build(&site, &tunnel_key, "2").await;
-    // Looked for at once, and not some minutes later.
-    let at_once = [Credential::new("probe.update", "yes")];
-    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line), &at_once).await;
+    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line), true).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter-again").await;
     person.settles().await;
@@ -394,10 +388,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.guest.wait_exit(person.most).await.unwrap();
 
     // After the restart it runs, and all that is hers is there; the station sees both.
-    // The access point is in the same machine: the laptop's firewall must let others in by its interface.
-    let wifi = format!("nft insert rule inet livery input iifname wlan1 accept\n{}", wifi::script());
-    let wifi = [Credential::new("probe.wifi", wifi)];
-    let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), &wifi).await;
+    let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), false).await;
     person.sees("greeter=yes home=inactive").await;
     person.settles().await;
     person.types(&format!("{PASSWORD}\n")).await;
@@ -406,7 +397,6 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let said = person.tries("office").await;
     assert_eq!((said["image"].as_str(), said["kept"].as_str(), said["known"].as_str()), ("2", "yes", "4"), "{said:?}");
     assert_eq!((said["office"].as_str(), said["viewer"].as_str(), said["files"].as_str()), ("%PDF", "yes", "yes"), "{said:?}");
-    assert_eq!(said["wifi"], "Maison:wlan0", "{said:?}");
     sleep(Duration::from_secs(20)).await;
     person.keeps("office").await;
     let begun = Instant::now();
