@@ -65,7 +65,8 @@ impl<S: Source> Trusted<S> {
     /// # Errors
     /// Exit 4 where a chunk lies in it only in part.
     pub fn part(&self, offset: u64, length: u64) -> Result<Self> {
-        Ok(Self { composed: self.composed.part(offset, length)?, ..self.clone() })
+        let composed = self.composed.part(offset, length)?;
+        Ok(Self { source: self.source.clone(), manifest: self.manifest.clone(), digest: self.digest, composed })
     }
 
     /// Where its packs are.

@@ -59,7 +59,7 @@ impl Composed {
     /// What partitions do not use is in no section, so nobody reads it back: an image that has content there says two things.
     fn check_unused(&self, manifest: &Manifest) -> Result<()> {
         for partition in &manifest.partitions {
-            let (from, to) = (partition.offset + partition.used.unwrap_or(partition.length), partition.offset + partition.length);
+            let (from, to) = (partition.offset + partition.filled(), partition.offset + partition.length);
             let first = self.extents.partition_point(|extent| extent.offset + extent.length <= from);
             let mut inside = self.extents[first..].iter().take_while(|extent| extent.offset < to);
             if from < to && inside.any(|extent| extent.content != Content::Skip) {

@@ -245,6 +245,13 @@ pub struct Partition {
     pub label: String,
 }
 
+impl Partition {
+    /// Bytes from its beginning that the image fills: `used`, or all.
+    pub fn filled(&self) -> u64 {
+        self.used.unwrap_or(self.length)
+    }
+}
+
 /// Content for a range of the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -432,8 +439,8 @@ impl Manifest {
         SECTION.max((self.size / MAX_SECTIONS).next_power_of_two())
     }
 
-    /// The disk cut into named sections, end to end over `0..size` but for what partitions do not use: the partitions, and what lies between them,
-    /// long ones in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
+    /// The disk cut into named sections, end to end over `0..size` but for what partitions do not use: the partitions, and what
+    /// lies between them, long ones in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
     /// `dd | sha256sum`; SHA-256 goes over its bytes in order, and with pieces several processors can share the work.
     pub fn sections(&self) -> Vec<SectionRange> {
         let step = self.section_step();
@@ -449,7 +456,7 @@ impl Manifest {
         };
         for partition in &self.partitions {
             push(if at == 0 { "gpt" } else { "gap" }, at, partition.offset);
-            push(partition.role.as_str(), partition.offset, partition.offset + partition.used.unwrap_or(partition.length));
+            push(partition.role.as_str(), partition.offset, partition.offset + partition.filled());
             at = partition.offset + partition.length;
         }
         push(if self.partitions.is_empty() { "disk" } else { "gpt-backup" }, at, self.size);

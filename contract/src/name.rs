@@ -115,6 +115,11 @@ impl Reference {
         Self { order: Some(order), ..self.clone() }
     }
 
+    /// Whether it is a master of the same name as another image's, and newer.
+    pub fn is_newer_master_than(&self, other: &Self) -> bool {
+        self.order.is_none() && self.name == other.name && self.version.is_newer_than(&other.version)
+    }
+
     /// The manifest's name as a TUF target. A personal one has a `+`, which no master's can have: by that the delegated
     /// role `personal` may sign these and no other ([`PERSONAL_TARGETS`]).
     pub fn target(&self) -> String {

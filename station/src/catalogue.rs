@@ -89,7 +89,7 @@ impl Catalogue {
     pub async fn newer_with(&self, than: &Reference, root_hash: &Digest) -> Result<Option<Reference>> {
         let store = self.store().await?;
         let mut newer: Vec<Reference> = store.references().into_iter().map(|(reference, _)| reference).collect();
-        newer.retain(|one| one.order.is_none() && one.name == than.name && one.version.is_newer_than(&than.version));
+        newer.retain(|one| one.is_newer_master_than(than));
         newer.sort_by(|one, other| other.version.by_age(&one.version));
         for reference in newer.into_iter().take(MOST_VERSIONS) {
             if store.manifest(&reference).await?.0.root_hash.as_ref() == Some(root_hash) {

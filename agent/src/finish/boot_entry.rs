@@ -89,8 +89,9 @@ fn label(option: &[u8]) -> Option<String> {
 /// Exit 6 where the firmware does not take it, or does not keep it.
 pub fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
     let variables = Variables(efivars);
-    let number = variables.number_for(entry)?;
-    if variables.read(&name(number))?.as_ref() != Some(&entry.option) {
+    let entries = variables.entries()?;
+    let number = variables.number_for(entry, &entries)?;
+    if entries.get(&number) != Some(&entry.option) {
         variables.write(&name(number), &entry.option)?;
     }
     variables.write("BootNext", &number.to_le_bytes())?;
@@ -130,7 +131,7 @@ pub fn put(efivars: &Path, entry: &Entry) -> Result<String> {
     let entries = variables.entries()?;
     let ours: Vec<u16> =
         entries.iter().filter(|(_, option)| label(option).as_ref() == Some(&entry.label)).map(|(number, _)| *number).collect();
-    let number = variables.number_for(entry)?;
+    let number = variables.number_for(entry, &entries)?;
     for old in ours.iter().skip(1) {
         variables.remove(&name(*old))?;
     }
@@ -207,9 +208,8 @@ impl Variables<'_> {
         Ok(bytes.as_chunks::<2>().0.iter().map(|number| u16::from_le_bytes(*number)).collect())
     }
 
-    /// The number of the entry with this label, else a free one.
-    fn number_for(&self, entry: &Entry) -> Result<u16> {
-        let entries = self.entries()?;
+    /// The number of the first of these entries with this label, else a free one.
+    fn number_for(&self, entry: &Entry, entries: &BTreeMap<u16, Vec<u8>>) -> Result<u16> {
         let ours = entries.iter().find(|(_, option)| label(option).as_ref() == Some(&entry.label)).map(|(number, _)| *number);
         ours.or_else(|| (0..=u16::MAX).find(|number| !entries.contains_key(number)))
             .ok_or_else(|| Fault::device("the firmware has no free boot entry").at(self.0.display()))

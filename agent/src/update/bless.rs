@@ -16,7 +16,7 @@ use super::{
     esp::{Esp, Trial},
     settings::Settings,
 };
-use crate::stop::Stop;
+use crate::{power::After, stop::Stop};
 
 /// How long the units have to become active, once the rest of the system has started.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -81,7 +81,7 @@ pub fn run(place: &Path, stop: &Stop) -> Result<Blessed> {
                 }
                 // Said before, as this program may not live to say it after.
                 tracing::error!("{}", fault.render());
-                systemctl(&["reboot"])?;
+                After::Reboot.carry_out()?;
                 return Err(fault);
             }
             esp.keep()?;

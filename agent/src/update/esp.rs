@@ -104,12 +104,8 @@ impl Esp {
     fn put_file(&self, uki: &[u8]) -> Result<()> {
         let path = self.0.join(NEXT_FILE);
         // One that was given up, and what a power cut left of one.
-        for old in [&path, &fresh(&path)] {
-            match fs::remove_file(old) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("removing", old, error)),
-                _ => {}
-            }
-        }
+        remove(&path)?;
+        remove(&fresh(&path))?;
         let room = nix::sys::statvfs::statvfs(&self.0).map_err(|error| failed("asking for room in", &self.0, error.into()))?;
         let free = room.blocks_available().saturating_mul(room.fragment_size());
         // And a little for folders and the note.
@@ -137,10 +133,8 @@ impl Esp {
             Err(error) => return Err(failed("keeping", &next, error)),
         }
         self.flush()?;
-        match fs::remove_file(&note) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing", &note, error)),
-            _ => self.flush(),
-        }
+        remove(&note)?;
+        self.flush()
     }
 
     /// A file's content, new or replaced: in whole or not at all, and read back from the medium.
@@ -181,6 +175,14 @@ impl Esp {
 /// Where a file comes into being. A name of FAT's own form: no second directory entry for a long one.
 fn fresh(path: &Path) -> PathBuf {
     path.with_extension("new")
+}
+
+/// Removes a file, where there is one.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing", path, error)),
+        _ => Ok(()),
+    }
 }
 
 /// The digest of a file, past what the page cache holds of it.

@@ -21,8 +21,8 @@
 //! and what is kept takes the place that the firmware starts anyway. No boot loader is needed for it. Each UKI finds the root that it was
 //! made for by the UUIDs in it, in whichever slot.
 //!
-//! Fails with exit 3 where the newer image does not fit this device or does not come up on it, 4 where it is not trusted, 5 where the store fails, 6 where disk or
-//! firmware do.
+//! Fails with exit 3 where the newer image does not fit this device or does not come up on it, 4 where it is not trusted, 5 where the
+//! store fails, 6 where disk or firmware do.
 
 pub mod bless;
 pub mod esp;
@@ -167,17 +167,18 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
     work.progress.enter(Phase::Trust, 0);
     console.say(format!("getting {newer} beside {image}"));
     let watch = console.watch(&work.progress);
+    let beside = esp.clone();
     let result = blocking(move || {
         let (filled, mut traffic) = fill(&trusted, old.as_ref(), &running, &work)?;
-        let uki = uki(&trusted, old.as_ref(), &esp, &work, &mut traffic)?;
-        esp.put(&uki, &filled)?;
+        let uki = uki(&trusted, old.as_ref(), &beside, &work, &mut traffic)?;
+        beside.put(&uki, &filled)?;
         Ok(traffic)
     });
     let traffic = result.await;
     drop(watch);
     let traffic = traffic?;
     // First the note, then the firmware: a start that nobody noted would never be given up.
-    Esp::mounted().note(&Trial { image: newer.clone(), tries: tries + 1 })?;
+    esp.note(&Trial { image: newer.clone(), tries: tries + 1 })?;
     boot_entry::start_next(efivars, &entry)?;
     Ok(Outcome::Ready { image, newer, traffic })
 }
@@ -185,7 +186,7 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
 /// The newest master of this name that is newer than what runs.
 fn newest<'a>(references: impl Iterator<Item = &'a Reference>, running: &Reference) -> Option<Reference> {
     references
-        .filter(|one| one.order.is_none() && one.name == running.name && one.version.is_newer_than(&running.version))
+        .filter(|one| one.is_newer_master_than(running))
         .reduce(|best, one| if one.version.is_newer_than(&best.version) { one } else { best })
         .cloned()
 }
@@ -201,7 +202,7 @@ fn fits(manifest: &Manifest, running: &Running) -> Result<()> {
         return Err(no("the newer image has no place where its UKI is: it is none that a device in use can take".into()));
     }
     for (role, device) in [(Role::Root, &running.spare.root), (Role::RootVerity, &running.spare.verity)] {
-        let needs = used(partition(manifest, role)?);
+        let needs = partition(manifest, role)?.filled();
         let has = Device::open(device, Mode::Read)?.size();
         if needs > has {
             return Err(no(format!(
@@ -219,17 +220,13 @@ fn partition(manifest: &Manifest, role: Role) -> Result<&Partition> {
     manifest.partition(role).ok_or_else(|| Fault::refused(format!("the image has no {}", role.as_str())).at(manifest.reference()))
 }
 
-fn used(partition: &Partition) -> u64 {
-    partition.used.unwrap_or(partition.length)
-}
-
 /// Root and hash tree into the spare slot.
 fn fill(trusted: &Trusted, old: Option<&Trusted>, running: &Running, work: &Work) -> Result<([Filled; 2], Traffic)> {
     let mut traffic = Traffic::default();
     let mut one = |role: Role, spare: &Path, used_now: &Path| {
         let range = |trusted: &Trusted| {
             let partition = partition(trusted.manifest(), role)?;
-            trusted.part(partition.offset, used(partition))
+            trusted.part(partition.offset, partition.filled())
         };
         let from = match old {
             Some(old) => Some((Device::open(used_now, Mode::Read)?, range(old)?)),

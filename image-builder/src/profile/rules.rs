@@ -95,10 +95,7 @@ fn personal(merged: &Merged, sink: &mut Sink) {
 
 /// An authority of a station that nobody names would be silently ignored.
 fn confirmed(merged: &Merged, sink: &mut Sink) {
-    if let (Some(place), false) = (merged.places.get("confirm.station-ca"), merged.held.contains_key("confirm.station")) {
-        let problem = Problem::new("`confirm.station` is missing").help("set it, or take this out: without it nobody is told");
-        sink.at(place, "`confirm.station-ca` has no effect", problem);
-    }
+    has_no_effect("confirm.station-ca", "confirm.station", "nobody is told", merged, sink);
 }
 
 /// Devices tell which image is newer by its version; and what goes with a store that nobody names would be silently ignored.
@@ -111,14 +108,17 @@ fn updated(merged: &Merged, sink: &mut Sink) {
                 .help("write one that each release raises, such as version = \"2026.11\": by it devices tell which image is newer");
             sink.at(place, "`updates.store` alone says not what is newer", problem);
         }
-        return;
     }
     for key in ["updates.store-ca", "image.slot-size"] {
-        if let Some(place) = merged.places.get(key) {
-            let problem =
-                Problem::new("`updates.store` is missing").help("set it, or take this out: without it there are no updates");
-            sink.at(place, format!("`{key}` has no effect"), problem);
-        }
+        has_no_effect(key, "updates.store", "there are no updates", merged, sink);
+    }
+}
+
+/// A setting that goes with another one, which is not there.
+fn has_no_effect(key: &str, with: &str, without: &str, merged: &Merged, sink: &mut Sink) {
+    if let (Some(place), false) = (merged.places.get(key), merged.held.contains_key(with)) {
+        let problem = Problem::new(format!("`{with}` is missing")).help(format!("set it, or take this out: without it {without}"));
+        sink.at(place, format!("`{key}` has no effect"), problem);
     }
 }
 

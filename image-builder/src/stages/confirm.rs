@@ -8,15 +8,13 @@ use serde_json::json;
 
 use super::{
     beside::Program,
-    settings::{CONFIRM, Furnish},
+    settings::{self, CONFIRM, Furnish},
 };
 use crate::profile::{Confirm, Desk, Role};
 
 /// Units that it starts, besides the desk's own.
 pub const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];
 
-/// The system's store: the public authorities, and the organisation's own.
-const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The station's own authority, where the profile names one.
 const OWN: &str = "/usr/lib/livery/confirm-ca.pem";
 /// What it cannot do without: file in the root, and package.
@@ -40,11 +38,8 @@ pub fn furnish(
     }
     furnish.lay(&CONFIRM)?;
     furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
-    if !confirm.authorities.is_empty() {
-        let all: String = confirm.authorities.iter().map(|authority| authority.pem.as_str()).collect();
-        furnish.file(&OWN[1..], all)?;
-    }
-    furnish.json("usr/lib/livery/confirm.json", &settings((confirm, desk), role, data))?;
+    let authorities = settings::vouchers(furnish, &confirm.authorities, OWN)?;
+    furnish.json("usr/lib/livery/confirm.json", &told((confirm, desk), role, data, authorities))?;
     if let Some(data) = data {
         // After, not for: on a device without a TPM there is none, and it tells all the same.
         let unit = format!("{}.mount", data.trim_start_matches('/'));
@@ -55,16 +50,16 @@ pub fn furnish(
 }
 
 /// What `livery-desk confirm` reads.
-fn settings((confirm, desk): (&Confirm, &Desk), role: &Role, data: Option<&str>) -> serde_json::Value {
-    let (screen, page) = match role {
-        Role::Terminal { kiosk, .. } => (&["livery-kiosk.service", "livery-browser.service"][..], &kiosk.url),
-        Role::Laptop { .. } | Role::Agent(_) => (&["lightdm.service"][..], &desk.citrix.store_url),
+fn told((confirm, desk): (&Confirm, &Desk), role: &Role, data: Option<&str>, authorities: &str) -> serde_json::Value {
+    let page = match role {
+        Role::Terminal { kiosk, .. } => &kiosk.url,
+        Role::Laptop { .. } | Role::Agent(_) => &desk.citrix.store_url,
     };
     json!({
         "station": confirm.station,
-        "authorities": if confirm.authorities.is_empty() { SYSTEM } else { OWN },
+        "authorities": authorities,
         "data": data,
-        "screen": screen,
+        "screen": settings::screen(role),
         "page": page,
         "timezone": desk.locale.timezone,
     })

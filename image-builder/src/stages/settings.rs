@@ -12,7 +12,7 @@ use livery_contract::{Fault, Result};
 use uuid::Uuid;
 
 use super::{data, sandbox::Sandbox};
-use crate::profile::{Authority, Desk, Locale, Profile};
+use crate::profile::{Authority, Desk, Locale, Profile, Role};
 
 /// On every system that we make.
 pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
@@ -217,6 +217,27 @@ fn authorities(furnish: &Furnish, authorities: &[Authority]) -> Result<()> {
         bundle.push_str(&authority.pem);
     }
     furnish.file(BUNDLE, bundle)
+}
+
+/// Where the authorities lie who may vouch for one server: those that a profile names for it, written at `own`; else the system's.
+///
+/// # Errors
+/// Exit 1 where they can't be written.
+pub fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], own: &'a str) -> Result<&'a str> {
+    if authorities.is_empty() {
+        return Ok("/etc/ssl/certs/ca-certificates.crt");
+    }
+    let all: String = authorities.iter().map(|authority| authority.pem.as_str()).collect();
+    furnish.file(&own[1..], all)?;
+    Ok(own)
+}
+
+/// The units that draw a device's desk.
+pub const fn screen(role: &Role) -> &'static [&'static str] {
+    match role {
+        Role::Terminal { .. } => &["livery-kiosk.service", "livery-browser.service"],
+        Role::Laptop { .. } | Role::Agent(_) => &["lightdm.service"],
+    }
 }
 
 /// Where an authority's certificate lies on the device.

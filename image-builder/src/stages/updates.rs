@@ -8,15 +8,13 @@ use uuid::Uuid;
 use super::{
     beside::Program,
     disk::derive,
-    settings::{Furnish, UPDATES},
+    settings::{self, Furnish, UPDATES},
 };
 use crate::profile::{Profile, Role, Updates};
 
 /// Units that it starts.
 pub const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];
 
-/// The system's store: the public authorities, and the organisation's own.
-const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The store's own authority, where the profile names one.
 const OWN: &str = "/usr/lib/livery/updates-ca.pem";
 
@@ -37,10 +35,6 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
     };
     furnish.lay(&UPDATES)?;
     furnish.file_with_mode("usr/bin/livery-agent", agent.bytes(), 0o755)?;
-    if !updates.authorities.is_empty() {
-        let all: String = updates.authorities.iter().map(|authority| authority.pem.as_str()).collect();
-        furnish.file(&OWN[1..], all)?;
-    }
     match profile.role {
         Role::Terminal { .. } => {
             furnish.file("usr/lib/systemd/system/livery-browser.service.d/60-livery-update.conf", SESSION_END)?
@@ -52,21 +46,17 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
     }
     furnish.folder("efi")?;
     furnish.file("usr/lib/systemd/system/efi.mount", mount(derive(seed, "esp")))?;
-    // What must be up before a newer image is kept.
-    let screen = match profile.role {
-        Role::Terminal { .. } => &["livery-kiosk.service", "livery-browser.service"][..],
-        Role::Laptop { .. } | Role::Agent(_) => &["lightdm.service"][..],
-    };
     let pair = |root: &str, verity: &str| json!({"root": derive(seed, root), "verity": derive(seed, verity)});
     furnish.json(
         "usr/lib/livery/updates.json",
         &json!({
             "image": format!("{}@{version}", profile.name),
             "store": updates.store,
-            "authorities": if updates.authorities.is_empty() { SYSTEM } else { OWN },
+            "authorities": settings::vouchers(furnish, &updates.authorities, OWN)?,
             "esp": derive(seed, "esp"),
             "slots": [pair("root", "root-verity"), pair("root-b", "root-verity-b")],
-            "units": screen.iter().chain(&["NetworkManager.service"]).collect::<Vec<_>>(),
+            // What must be up before a newer image is kept.
+            "units": settings::screen(&profile.role).iter().chain(&["NetworkManager.service"]).collect::<Vec<_>>(),
         }),
     )
 }
