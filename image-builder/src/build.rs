@@ -255,7 +255,7 @@ impl Device {
         let uki = uki::make(workshop, profile, &parts, &plan.uki)?;
         let esp_guid = derive(plan.seed, "esp");
         let uki = uki::sign(workshop, &uki, &trust.secure_boot, &plan.signed)?;
-        let esp = esp::make(workshop, profile, &uki, esp_guid, Some(Contents::of(desk)), &plan.esp)?;
+        let esp = esp::make(workshop, profile, &uki, esp_guid, Contents::of(desk), &plan.esp)?;
         let bytes = fs::read(&uki).map_err(|error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error))?;
         let (place, updates) = (esp::place_of(&esp, &bytes)?, desk.updates.is_some());
         let [binding, room] = [esp::block(&esp, Room::Identity)?, esp::block(&esp, Room::Keys)?];
@@ -444,8 +444,8 @@ fn make_medium(
     let key = uki::signed_key(key.digest(), Some(signer.digest()))?;
     let uki = uki::sign(workshop, &uki, signer, &key)?;
     let seed = plan::seed(profile);
-    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"), None)?;
-    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), None, &key)?;
+    let key = esp::key(profile, [key.digest(), tools], derive(seed, "esp"), Contents::Medium)?;
+    let esp = esp::make(workshop, profile, &uki, derive(seed, "esp"), Contents::Medium, &key)?;
     let scratch = workshop.cache.scratch()?;
     let piece = Piece { role: Role::Esp, type_guid: gpt::ESP, guid: derive(seed, "esp"), content: Content::File(esp) };
     let mut disk = disk::assemble(scratch.path(), derive(seed, "disk"), &[piece])?;

@@ -104,7 +104,7 @@ impl Plan {
         let own = trust.map(|trust| trust.own(identity(seed)).digest());
         let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, own)?;
         let signed = uki::signed_key(uki.digest(), trust.map(|trust| trust.secure_boot.digest()))?;
-        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), Some(Contents::of(desk)))?;
+        let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), Contents::of(desk))?;
         let scan = inside::scan_key(workshop, system.digest(), initrd.digest())?;
         let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
@@ -215,6 +215,8 @@ fn command_line(marks: Marks) -> Vec<String> {
         format!("systemd.verity_root_data=/dev/livery/{}", marks.root),
         format!("systemd.verity_root_hash=/dev/livery/{}", marks.verity),
         "systemd.volatile=overlay systemd.getty_auto=no systemd.firstboot=no".to_owned(),
+        // A kernel or a PID 1 that ends does not stand still: whoever sits there can do nothing but switch it off and on.
+        "panic=30 systemd.crash_action=reboot".to_owned(),
     ]
 }
 

@@ -18,7 +18,8 @@ printf '[Match]\nName=wlan1\n[Network]\nAddress=192.168.50.1/24\nDHCPServer=yes\
 ln -sf /dev/null /run/systemd/network/80-livery-ethernet.network
 modprobe mac80211_hwsim radios=2
 printf 'network={{\nssid="{NETWORK}"\nmode=2\nfrequency=2412\nkey_mgmt=WPA-PSK\nproto=RSN\npairwise=CCMP\npsk="{PASSWORD}"\n}}\n' > /run/point.conf
-systemctl start systemd-networkd
+# A laptop has it running already.
+systemctl restart systemd-networkd
 systemd-run --quiet --unit=point wpa_supplicant -i wlan1 -D nl80211 -c /run/point.conf
 for i in $(seq 60); do nmcli -t -f SSID device wifi list --rescan auto | grep -qx '{NETWORK}' && break; sleep 1; done
 say wifi "in reach: $(nmcli -t -f SSID device wifi list --rescan no | tr '\n' ' ')"

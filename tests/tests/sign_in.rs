@@ -25,6 +25,7 @@ use livery_tests::{
     qemu::{Credential, Guest, Service, keyboard},
     site::{GATEWAY, STATION, Site},
     tunnel::peer,
+    wifi,
 };
 use tokio::time::sleep;
 
@@ -43,10 +44,10 @@ exec > ~/.tried 2>&1
 cat ~/kept 2> /dev/null
 echo "from the first start" > ~/kept
 yes() { "$@" > /dev/null 2>&1 && echo yes || echo no; }
-echo "TRIED network=$(yes nmcli connection add type wifi con-name Maison ifname '*' ssid Maison connection.permissions user:$USER wifi-sec.key-mgmt wpa-psk wifi-sec.psk 'a long secret')"
+echo "TRIED network=$(yes nmcli connection add type wifi con-name Voyage ifname '*' ssid Voyage connection.permissions user:$USER wifi-sec.key-mgmt wpa-psk wifi-sec.psk 'a long secret')"
 echo "TRIED everybodys=$(yes nmcli connection add type ethernet con-name all ifname '*')"
 echo "TRIED tunnel=$(yes nmcli connection modify corporate ipv4.dns 192.0.2.1)"
-echo "TRIED known=$(nmcli -g NAME connection show | grep -c '^Maison$')"
+echo "TRIED known=$(nmcli -g NAME connection show | grep -c '^Voyage$')"
 echo "TRIED groups=$(id -nG)"
 echo "TRIED root=$(yes pkexec true)$(yes sudo -n true)$(yes systemctl stop NetworkManager)"
 echo "TRIED printing=$(LC_ALL=C lpstat -r)"
@@ -64,6 +65,12 @@ if [ "$1" = office ]; then
     echo "TRIED viewer=$(yes pidof evince)"
     echo "TRIED files=$(yes pidof Thunar thunar)"
 fi
+if [ "$1" = wifi ]; then
+    for i in $(seq 60); do nmcli -t -f SSID device wifi list | grep -qx Maison && break; sleep 1; done
+    echo "TRIED joins=$(LC_ALL=C nmcli --wait 120 device wifi connect Maison password moquette private yes 2>&1 | tail -n 1)"
+    echo "TRIED wifi=$(nmcli -t -f NAME,DEVICE connection show --active | grep '^Maison')"
+    echo "TRIED owner=$(nmcli -g connection.permissions connection show Maison)"
+fi
 echo "TRIED end=yes"
 "#;
 /// Says what has changed on the device, again and again.
@@ -71,6 +78,8 @@ const PROBE: &str = r#"
 install -m 0644 "$CREDENTIALS_DIRECTORY/probe.try" /run/try
 uid=60001
 echo
+say() { echo "LIVERY-PROBE $1=$2"; }
+[ ! -e "$CREDENTIALS_DIRECTORY/probe.wifi" ] || (. "$CREDENTIALS_DIRECTORY/probe.wifi") &
 if [ -e "$CREDENTIALS_DIRECTORY/probe.update" ]; then
     (systemctl start livery-update.service; echo "LIVERY-UPDATED $(cat /run/livery-update/state.json)") &
 fi
@@ -110,7 +119,7 @@ struct Person {
 
 impl Person {
     /// Switches the laptop on, in a network where these hosts and the station are; in none, where there are none.
-    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>, updates: bool) -> Self {
+    async fn at(device: &Device, start: &str, hosts: &[&Gateway], station: Option<&Line>, more: &[Credential]) -> Self {
         let mut machine = device.machine(start).unwrap();
         machine.memory = 3072;
         machine.network = !hosts.is_empty();
@@ -125,10 +134,7 @@ impl Person {
             machine.services.push(Service { at, on });
         }
         machine.credentials.push(Credential::new("network.hosts", names));
-        if updates {
-            // At once, and not some minutes later.
-            machine.credentials.push(Credential::new("probe.update", "yes"));
-        }
+        machine.credentials.extend_from_slice(more);
         machine.credentials.extend([
             Credential::new("probe.script", PROBE),
             Credential::new("probe.try", TRY),
@@ -285,7 +291,10 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     device.flash_well(&site.stick(), &line, &"ORD-2002".parse().unwrap()).await.unwrap();
     drop(line);
 
-    let mut person = Person::at(&device, "first", &[], None, false).await;
+    // The access point is in the same machine: the laptop's firewall, once it is there, must let others in by its interface.
+    let firewall = "systemctl start nftables.service\nnft insert rule inet livery input iifname wlan1 accept\n";
+    let wifi = format!("{firewall}{}", wifi::script());
+    let mut person = Person::at(&device, "first", &[], None, &[Credential::new("probe.wifi", wifi)]).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter").await;
     person.settles().await;
@@ -303,11 +312,15 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.sees("panel=yes").await;
     sleep(Duration::from_secs(30)).await;
     person.keeps("desktop").await;
-    let said = person.tries("").await;
+    let said = person.tries("wifi").await;
     let is = |key: &str| said.get(key).map_or("", String::as_str);
     assert_eq!((is("network"), is("everybodys"), is("tunnel"), is("known")), ("yes", "no", "no", "1"), "{said:?}");
     assert_eq!(is("printing"), "scheduler is running", "{said:?}");
     assert_eq!((is("groups"), is("root"), is("lang")), (ACCOUNT, "nonono", "fr_FR.UTF-8"), "{said:?}");
+    // At home, by Wi-Fi, and the password is the employee's alone.
+    assert!(is("joins").contains("successfully activated") && is("wifi") == "Maison:wlan0", "{said:?}");
+    assert!(is("owner").contains(ACCOUNT), "{said:?}");
+    person.keeps("wifi").await;
 
     person.presses(&["ctrl", "alt", "l"]).await;
     person.sees("locked=yes").await;
@@ -339,7 +352,9 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
     assert!(line.usage(&order).await.unwrap().is_null(), "it had no network");
     build(&site, &tunnel_key, "2").await;
-    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line), true).await;
+    // Looked for at once, and not some minutes later.
+    let at_once = [Credential::new("probe.update", "yes")];
+    let mut person = Person::at(&device, "second", &[&gateway, &saas], Some(&line), &at_once).await;
     person.sees("greeter=yes home=inactive").await;
     person.keeps("greeter-again").await;
     person.settles().await;
@@ -388,7 +403,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.guest.wait_exit(person.most).await.unwrap();
 
     // After the restart it runs, and all that is hers is there; the station sees both.
-    let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), false).await;
+    let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), &[]).await;
     person.sees("greeter=yes home=inactive").await;
     person.settles().await;
     person.types(&format!("{PASSWORD}\n")).await;

@@ -1,10 +1,12 @@
 //! A device in use gets a newer image over the network, beside the one that runs: power cut on the way, started once, kept; one that does
-//! not come up gives way to the one before; one that is not what was signed is not taken.
+//! not come up, be it its kiosk or its very root, gives way to the one before; one that is not what was signed is not taken; and nothing is
+//! fetched on a line that is paid by the byte.
 #![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +19,7 @@ use livery_tests::{
     qemu::{Guest, machine::Service},
     site::{STATION, Site},
 };
+use tokio::process::Command;
 
 const DISK: u64 = 8 << 30;
 /// Says what runs, then looks for a newer image as its timer does, and says what comes of it. With `$ends` a session is over then.
@@ -35,6 +38,9 @@ sleep 2
 say result "$(systemctl show -P Result livery-update.service) $(systemctl show -P ExecMainStatus livery-update.service)"
 say state "$(cat /run/livery-update/state.json)"
 say esp "$(findmnt -n /efi | tr -s ' ')"
+nmcli device modify "$(nmcli -g DEVICE device status | head -n 1)" connection.metered yes > /dev/null
+systemctl start livery-update.service
+say metered "$(systemctl show -P Result livery-update.service)"
 say end yes
 [ -z "$ends" ] || for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done
 "#;
@@ -128,7 +134,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     started.guest.wait_exit(started.most).await.unwrap();
 
     // Started once, up, kept; and then another one, which will not come up.
-    build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
+    let third = build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
     let mut started = Started::at(&device, "2", &line).await;
     assert_eq!(started.says("hostname").await, employee.hostname);
     assert_eq!(started.says("screen").await, "active active");
@@ -138,12 +144,21 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@3")), "{state}");
     assert_eq!(started.says("esp").await, "", "mounted only while somebody wants it");
+    assert_eq!(started.says("metered").await, "exec-condition");
     started.says("end").await;
     started.off().await;
 
-    // It starts again by itself, which ends QEMU.
-    let mut started = Started::at(&device, "3", &line).await;
+    // It starts again by itself, which ends QEMU. So does one whose root goes bad before it is started.
+    let damaged = damaged(&site, &third, &device).await;
+    let (mut started, mut other) = tokio::join!(Started::at(&device, "3", &line), Started::at(&damaged, "3-damaged", &line));
+    other.guest.wait_for("what it says to who sits there", "did not come up", other.most).await.unwrap();
+    other.guest.wait_exit(other.most).await.unwrap();
+    println!("{:>5.0} s the damaged one starts again", other.guest.elapsed().as_secs_f64());
     started.guest.wait_exit(started.most * 2).await.unwrap();
+    // The firmware has taken its order away, so what starts is the one before.
+    let mut other = Started::at(&damaged, "3-damaged-again", &line).await;
+    assert_eq!(other.says("runs").await, "terminal-in-use@2");
+    other.guest.cut_power().await.unwrap();
 
     // What a device takes is what was signed: one that is not changes nothing.
     let before = blobs(&site);
@@ -163,6 +178,24 @@ async fn write(site: &Site, image: &Reference, disk: &Path) {
     let disk = disk.display().to_string();
     let arguments = ["write", &image, "--from", &store, "--trust", &trust, "--disk", &disk];
     Program::Agent.run(arguments).await.unwrap().good().unwrap();
+}
+
+/// A copy of a device, in whose first slot the root is not what was written there, but for what it is found by.
+async fn damaged(site: &Site, image: &Reference, device: &Device) -> Device {
+    let copy = Device::new(&device.folder.with_file_name("damaged"), &device.serial, DISK).unwrap();
+    for from in [&device.disk, &device.folder.join("vars.fd")] {
+        let copied = Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&copy.folder).status().await;
+        assert!(copied.unwrap().success(), "{}", from.display());
+    }
+    let (image, store) = (image.to_string(), site.store().display().to_string());
+    let shown = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let partitions = shown["manifest"]["partitions"].as_array().unwrap();
+    let root = partitions.iter().find(|partition| partition["role"] == "root").unwrap()["offset"].as_u64().unwrap();
+    // The superblock with the UUID is in the first block; what follows are the root's folders.
+    let zeros = [0; 64 * 4096];
+    fs::OpenOptions::new().write(true).open(&copy.disk).unwrap().write_all_at(&zeros, root + 4096).unwrap();
+    copy
 }
 
 /// The blobs of a store.

@@ -14,6 +14,7 @@
 //! | [`settings`] | what the image says of itself and its store |
 //! | [`running`] | which slot the system runs from |
 //! | [`slot`] | a partition of the spare slot: filled, read back |
+//! | [`uki`] | the newer UKI's bytes |
 //! | [`esp`] | UKIs in the EFI system partition |
 //! | [`bless`] | a newer image that is up is kept |
 //!
@@ -29,14 +30,13 @@ pub mod esp;
 pub mod running;
 pub mod settings;
 pub mod slot;
+pub mod uki;
 
-use std::{collections::HashMap, fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
 
 use livery_contract::{
-    Digest, Fault, Reference, Result,
-    chunkmap::Content,
-    compose::{Composed, Extent},
-    manifest::{BootEntry, Manifest, Partition, Role, Uki},
+    Fault, Reference, Result,
+    manifest::{BootEntry, Manifest, Partition, Role},
     record::Traffic,
     wire::Phase,
 };
@@ -53,11 +53,12 @@ use self::{
 use crate::{
     config,
     console::{Console, bytes},
-    content,
-    device::{AlignedBuffer, Device, Mode},
-    finish::boot_entry::{self, Entry},
+    device::{Device, Mode},
+    finish::{
+        EFIVARS,
+        boot_entry::{self, Entry},
+    },
     hand::blocking,
-    plan::Piece,
     progress::Progress,
     stop::Stop,
     trust::Trusted,
@@ -123,22 +124,42 @@ pub async fn run(place: &Path, trust: &Path, console: &Console, stop: &Stop) -> 
 }
 
 async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) -> Result<Outcome> {
-    let (image, esp, efivars) = (settings.image.clone(), Esp::mounted(), Path::new(crate::finish::EFIVARS));
-    let trial = esp.trial()?;
+    match look(settings, trust).await? {
+        Found::Settled(outcome) => Ok(outcome),
+        Found::Newer(newer) => newer.put(settings, console, stop).await,
+    }
+}
+
+/// What a look at the store has found.
+enum Found {
+    /// There is nothing to do.
+    Settled(Outcome),
+    Newer(Newer),
+}
+
+/// A newer image that is to be put beside the one in use.
+struct Newer {
+    store: Store,
+    newer: Reference,
+    /// How often it was started already, and did not come up.
+    tries: u32,
+}
+
+async fn look(settings: &Settings, trust: &Path) -> Result<Found> {
+    let image = settings.image.clone();
+    let trial = Esp::mounted().trial()?;
     if trial.as_ref().is_some_and(|trial| trial.image == image) {
-        return Ok(Outcome::OnTrial { image });
+        return Ok(Found::Settled(Outcome::OnTrial { image }));
     }
     let location: Location = settings.store.parse()?;
     let access: Access = config::access(Some(&settings.authorities))?;
     let store = Store::open(&location, &config::file(trust)?, access).await?;
-    let references = store.references();
-    let Some(newer) = newest(references.iter().map(|(reference, _)| reference), &image) else {
-        return Ok(Outcome::Current { image });
+    let Some(newer) = newest(store.references().iter().map(|(reference, _)| reference), &image) else {
+        return Ok(Found::Settled(Outcome::Current { image }));
     };
-    let tries = trial.as_ref().filter(|trial| trial.image == newer).map_or(0, |trial| trial.tries);
-    let entry = entry(settings)?;
-    if tries > 0 && boot_entry::is_next(efivars, &entry)? {
-        return Ok(Outcome::Ready { image, newer, traffic: Traffic::default() });
+    let tries = trial.filter(|trial| trial.image == newer).map_or(0, |trial| trial.tries);
+    if tries > 0 && boot_entry::is_next(EFIVARS.as_ref(), &entry(settings)?)? {
+        return Ok(Found::Settled(Outcome::Ready { image, newer, traffic: Traffic::default() }));
     }
     if tries >= MOST_TRIES {
         return Err(Fault::refused(format!("{newer} was started {MOST_TRIES} times and did not come up; {image} runs on"))
@@ -147,40 +168,49 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
                 "look into the journal of a device that has it (livery-bless.service), and publish a newer version that comes up",
             ));
     }
-    if tries > 0 {
-        console.say(format!(
-            "{newer} was started and did not come up; it is written and started again, {} of {MOST_TRIES}",
-            tries + 1
-        ));
+    Ok(Found::Newer(Newer { store, newer, tries }))
+}
+
+impl Newer {
+    /// Fills the spare slot, puts the UKI beside the one in use, and has the firmware start it next.
+    async fn put(self, settings: &Settings, console: &Console, stop: &Stop) -> Result<Outcome> {
+        let Self { store, newer, tries } = self;
+        let (image, entry) = (settings.image.clone(), entry(settings)?);
+        if tries > 0 {
+            console.say(format!(
+                "{newer} was started and did not come up; it is written and started again, {} of {MOST_TRIES}",
+                tries + 1
+            ));
+        }
+        let trusted = Trusted::of(store.clone(), &newer, None).await?;
+        let running = Running::read(Path::new("/"), settings)?;
+        fits(trusted.manifest(), &running)?;
+        // Where the store still has what runs here, its map says where on this disk which chunk lies.
+        let old = match store.references().iter().any(|(reference, _)| *reference == image) {
+            true => Some(Trusted::of(store, &image, None).await?),
+            false => None,
+        };
+        // Nothing may start while it is written over.
+        boot_entry::start_none(EFIVARS.as_ref(), &entry)?;
+        let work = Work { handle: Handle::current(), progress: Progress::default(), stop: stop.clone() };
+        work.progress.enter(Phase::Trust, 0);
+        console.say(format!("getting {newer} beside {image}"));
+        let watch = console.watch(&work.progress);
+        let result = blocking(move || {
+            let esp = Esp::mounted();
+            let (filled, mut traffic) = fill(&trusted, old.as_ref(), &running, &work)?;
+            let uki = uki::fetch(&trusted, old.as_ref(), &esp, &work, &mut traffic)?;
+            esp.put(&uki, &filled)?;
+            Ok(traffic)
+        });
+        let traffic = result.await;
+        drop(watch);
+        let traffic = traffic?;
+        // First the note, then the firmware: a start that nobody noted would never be given up.
+        Esp::mounted().note(&Trial { image: newer.clone(), tries: tries + 1 })?;
+        boot_entry::start_next(EFIVARS.as_ref(), &entry)?;
+        Ok(Outcome::Ready { image, newer, traffic })
     }
-    let trusted = Trusted::of(store.clone(), &newer, None).await?;
-    let running = Running::read(Path::new("/"), settings)?;
-    fits(trusted.manifest(), &running)?;
-    // Where the store still has what runs here, its map says where on this disk which chunk lies.
-    let old = match references.iter().any(|(reference, _)| *reference == image) {
-        true => Some(Trusted::of(store, &image, None).await?),
-        false => None,
-    };
-    // Nothing may start while it is written over.
-    boot_entry::start_none(efivars, &entry)?;
-    let work = Work { handle: Handle::current(), progress: Progress::default(), stop: stop.clone() };
-    work.progress.enter(Phase::Trust, 0);
-    console.say(format!("getting {newer} beside {image}"));
-    let watch = console.watch(&work.progress);
-    let beside = esp.clone();
-    let result = blocking(move || {
-        let (filled, mut traffic) = fill(&trusted, old.as_ref(), &running, &work)?;
-        let uki = uki(&trusted, old.as_ref(), &beside, &work, &mut traffic)?;
-        beside.put(&uki, &filled)?;
-        Ok(traffic)
-    });
-    let traffic = result.await;
-    drop(watch);
-    let traffic = traffic?;
-    // First the note, then the firmware: a start that nobody noted would never be given up.
-    esp.note(&Trial { image: newer.clone(), tries: tries + 1 })?;
-    boot_entry::start_next(efivars, &entry)?;
-    Ok(Outcome::Ready { image, newer, traffic })
 }
 
 /// The newest master of this name that is newer than what runs.
@@ -240,60 +270,6 @@ fn fill(trusted: &Trusted, old: Option<&Trusted>, running: &Running, work: &Work
     let verity = one(Role::RootVerity, &running.spare.verity, &running.used.verity)?;
     let root = one(Role::Root, &running.spare.root, &running.used.root)?;
     Ok(([root, verity], traffic))
-}
-
-/// The UKI's bytes, as they were signed. Most of them are a kernel and an initrd that the one in use has too.
-fn uki(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &Work, traffic: &mut Traffic) -> Result<Vec<u8>> {
-    let uki = trusted.manifest().uki.ok_or_else(|| Fault::internal("an image without a UKI passed its check"))?;
-    let of_it = |extent: &&Extent| extent.offset < uki.offset + uki.length && uki.offset < extent.offset + extent.length;
-    let here = match old.and_then(|old| Some((old.composed(), old.manifest().uki?))) {
-        Some((composed, in_use)) => here(trusted.composed().extents.iter().filter(of_it), composed, in_use, &esp.kept(&in_use)?),
-        None => Vec::new(),
-    };
-    for extent in trusted.composed().extents.iter().filter(of_it) {
-        let Content::Data { frame, .. } = extent.content else { continue };
-        match here.iter().any(|(piece, _)| piece.places.contains(&extent.offset)) {
-            true => traffic.moved += extent.length,
-            false => traffic.fetched += u64::from(frame.length),
-        }
-    }
-    let bytes = content::range(trusted, &here, uki.offset, uki.length, &work.handle, &work.stop)?;
-    traffic.written += uki.length;
-    traffic.verified += uki.length;
-    if Digest::of(&bytes) != uki.digest {
-        return Err(Fault::untrusted("the image contradicts itself: its UKI is not the one that its manifest names")
-            .at(trusted.manifest().reference())
-            .fix("build the image again: the one in the store was made wrongly"));
-    }
-    Ok(bytes)
-}
-
-/// The chunks of a newer UKI that the one in use has, whose bytes these are: by what its own image says of them, and by their digests.
-fn here<'a>(
-    wanted: impl Iterator<Item = &'a Extent>,
-    composed: &Composed,
-    in_use: Uki,
-    bytes: &[u8],
-) -> Vec<(Piece, AlignedBuffer)> {
-    let in_file = |offset: u64| usize::try_from(offset.checked_sub(in_use.offset)?).ok();
-    let known: HashMap<Digest, &[u8]> = composed
-        .extents
-        .iter()
-        .filter_map(|extent| {
-            let Content::Data { digest, .. } = extent.content else { return None };
-            let bytes = bytes.get(in_file(extent.offset)?..in_file(extent.offset + extent.length)?)?;
-            Some((digest, bytes))
-        })
-        .collect();
-    wanted
-        .filter_map(|extent| {
-            let Content::Data { digest, frame } = extent.content else { return None };
-            let bytes = known.get(&digest).filter(|bytes| Digest::of(bytes) == digest)?;
-            let mut buffer = AlignedBuffer::new(bytes.len());
-            buffer[..bytes.len()].copy_from_slice(bytes);
-            Some((Piece { frame, length: extent.length, digest, places: vec![extent.offset] }, buffer))
-        })
-        .collect()
 }
 
 /// The firmware's entry for a newer image.

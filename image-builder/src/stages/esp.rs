@@ -44,18 +44,31 @@ impl Room {
     }
 }
 
-/// What an employee's device has in it besides the UKI: room for credentials.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Contents {
-    /// And room for a second UKI, larger by a quarter: a newer one is written beside the one in use; and for another one, as FAT does not
-    /// get back what a power cut left half-written.
-    pub second: bool,
+/// What the partition has room for besides its UKI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contents {
+    /// Nothing: the agent's medium.
+    Medium,
+    /// Credentials: an employee's device.
+    Device,
+    /// Credentials, and a second UKI that may be larger by a quarter, as a newer one is written beside the one in use; and another one, as
+    /// FAT does not get back what a power cut left half-written.
+    Updated,
 }
 
 impl Contents {
-    /// Of such a device.
+    /// Of an employee's device.
     pub fn of(desk: &Desk) -> Self {
-        Self { second: desk.updates.is_some() }
+        if desk.updates.is_some() { Self::Updated } else { Self::Device }
+    }
+
+    /// Room for UKIs, in quarters of the first one.
+    const fn quarters(self) -> u64 {
+        match self {
+            Self::Medium | Self::Device => 4,
+            Self::Updated => 13,
+        }
     }
 }
 
@@ -70,16 +83,16 @@ struct Inputs {
     uki: Digest,
     tools: Digest,
     any_sectors: bool,
-    contents: Option<Contents>,
+    contents: Contents,
     guid: Uuid,
     epoch: i64,
 }
 
-/// The key, from those of UKI and tools root; `contents` is of an employee's device.
+/// The key, from those of UKI and tools root.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: Option<Contents>) -> Result<Key> {
+pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: Contents) -> Result<Key> {
     let (any_sectors, epoch) = (profile.image.any_sectors, profile.image.epoch.as_second());
     Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, contents, guid, epoch })
 }
@@ -94,7 +107,7 @@ pub fn make(
     profile: &Profile,
     uki: &Path,
     guid: Uuid,
-    contents: Option<Contents>,
+    contents: Contents,
     key: &Key,
 ) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
@@ -102,12 +115,12 @@ pub fn make(
     let epoch = profile.image.epoch.as_second();
     let path = workshop.stage(key, |result| {
         let bytes = fs::read(uki).map_err(failed)?;
-        let ukis = bytes.len() as u64 * if contents.is_some_and(|contents| contents.second) { 13 } else { 4 } / 4;
+        let ukis = bytes.len() as u64 * contents.quarters() / 4;
         let size = (ukis + 8 * MIB).next_multiple_of(32 * MIB).max(if any { LEAST_FOR_4096 } else { 64 * MIB });
         let scratch = workshop.cache.scratch()?;
         let folder = scratch.path().join("EFI/BOOT");
         fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join("BOOTX64.EFI"), &bytes)).map_err(failed)?;
-        if contents.is_some() {
+        if contents != Contents::Medium {
             for room in Room::ALL {
                 Furnish::new(scratch.path()).file(room.path(), [room.filling(); ROOM])?;
             }
@@ -125,7 +138,8 @@ pub fn make(
         let common = ["-F32", "-i", &volume, "--invariant", "-n", "ESP", "/srv/esp.img"];
         tools.run("mkfs.vfat", layout.iter().copied().chain(common))?;
         // One after the other: each file's clusters then follow one another.
-        for folder in ["/mnt/EFI", "/mnt/loader"].iter().take(if contents.is_some() { 2 } else { 1 }) {
+        let folders: &[&str] = if contents == Contents::Medium { &["/mnt/EFI"] } else { &["/mnt/EFI", "/mnt/loader"] };
+        for folder in folders {
             tools.run("mcopy", ["-spQm", "-i", "/srv/esp.img", folder, "::"])?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! In: the profile's desk and routes. Out: files of the mechanisms that Debian, NetworkManager and the browsers' makers have for
 //! organisations. Fails where the packages lack what they are for.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use livery_contract::{Fault, Result};
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ fn firefox(desk: &Desk, table: &Table) -> Value {
         "InstallAddonsPermission": {"Default": false},
         "OverrideFirstRunPage": "",
         "OverridePostUpdatePage": "",
+        "PasswordManagerExceptions": unkept(desk),
         "SkipTermsOfUse": true,
     });
     merge(&mut policies, route::firefox(table));
@@ -135,12 +136,21 @@ fn chromium(desk: &Desk, table: &Table) -> Value {
         "ExtensionInstallBlocklist": ["*"],
         "SyncDisabled": true,
         "BrowserSignin": 0,
+        "PasswordManagerBlocklist": unkept(desk),
     });
     if desk.citrix.client.is_some() {
         policies["AutoOpenFileTypes"] = json!(["ica"]);
     }
     merge(&mut policies, route::chromium(table));
     policies
+}
+
+/// Where no browser offers to keep a password: that of central applications is the one that the second factor stands beside. Both
+/// browsers take an origin for its host and all below it.
+fn unkept(desk: &Desk) -> Vec<String> {
+    let hosts = desk.citrix.host_lists().into_iter().flat_map(|(_, hosts)| hosts);
+    let origins: BTreeSet<String> = hosts.map(|host| format!("https://{}", host.as_str().trim_start_matches("*."))).collect();
+    origins.into_iter().collect()
 }
 
 fn merge(into: &mut Value, from: Value) {

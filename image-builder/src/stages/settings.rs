@@ -28,7 +28,7 @@ pub static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
 pub static CONFIRM: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/confirm");
 /// On a device that gets newer images.
 pub static UPDATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/updates");
-/// On a device and in its initrd: how the root is found.
+/// On a device and in its initrd: how the root is found, and what is done where it is not.
 pub static ROOT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/root");
 /// On the agent's medium.
 pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
