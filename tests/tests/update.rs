@@ -22,7 +22,7 @@ use livery_tests::{
 use tokio::process::Command;
 
 const DISK: u64 = 8 << 30;
-/// Says what runs, then looks for a newer image as its timer does, and says what comes of it. With `$ends` a session is over then.
+/// Says what runs, then looks for a newer image as its timer does, and says what comes of it; then does what `$ends` says.
 const SCRIPT: &str = r#"
 for i in $(seq 200); do systemctl is-active -q livery-browser.service && break; sleep 1; done
 . /usr/lib/os-release
@@ -42,8 +42,12 @@ nmcli device modify "$(nmcli -g DEVICE device status | head -n 1)" connection.me
 systemctl start livery-update.service
 say metered "$(systemctl show -P Result livery-update.service)"
 say end yes
-[ -z "$ends" ] || for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done
+eval "$ends"
 "#;
+/// A session is over, as after a time without a touch.
+const LEAVES: &str = "ends='for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done'\n";
+/// Says what runs; then its kernel ends.
+const PANICS: &str = ". /usr/lib/os-release\nsay runs \"$IMAGE_ID@$IMAGE_VERSION\"\necho c > /proc/sysrq-trigger\n";
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update"))
@@ -69,16 +73,16 @@ struct Started {
 impl Started {
     /// Switches the device on, in a network where the station is.
     async fn at(device: &Device, name: &str, line: &Line) -> Self {
-        Self::with(device, name, line, "").await
+        Self::with(device, name, line, SCRIPT).await
     }
 
-    /// The same, with something before the script.
-    async fn with(device: &Device, name: &str, line: &Line, before: &str) -> Self {
+    /// The same, with this script.
+    async fn with(device: &Device, name: &str, line: &Line, script: &str) -> Self {
         let mut machine = device.machine(name).unwrap();
         machine.memory = 3072;
         machine.services.push(Service { at: STATION_AT, on: line.address() });
         machine.credentials.push(hosts(STATION_AT, STATION));
-        machine.credentials.extend(probe(&format!("{before}{SCRIPT}")));
+        machine.credentials.extend(probe(script));
         let guest = machine.start().await.unwrap();
         let most = Duration::from_secs(240) * guest.accel().patience();
         Self { guest, most }
@@ -122,7 +126,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     started.guest.wait_for("a third written", "update=write", started.most).await.unwrap();
     started.guest.cut_power().await.unwrap();
 
-    let mut started = Started::with(&device, "1-again", &line, "ends=yes\n").await;
+    let mut started = Started::with(&device, "1-again", &line, &format!("{LEAVES}{SCRIPT}")).await;
     assert!(started.says("blessed").await.ends_with("nothing is on trial"));
     assert_eq!(started.says("runs").await, "terminal-in-use@1");
     assert_eq!(started.says("result").await, "success 0");
@@ -130,7 +134,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@2")), "{state}");
     assert!(state["traffic"]["fetched"].as_u64().unwrap() < 64 << 20, "two images that differ in little: {state}");
     started.says("end").await;
-    // A session ends, as after a time without a touch: the terminal starts again, which ends QEMU.
+    // The session ends, and the terminal starts again, which ends QEMU.
     started.guest.wait_exit(started.most).await.unwrap();
 
     // Started once, up, kept; and then another one, which will not come up.
@@ -155,21 +159,22 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     other.guest.wait_exit(other.most).await.unwrap();
     println!("{:>5.0} s the damaged one starts again", other.guest.elapsed().as_secs_f64());
     started.guest.wait_exit(started.most * 2).await.unwrap();
-    // The firmware has taken its order away, so what starts is the one before.
-    let mut other = Started::at(&damaged, "3-damaged-again", &line).await;
+    // The firmware has taken its order away, so what starts is the one before; whose kernel ends, which ends no device either.
+    let mut other = Started::with(&damaged, "3-damaged-again", &line, PANICS).await;
     assert_eq!(other.says("runs").await, "terminal-in-use@2");
-    other.guest.cut_power().await.unwrap();
+    other.guest.wait_exit(other.most).await.unwrap();
 
     // What a device takes is what was signed: one that is not changes nothing.
     let before = blobs(&site);
     build(&site, "4", "").await;
     assert_eq!(spoil(&site, &before), 1);
-    let mut started = Started::at(&device, "2-again", &line).await;
+    let mut started = Started::with(&device, "2-again", &line, &format!("ends='kill -SEGV 1'\n{SCRIPT}")).await;
     assert!(started.says("blessed").await.contains("terminal-in-use@3 was to be started, and terminal-in-use@2 runs"));
     assert_eq!(started.says("runs").await, "terminal-in-use@2");
     assert_eq!(started.says("result").await, "exit-code 4");
     started.says("end").await;
-    started.off().await;
+    // PID 1 ends, and the device starts again.
+    started.guest.wait_exit(started.most).await.unwrap();
 }
 
 /// Writes an image to a file that stands for the device's disk.
