@@ -102,14 +102,7 @@ pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: C
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn make(
-    workshop: &Workshop,
-    profile: &Profile,
-    uki: &Path,
-    guid: Uuid,
-    contents: Contents,
-    key: &Key,
-) -> Result<PathBuf> {
+pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, contents: Contents, key: &Key) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
     let any = profile.image.any_sectors;
     let epoch = profile.image.epoch.as_second();
