@@ -234,7 +234,7 @@ impl Device {
         })?;
         let (findings, list) = rayon::join(
             || inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan),
-            || inside::sbom(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.sbom),
+            || inside::sbom(workshop, profile, [&root, &boot], [&system.root, &initrd.initrd], &plan.sbom),
         );
         // Before anything is signed.
         self.judge(&findings?)?;
@@ -248,6 +248,7 @@ impl Device {
             kernel: &initrd.kernel,
             version: &initrd.version,
             initrd: &initrd.initrd,
+            microcode: initrd.microcode.as_deref(),
             own: Some(&own),
             command_line: &command_line,
             os_release: &system.os_release,
@@ -434,6 +435,7 @@ fn make_medium(
         kernel: &kernel,
         version: &version,
         initrd: &system.initrd,
+        microcode: None,
         own: None,
         command_line: &command_line,
         os_release: &system.os_release,

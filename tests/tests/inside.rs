@@ -95,10 +95,16 @@ async fn qemu_free_a_master_lists_what_is_inside() {
     for absent in ["mtools", "erofs-utils", "cpio"] {
         assert!(named(absent).is_none(), "{absent}");
     }
+    // What drivers load comes from its packages, whose licences are others.
+    let firmware = named("firmware-intel-graphics").unwrap();
+    assert_eq!(firmware["comment"], "in the root file system");
+    assert!(firmware["sourceInfo"].as_str().unwrap().contains("non-free-firmware"), "{firmware}");
     // Files of no package.
     let files = spdx["files"].as_array().unwrap();
     let file = |name: &str| files.iter().find(|file| file["fileName"] == name);
     assert!(file("./usr/bin/livery-desk").is_some() && file("./usr/bin/bash").is_none());
+    let loaded = files.iter().filter(|file| file["fileName"].as_str().unwrap().starts_with("./usr/lib/firmware/"));
+    assert_eq!(loaded.count(), 0, "firmware is of packages");
 
     // An employee's image has its master's.
     let roster = site.roster();

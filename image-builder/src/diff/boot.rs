@@ -44,6 +44,7 @@ pub fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> Result<
             (".cmdline", ..) => "command line".to_owned(),
             (".initrd", ..) => "initrd".to_owned(),
             (".linux", ..) => "kernel".to_owned(),
+            (".ucode", ..) => "microcode".to_owned(),
             (".osrel", ..) => "os-release".to_owned(),
             (".uname", Some(_), Some(_)) => format!(
                 "kernel's version {} -> {}",

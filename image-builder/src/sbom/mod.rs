@@ -45,7 +45,9 @@ use crate::{
 };
 
 /// Raised when the same inputs give another document.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// What a root has of its boot packages: kernel modules, and the firmware that they load.
+const DRIVERS: [&str; 2] = ["/usr/lib/modules/", "/usr/lib/firmware/"];
 /// The most bytes of a file that is listed by its digests.
 const MAX_FILE: u64 = 4 << 30;
 
@@ -115,16 +117,18 @@ pub struct Part<'a> {
     pub locked: Vec<&'a Locked>,
 }
 
-/// Lists what an image is made of: `device` is installed into the root, `boot` into kernel, initrd and the root's drivers.
+/// Lists what an image is made of: `device` is installed into the root, `boot` into kernel, initrd and the root's drivers. `early` are
+/// those of its files that stand in front of the initrd.
 ///
 /// # Errors
 /// Exit 1 where a root's records can't be read, otherwise as [`Bytes::read`](crate::inside::Bytes::read).
-pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume) -> Result<Inside> {
+pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &[String]) -> Result<Inside> {
     let records = [Records::read(device.root)?, Records::read(boot.root)?];
     let there = [paths(root), paths(initrd)];
-    // Which files of the image each root's packages account for: kernel and drivers come from the boot root.
+    // Which files of the image each root's packages account for: kernel, drivers and firmware come from the boot root.
     let device_files = records[0].owners(&there[0]);
-    let driver_files = records[1].owners(&there[0]).into_iter().filter(|(path, _)| path.starts_with("/usr/lib/modules/"));
+    let of_drivers = |path: &str| DRIVERS.iter().any(|folder| path.starts_with(folder));
+    let driver_files = records[1].owners(&there[0]).into_iter().filter(|(path, _)| of_drivers(path));
     let driver_files: BTreeMap<&str, usize> = driver_files.collect();
     let initrd_files = records[1].owners(&there[1]);
 
@@ -135,6 +139,7 @@ pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume) -> Resul
     device_files.values().for_each(|package| note(0, *package, Where::Root));
     driver_files.values().for_each(|package| note(1, *package, Where::Root));
     initrd_files.values().for_each(|package| note(1, *package, Where::Boot));
+    records[1].owners(&early.iter().map(String::as_str).collect()).values().for_each(|package| note(1, *package, Where::Boot));
     records[1].kernels().for_each(|package| note(1, package, Where::Boot));
 
     let mut licensing = Licensing::default();

@@ -1,22 +1,26 @@
 //! The device's initrd, by dracut in the boot root: systemd, udev, veritysetup, the drivers to find the root, and no shell.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use livery_contract::{Digest, Fault, Result};
 use serde::Serialize;
 
 use super::{
     cache::Key,
-    modules,
+    medium::archive,
+    microcode, modules,
     roots::Root,
     sandbox::Sandbox,
-    settings::{Furnish, INITRD, ROOT},
+    settings::{Furnish, INITRD, ROOT, clamp_times},
     system::embedded,
     workshop::Workshop,
 };
 use crate::profile::Profile;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
@@ -30,11 +34,16 @@ const LIBRARIES: [&str; 5] =
 /// Of systemd, for TPMs; where the package has them.
 const UNITS: [&str; 2] = ["usr/lib/systemd/system-generators/systemd-tpm2-generator", "usr/lib/systemd/system/tpm2.target"];
 
+/// The microcode's archive in the stage's result.
+const MICROCODE: &str = "microcode.cpio";
+
 /// Kernel and initrd, ready for a UKI.
 #[derive(Clone, Debug)]
 pub struct Initrd {
     /// The initrd, zstd.
     pub initrd: PathBuf,
+    /// The processors' microcode, in an archive of its own; none where the boot packages have none.
+    pub microcode: Option<PathBuf>,
     /// The kernel.
     pub kernel: PathBuf,
     /// The kernel's version.
@@ -47,6 +56,7 @@ pub struct Initrd {
 struct Inputs<'a> {
     boot_root: Digest,
     modules: &'a [&'a str],
+    microcode: &'a [&'a str],
     dracut: &'a str,
     install: Vec<&'a str>,
     files: Vec<(String, Digest)>,
@@ -59,6 +69,7 @@ struct Inputs<'a> {
 /// Exit 1 where the inputs do not encode.
 pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
     let (modules, epoch) = (modules::for_initrd(profile), profile.image.epoch.as_second());
+    let microcode = microcode::of(&profile.hardware);
     let install = PROGRAMS.iter().map(|(file, _)| *file).chain(LIBRARIES).chain(UNITS).collect();
     Key::new(
         "initrd",
@@ -66,6 +77,7 @@ pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
         &Inputs {
             boot_root,
             modules: &modules,
+            microcode: &microcode,
             dracut: DRACUT,
             install,
             files: [&INITRD, &ROOT].into_iter().flat_map(embedded).collect(),
@@ -128,14 +140,26 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
                 "/srv/initrd.img",
             ],
         )?;
-        Ok(())
+        early(boot, profile, &tree.join("early"), &Sandbox::new(&boot.path, epoch).bind(&tree, "/mnt").bind(result, "/srv"))
     })?;
+    let microcode = Some(path.join(MICROCODE)).filter(|path| path.exists());
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
-    Ok(Initrd { initrd: path.join("initrd.img"), kernel, version, digest: key.digest() })
+    Ok(Initrd { initrd: path.join("initrd.img"), microcode, kernel, version, digest: key.digest() })
+}
+
+/// Puts the microcode into an archive of its own, by way of a folder that the sandbox sees as `/mnt/early`.
+fn early(boot: &Root, profile: &Profile, folder: &Path, sandbox: &Sandbox) -> Result<()> {
+    let files = microcode::files(&boot.path, &microcode::of(&profile.hardware))?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    Furnish::new(folder).file(microcode::PATH, microcode::together(&boot.path, &files)?)?;
+    clamp_times(folder, profile.image.epoch.as_second())?;
+    sandbox.run("bash", ["-o", "pipefail", "-c", &format!("{} > /srv/{MICROCODE}", archive("/mnt/early"))]).map(drop)
 }
 
 /// What dracut's modules do not take along by themselves, as its flag wants it.
-fn to_install(boot_root: &std::path::Path) -> Result<String> {
+fn to_install(boot_root: &Path) -> Result<String> {
     let lacking = |file: &str, package: &str| {
         Fault::refused(format!("the boot packages lack {file}, which checks whose personal layer a device has"))
             .fix(format!("add {package} to `packages.boot`"))

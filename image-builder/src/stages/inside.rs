@@ -8,10 +8,11 @@ use std::{collections::HashSet, fs, path::Path};
 use livery_contract::{Digest, Fault, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{cache::Key, roots::Root, workshop::Workshop};
+use super::{cache::Key, microcode, roots::Root, workshop::Workshop};
 use crate::{
     inside::{Bytes as _, Entry, Volume, bytes::OnDisk, cpio, erofs, folder},
     lock::{Package, RootName},
+    profile::Profile,
     sbom::{self, Inside, Part, dpkg::Records},
     scan::{self, Finding},
 };
@@ -148,11 +149,18 @@ pub fn sbom_key(workshop: &Workshop, system: Digest, initrd: Digest, roots: [Dig
 ///
 /// # Errors
 /// Exit 1 where it can't be read.
-pub fn sbom(workshop: &Workshop, [device, boot]: [&Root; 2], system: &Path, initrd: &Path, key: &Key) -> Result<Inside> {
+pub fn sbom(
+    workshop: &Workshop,
+    profile: &Profile,
+    [device, boot]: [&Root; 2],
+    [system, initrd]: [&Path; 2],
+    key: &Key,
+) -> Result<Inside> {
     let path = workshop.stage(key, |result| {
+        let early = microcode::files(&boot.path, &microcode::of(&profile.hardware))?;
         let device = Part { root: &device.path, locked: workshop.supply.packages(RootName::Device) };
         let boot = Part { root: &boot.path, locked: workshop.supply.packages(RootName::Boot) };
-        write(&result.join(LIST), &sbom::list(&device, &boot, &open(system)?, &open_initrd(initrd)?)?)
+        write(&result.join(LIST), &sbom::list(&device, &boot, &open(system)?, &open_initrd(initrd)?, &early)?)
     })?;
     read(&path.join(LIST))
 }

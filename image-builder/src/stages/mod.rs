@@ -16,6 +16,7 @@
 //! | [`roots`] | Debian roots by mmdebstrap: tools, boot, the device's |
 //! | [`modules`] | the kernel modules that hardware needs, with all that they need |
 //! | [`firmware`] | the firmware that those modules load |
+//! | [`microcode`] | the processors' microcode, in front of the initrd |
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
 //! | [`data`] | the device's encrypted data partition |
@@ -54,6 +55,7 @@ pub mod kept;
 pub mod kiosk;
 pub mod laptop;
 pub mod medium;
+pub mod microcode;
 pub mod modules;
 pub mod own;
 pub mod policies;

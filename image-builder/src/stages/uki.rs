@@ -15,7 +15,7 @@ use crate::{
     secure_boot::{authenticode, signer::Signer},
 };
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const SIGNED_VERSION: u32 = 1;
 
 /// What goes into a UKI.
@@ -27,6 +27,8 @@ pub struct Parts<'a> {
     pub version: &'a str,
     /// The initrd.
     pub initrd: &'a Path,
+    /// The processors' microcode, as an archive that the kernel reads before the initrd.
+    pub microcode: Option<&'a Path>,
     /// What is laid over the initrd: files that are this image's own, where others share the initrd.
     pub own: Option<&'a Own>,
     /// The kernel's command line.
@@ -62,7 +64,8 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
     let path = workshop.stage(key, |result| {
         // The sandbox sees one folder.
         let scratch = workshop.cache.scratch()?;
-        for (from, name) in [(parts.kernel, "vmlinuz"), (parts.initrd, "initrd"), (parts.os_release, "os-release")] {
+        let given = [(parts.kernel, "vmlinuz"), (parts.initrd, "initrd"), (parts.os_release, "os-release")];
+        for (from, name) in given.into_iter().chain(parts.microcode.map(|from| (from, "microcode"))) {
             fs::copy(from, scratch.path().join(name))
                 .map_err(|error| Fault::internal("a part of the UKI can't be read").at(from.display()).cause(error))?;
         }
@@ -75,6 +78,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
         }
         // Several archives are one initrd, later ones over earlier ones (kernel: initramfs-buffer-format.rst).
         let own: &[&str] = if parts.own.is_some() { &["--initrd", "/mnt/own"] } else { &[] };
+        let microcode: &[&str] = if parts.microcode.is_some() { &["--microcode", "/mnt/microcode"] } else { &[] };
         let rest = [
             "--cmdline",
             parts.command_line,
@@ -86,7 +90,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
             "/srv/uki.efi",
         ];
         let first = ["build", "--linux", "/mnt/vmlinuz", "--initrd", "/mnt/initrd"];
-        let all: Vec<&str> = first.iter().chain(own).chain(&rest).copied().collect();
+        let all: Vec<&str> = first.iter().chain(microcode).chain(own).chain(&rest).copied().collect();
         tools.run("ukify", all).map(drop)
     })?;
     Ok(path.join("uki.efi"))
