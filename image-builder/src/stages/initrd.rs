@@ -109,7 +109,8 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
         let install = to_install(&boot.path)?;
         let names: Vec<&str> = requests.iter().copied().filter(|name| !name.contains('/') && !name.starts_with('-')).collect();
         let module_folder = format!("/mnt/drivers/usr/lib/modules/{version}");
-        Sandbox::new(&boot.path, epoch).bind(&tree, "/mnt").bind(result, "/srv").run(
+        let sandbox = Sandbox::new(&boot.path, epoch).bind(&tree, "/mnt").bind(result, "/srv");
+        sandbox.run(
             "dracut",
             [
                 "--force",
@@ -140,7 +141,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
                 "/srv/initrd.img",
             ],
         )?;
-        early(boot, profile, &tree.join("early"), &Sandbox::new(&boot.path, epoch).bind(&tree, "/mnt").bind(result, "/srv"))
+        early(boot, profile, &tree.join("early"), &sandbox)
     })?;
     let microcode = Some(path.join(MICROCODE)).filter(|path| path.exists());
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
@@ -149,7 +150,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
 
 /// Puts the microcode into an archive of its own, by way of a folder that the sandbox sees as `/mnt/early`.
 fn early(boot: &Root, profile: &Profile, folder: &Path, sandbox: &Sandbox) -> Result<()> {
-    let files = microcode::files(&boot.path, &microcode::of(&profile.hardware))?;
+    let files = microcode::files(&boot.path, &profile.hardware)?;
     if files.is_empty() {
         return Ok(());
     }

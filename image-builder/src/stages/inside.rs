@@ -157,7 +157,7 @@ pub fn sbom(
     key: &Key,
 ) -> Result<Inside> {
     let path = workshop.stage(key, |result| {
-        let early = microcode::files(&boot.path, &microcode::of(&profile.hardware))?;
+        let early = microcode::files(&boot.path, &profile.hardware)?;
         let device = Part { root: &device.path, locked: workshop.supply.packages(RootName::Device) };
         let boot = Part { root: &boot.path, locked: workshop.supply.packages(RootName::Boot) };
         write(&result.join(LIST), &sbom::list(&device, &boot, &open(system)?, &open_initrd(initrd)?, &early)?)

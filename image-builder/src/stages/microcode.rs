@@ -38,11 +38,12 @@ pub fn of(hardware: &[Hardware]) -> Vec<&'static str> {
     hardware.iter().flat_map(|one| models(*one)).copied().collect()
 }
 
-/// The files of a boot root that are for these processors, by their paths in it; none where it has no microcode.
+/// The files of a boot root that are for this hardware, by their paths in it; none where it has no microcode.
 ///
 /// # Errors
 /// Exit 1 where the folder can't be listed.
-pub fn files(boot_root: &Path, models: &[&str]) -> Result<Vec<String>> {
+pub fn files(boot_root: &Path, hardware: &[Hardware]) -> Result<Vec<String>> {
+    let models = of(hardware);
     let folder = boot_root.join(FOLDER);
     let failed = |error| Fault::internal("the microcode can't be listed").at(folder.display()).cause(error);
     let entries = match fs::read_dir(&folder) {
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn of_all_processors_just_the_devices() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(files(root.path(), &["06-7a"]).unwrap(), Vec::<String>::new(), "a profile need not have any");
+        assert_eq!(files(root.path(), &[Hardware::Wyse5070]).unwrap(), Vec::<String>::new(), "a profile need not have any");
         let folder = root.path().join(FOLDER);
         fs::create_dir_all(&folder).unwrap();
         let update = |last: u8| [&[1, 0, 0, 0][..], &[0; HEADER], &[last]].concat();
@@ -110,10 +111,10 @@ mod tests {
         ] {
             fs::write(folder.join(name), bytes).unwrap();
         }
-        let found = files(root.path(), &of(&[Hardware::Qemu, Hardware::Wyse5070])).unwrap();
+        let found = files(root.path(), &[Hardware::Qemu, Hardware::Wyse5070]).unwrap();
         assert_eq!(found, ["/usr/lib/firmware/intel-ucode/06-7a-01", "/usr/lib/firmware/intel-ucode/06-7a-08"]);
         assert_eq!(together(root.path(), &found).unwrap(), [update(1), update(8)].concat());
-        assert_eq!(files(root.path(), &of(&[Hardware::Qemu])).unwrap(), Vec::<String>::new());
+        assert_eq!(files(root.path(), &[Hardware::Qemu]).unwrap(), Vec::<String>::new());
 
         fs::write(folder.join("06-7a-01"), [0; 100]).unwrap();
         let refused = together(root.path(), &found).unwrap_err().render();
