@@ -1,9 +1,21 @@
 //! Whether this device's GPU draws by itself. A virtual or unknown one gets the software renderers of wlroots and Firefox.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Drivers of GPUs that draw.
 const DRAWING: [&str; 5] = ["i915", "xe", "amdgpu", "radeon", "nouveau"];
+
+/// Where the kernel lists GPUs, and where their nodes are.
+const CARDS: &str = "/sys/class/drm";
+const NODES: &str = "/dev/dri";
+/// The longest that a GPU is waited for. Some devices have none that has a driver here.
+const MOST: Duration = Duration::from_secs(10);
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// What draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +26,42 @@ pub enum Renderer {
     Software,
 }
 
+/// The nodes of GPUs that draw (Linux: Documentation/gpu/drm-uapi.rst, "Render nodes"), as far as we may open them.
+fn accessible(nodes: &Path) -> bool {
+    let nodes = fs::read_dir(nodes).into_iter().flatten().flatten();
+    let mut nodes = nodes.filter(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD"));
+    nodes.any(|node| fs::File::options().read(true).write(true).open(node.path()).is_ok())
+}
+
 impl Renderer {
-    /// This device's.
+    /// This device's; software where there is no GPU (yet).
     pub fn here() -> Self {
-        Self::of(Path::new("/sys/class/drm"))
+        Self::of(Path::new(CARDS)).unwrap_or(Self::Software)
     }
 
-    fn of(cards: &Path) -> Self {
+    /// This device's, once there is a GPU, ready to be used: its driver may take longer than all else, and what is decided before it is
+    /// there would be decided wrongly. Where none comes in time, software.
+    pub fn awaited() -> Self {
+        let begun = Instant::now();
+        loop {
+            match Self::of(Path::new(CARDS)) {
+                // The compositor opens it by itself, which udev has to allow first.
+                Some(Self::Hardware) if !accessible(Path::new(NODES)) && begun.elapsed() < MOST => {}
+                Some(renderer) => return renderer,
+                None if begun.elapsed() < MOST => {}
+                None => return Self::Software,
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// None where there is no card.
+    fn of(cards: &Path) -> Option<Self> {
         let drivers = fs::read_dir(cards).into_iter().flatten().flatten();
-        let mut drivers = drivers.filter_map(|card| fs::read_link(card.path().join("device/driver")).ok());
+        let mut drivers = drivers.filter_map(|card| fs::read_link(card.path().join("device/driver")).ok()).peekable();
+        drivers.peek()?;
         let drawing = drivers.any(|driver| driver.file_name().is_some_and(|name| DRAWING.iter().any(|known| name == *known)));
-        if drawing { Self::Hardware } else { Self::Software }
+        Some(if drawing { Self::Hardware } else { Self::Software })
     }
 }
 
@@ -43,13 +80,25 @@ mod tests {
     #[test]
     fn only_a_known_driver_draws() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Renderer::of(&folder.path().join("none")), Renderer::Software);
+        assert_eq!(Renderer::of(&folder.path().join("none")), None);
+        fs::write(folder.path().join("version"), "drm 1.1.0 20060810").unwrap();
+        assert_eq!(Renderer::of(folder.path()), None);
         for (card, driver, renderer) in [("card0", "bus/virtio_gpu", Renderer::Software), ("card1", "bus/i915", Renderer::Hardware)]
         {
             let device = folder.path().join(card).join("device");
             fs::create_dir_all(&device).unwrap();
             symlink(driver, device.join("driver")).unwrap();
-            assert_eq!(Renderer::of(folder.path()), renderer, "{card}");
+            assert_eq!(Renderer::of(folder.path()), Some(renderer), "{card}");
         }
+    }
+
+    #[test]
+    fn a_node_that_may_be_opened_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("card0"), "").unwrap();
+        assert!(!accessible(folder.path()));
+        assert!(!accessible(&folder.path().join("none")));
+        fs::write(folder.path().join("renderD128"), "").unwrap();
+        assert!(accessible(folder.path()));
     }
 }

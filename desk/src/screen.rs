@@ -1,5 +1,5 @@
-//! Becomes the compositor. In: the personal layer's keyboard (`XKB_DEFAULT_*` of the unit's environment), the GPU. Out: sway, with a
-//! configuration that binds no key. Fails where sway does not start.
+//! Becomes the compositor, once the GPU is there. In: the personal layer's keyboard (`XKB_DEFAULT_*` of the unit's environment), the GPU.
+//! Out: sway, with a configuration that binds no key. Fails where sway does not start.
 //!
 //! The keyboard is given to sway as libxkbcommon's defaults: the employee's layout first, `us` beside it to switch to. The option
 //! `srvrkeys:none` takes Ctrl-Alt-F1 and its like out of the keymap: no key means another console, and a remote desktop gets them.
@@ -37,7 +37,9 @@ pub fn become_it(configuration: &Path) -> Fault {
     sway.arg("--config").arg(configuration);
     sway.env("XKB_DEFAULT_LAYOUT", keyboard.layouts).env("XKB_DEFAULT_VARIANT", keyboard.variants);
     sway.env("XKB_DEFAULT_OPTIONS", "srvrkeys:none");
-    if Renderer::here() == Renderer::Software {
+    // Told where to draw, it needs no GPU: nothing is waited for.
+    let renderer = if env::var_os("WLR_BACKENDS").is_some() { Renderer::here() } else { Renderer::awaited() };
+    if renderer == Renderer::Software {
         sway.env("WLR_RENDERER", "pixman").env("WLR_NO_HARDWARE_CURSORS", "1");
     }
     Fault::internal("the compositor does not start").cause(sway.exec()).fix("add sway to `packages.install`")
