@@ -20,7 +20,7 @@ use super::{
 };
 use crate::profile::Profile;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
@@ -33,6 +33,15 @@ const LIBRARIES: [&str; 5] =
     ["libtss2-esys.so.0", "libtss2-mu.so.0", "libtss2-rc.so.0", "libtss2-sys.so.1", "libtss2-tcti-device.so.0"];
 /// Of systemd, for TPMs; where the package has them.
 const UNITS: [&str; 2] = ["usr/lib/systemd/system-generators/systemd-tpm2-generator", "usr/lib/systemd/system/tpm2.target"];
+
+/// Units of dracut's modules that do nothing for finding the root: the kernel's own nodes are there, its settings are made by the device's
+/// own system, and what asks for a module through a node has it ([`INITRD`]'s `modules-load.d`).
+const MASKED: [&str; 4] = [
+    "kmod-static-nodes.service",
+    "systemd-sysctl.service",
+    "systemd-tmpfiles-setup-dev-early.service",
+    "systemd-tmpfiles-setup-dev.service",
+];
 
 /// The microcode's archive in the stage's result.
 const MICROCODE: &str = "microcode.cpio";
@@ -104,8 +113,12 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
                 .map_err(|error| Fault::internal("a folder can't be made").at(folder.display()).cause(error))?;
         }
         modules::install(&boot.path, &version, &requests, &drivers, epoch)?;
-        Furnish::new(&extra).lay(&INITRD)?;
-        Furnish::new(&extra).lay(&ROOT)?;
+        let furnish = Furnish::new(&extra);
+        furnish.lay(&INITRD)?;
+        furnish.lay(&ROOT)?;
+        for unit in MASKED {
+            furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+        }
         let install = to_install(&boot.path)?;
         let names: Vec<&str> = requests.iter().copied().filter(|name| !name.contains('/') && !name.starts_with('-')).collect();
         let module_folder = format!("/mnt/drivers/usr/lib/modules/{version}");

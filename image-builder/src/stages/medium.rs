@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{lock::RootName, profile::Profile, scan::verdict};
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Where the agent finds what a firmware without keys is given.
 pub const SECURE_BOOT: &str = "/etc/livery/secure-boot";
 /// zstd's level: the medium is fetched by every device, made once.

@@ -128,26 +128,18 @@ const LAPTOP: &[&str] = &[
     "nft_reject_inet",
 ];
 
-/// QEMU's devices.
-const QEMU: &[&str] = &[
-    "virtio_blk",
-    "virtio_pci",
-    "virtio_scsi",
-    "virtio_rng",
-    "virtio_net",
-    "virtio_console",
-    "virtio_input",
-    // Radios that are none: what tests join a Wi-Fi with.
-    "mac80211_hwsim",
-    "qemu_fw_cfg",
-    "i8042",
-    "atkbd",
-    "sr_mod",
-];
+/// QEMU's disks, and where it hands over credentials.
+const QEMU_STORAGE: &[&str] = &["virtio_blk", "virtio_pci", "virtio_scsi", "virtio_rng", "qemu_fw_cfg", "sr_mod"];
+
+/// QEMU's other devices.
+const QEMU: &[&str] = &["virtio_net", "virtio_console", "virtio_input", "i8042", "atkbd"];
+
+/// Radios that are none: what tests join a Wi-Fi with.
+const QEMU_WIFI: &[&str] = &["mac80211_hwsim"];
 
 /// What the device's initrd holds: enough to find the root.
 pub fn for_initrd(profile: &Profile) -> Vec<&'static str> {
-    list(profile, &[CORE, STORAGE])
+    list(profile, &[CORE, STORAGE], &[QEMU_STORAGE])
 }
 
 /// What the running device holds.
@@ -159,20 +151,21 @@ pub fn for_device(profile: &Profile) -> Vec<&'static str> {
     if profile.kiosk().is_none_or(|kiosk| kiosk.usb_storage) {
         parts.push(STICKS);
     }
-    list(profile, &parts)
+    list(profile, &parts, &[QEMU_STORAGE, QEMU, QEMU_WIFI])
 }
 
 /// What the agent's medium holds.
 pub fn for_agent(profile: &Profile) -> Vec<&'static str> {
-    let mut all = list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK]);
+    let mut all = list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK], &[QEMU_STORAGE, QEMU]);
     all.extend(["isofs", "tpm_tis", "tpm_crb", "i2c_i801"]);
     all
 }
 
-fn list(profile: &Profile, parts: &[&[&'static str]]) -> Vec<&'static str> {
+/// The parts, and where the profile names QEMU those that only QEMU needs.
+fn list(profile: &Profile, parts: &[&[&'static str]], qemu: &[&[&'static str]]) -> Vec<&'static str> {
     let mut all: Vec<&str> = parts.concat();
     if profile.hardware.contains(&Hardware::Qemu) {
-        all.extend(QEMU);
+        all.extend(qemu.concat());
     }
     all
 }

@@ -87,8 +87,7 @@ fn unit(identity: Uuid, bound: bool) -> String {
          DefaultDependencies=no\n\
          ConditionSecurity={condition}\n\
          Requires={device}\n\
-         Wants=modprobe@loop.service\n\
-         After={device} modprobe@loop.service systemd-tmpfiles-setup.service initrd-root-fs.target\n\
+         After={device} systemd-modules-load.service systemd-tmpfiles-setup.service initrd-root-fs.target\n\
          Before=initrd-parse-etc.service\n\
          \n\
          [Service]\n\
