@@ -430,7 +430,7 @@ fn make_medium(
     let system = medium::make(workshop, profile, &boot, &root, &site)?;
     let version = crate::stages::modules::kernel_version(&boot.path)?;
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
-    let command_line = uki::command_line(profile, &["systemd.getty_auto=no systemd.firstboot=no".to_owned()]);
+    let command_line = uki::command_line(profile, &["systemd.firstboot=no".to_owned()]);
     let parts = Parts {
         kernel: &kernel,
         version: &version,

@@ -214,7 +214,7 @@ fn command_line(marks: Marks) -> Vec<String> {
         "root=/dev/mapper/root ro rootfstype=erofs".to_owned(),
         format!("systemd.verity_root_data=/dev/livery/{}", marks.root),
         format!("systemd.verity_root_hash=/dev/livery/{}", marks.verity),
-        "systemd.volatile=overlay systemd.getty_auto=no systemd.firstboot=no".to_owned(),
+        "systemd.volatile=overlay systemd.firstboot=no".to_owned(),
         // A kernel or a PID 1 that ends does not stand still: whoever sits there can do nothing but switch it off and on.
         "panic=30 systemd.crash_action=reboot".to_owned(),
     ]

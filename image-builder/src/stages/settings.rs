@@ -18,6 +18,8 @@ use crate::profile::{Authority, Desk, Locale, Profile, Role};
 pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
 /// On every employee's device.
 pub static DEVICE: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/device");
+/// Units of [`DEVICE`].
+pub const DEVICE_UNITS: [&str; 1] = ["livery-display-driver.service"];
 /// On a thin terminal.
 pub static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
 /// On a laptop.
@@ -41,9 +43,9 @@ pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
 /// Where programs lie, within `files/`.
 const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/"];
 
-/// Units that do nothing good on a system whose root cannot be written and whose software never changes in place; and those for who
-/// develops on it.
-const MASKED: [&str; 17] = [
+/// Units that do nothing good on a system whose root cannot be written and whose software never changes in place; those for who develops
+/// on it; and those that load what is loaded by itself where it is needed. Each that starts a program costs every start of a device.
+const MASKED: [&str; 28] = [
     "console-getty.service",
     "dev-hugepages.mount",
     "e2scrub_all.timer",
@@ -52,27 +54,45 @@ const MASKED: [&str; 17] = [
     "getty-static.service",
     "getty@tty1.service",
     "ldconfig.service",
+    "modprobe@configfs.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "modprobe@fuse.service",
+    "run-lock.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
     "systemd-firstboot.service",
     "systemd-hwdb-update.service",
     "systemd-initctl.socket",
     "systemd-journal-catalog-update.service",
+    "systemd-journal-flush.service",
     "systemd-pcrlock-make-policy.service",
+    "systemd-random-seed.service",
+    "systemd-remount-fs.service",
     "systemd-rfkill.socket",
+    "systemd-udev-load-credentials.service",
     "systemd-update-done.service",
 ];
 
 /// Generators of systemd's for what no device has: each is a program that is run before any unit.
-const GENERATORS: [&str; 7] = [
+const GENERATORS: [&str; 10] = [
+    "systemd-getty-generator",
+    // It would mount the EFI system partition, writable, whenever logind is asked for boot entries: by every start of Firefox.
+    "systemd-gpt-auto-generator",
     "systemd-hibernate-resume-generator",
     "systemd-import-generator",
     "systemd-integritysetup-generator",
     "systemd-rc-local-generator",
+    "systemd-run-generator",
     "systemd-ssh-generator",
     "systemd-system-update-generator",
     "systemd-sysv-generator",
 ];
+
+/// Started over D-Bus by who needs it: NetworkManager, where there is a radio.
+const ON_DEMAND: &str = "etc/systemd/system/multi-user.target.wants/wpa_supplicant.service";
 
 /// A root being furnished.
 #[derive(Debug)]
@@ -275,12 +295,20 @@ pub fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -
         }
     }
     tools.run("systemctl", ["--root=/work", "enable"].iter().chain(enabled))?;
+    let on_demand = root.join(ON_DEMAND);
+    if on_demand.is_symlink() {
+        fs::remove_file(&on_demand).map_err(|error| failed(&on_demand, error))?;
+    }
     let furnish = Furnish::new(root);
     for unit in MASKED {
         furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
     }
     for generator in GENERATORS {
         furnish.link(&format!("etc/systemd/system-generators/{generator}"), "/dev/null")?;
+    }
+    // As old as /usr (ConditionNeedsUpdate= in systemd.unit(5)): nothing is left for a device to do that was not done here.
+    for place in ["etc/.updated", "var/.updated"] {
+        furnish.file(place, "")?;
     }
     furnish.link("etc/systemd/system/default.target", &format!("/usr/lib/systemd/system/{target}"))?;
     for backup in ["passwd-", "group-", "shadow-", "gshadow-"] {

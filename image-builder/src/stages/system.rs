@@ -28,7 +28,7 @@ use super::{
 use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 11;
+const VERSION: u32 = 12;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 3;
 /// The tree in its place in the cache.
@@ -217,7 +217,7 @@ pub fn device(
         if let Some(client) = &desk.citrix.client {
             citrix::furnish(&tree, desk, client, root, epoch)?;
         }
-        let mut units = units.to_vec();
+        let mut units = [units, &settings::DEVICE_UNITS].concat();
         if let Some(confirm) = &desk.confirm {
             let data = profile.image.data.as_deref();
             confirm::furnish(&furnish, &tree, (confirm, desk), &profile.role, data, Program::desk()?)?;
