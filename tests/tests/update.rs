@@ -29,7 +29,7 @@ for i in $(seq 200); do systemctl is-active -q livery-browser.service && break; 
 say hostname "$(cat /etc/hostname)"
 say screen "$(systemctl is-active livery-kiosk.service livery-browser.service | tr '\n' ' ')"
 say timer "$(systemctl is-active livery-update.timer)"
-for i in $(seq 200); do [ "$(systemctl show -P ActiveState livery-bless.service)" = activating ] || break; sleep 1; done
+for i in $(seq 200); do [ "$(systemctl show -P ExecMainExitTimestampMonotonic livery-bless.service)" -gt 0 ] && break; sleep 1; done
 say blessed "$(journalctl -b -o cat -u livery-bless.service | grep "$IMAGE_ID" | tail -n 1)"
 say runs "$IMAGE_ID@$IMAGE_VERSION"
 journalctl -b -f -o cat -u livery-update.service | while read -r line; do say update "$line"; done &

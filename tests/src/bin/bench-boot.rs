@@ -105,17 +105,19 @@ async fn bench(flags: Flags) -> Result<Report> {
 
 fn render(report: &Report) -> String {
     let mut table =
-        Table::new(["", "to the page s", "least", "most", "firmware", "loader", "kernel", "initrd", "to the screen", "browser"]);
+        Table::new(["", "to the page s", "least", "most", "firmware", "loader", "kernel", "initrd", "to the screen", "browser", "busy", "read MiB"]);
     for contestant in &report.contestants {
         let median = |part: fn(&Start) -> f64| Spread::of(contestant.starts.iter().map(part)).map_or(0.0, |spread| spread.median);
         let Spread { median: page, least, most } = contestant.page;
-        let parts: [fn(&Start) -> f64; 6] = [
+        let parts: [fn(&Start) -> f64; 8] = [
             |start| start.firmware,
             |start| start.loader,
             |start| start.kernel,
             |start| start.initrd,
             |start| start.screen,
             |start| start.browser,
+            |start| start.busy,
+            |start| start.read,
         ];
         let numbers = [page, least, most].into_iter().chain(parts.map(median)).map(number);
         table.row([contestant.name.to_owned()].into_iter().chain(numbers));
@@ -125,6 +127,8 @@ fn render(report: &Report) -> String {
         let Some(last) = contestant.starts.last() else { continue };
         text.push_str(&format!("\n{}, what took the longest:\n", contestant.name));
         last.blame.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        text.push_str("who had the processors the longest:\n");
+        last.processors.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     text
 }

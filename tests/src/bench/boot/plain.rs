@@ -16,7 +16,7 @@ const ESP: u64 = 512 << 20;
 /// Where the first partition begins.
 const FIRST: u64 = 1 << 20;
 /// What makes the kiosk, below the root; a file or a folder.
-const KIOSK: [&str; 14] = [
+const KIOSK: [&str; 15] = [
     "etc/firefox",
     "etc/firefox-esr",
     "etc/livery",
@@ -27,6 +27,7 @@ const KIOSK: [&str; 14] = [
     "usr/lib/firefox-esr/defaults/pref/livery-autoconfig.js",
     "usr/lib/firefox-esr/livery.cfg",
     "usr/lib/livery",
+    "usr/lib/locale",
     "usr/lib/mozilla",
     "usr/lib/sysusers.d/livery-kiosk.conf",
     "usr/share/dbus-1/system.d/org.livery.desk.conf",
@@ -54,7 +55,7 @@ pub fn make(site: &Site, terminal: &Path, folder: &Path, to: &Path) -> Result<()
         root=$1 from=$2 options=$3 terminal=$4; shift 4
         mkdir -p "$from" && mount -t erofs -o "$options" "$terminal" "$from" && trap 'cd /; umount "$from"' EXIT
         cd "$from"
-        for path in "$@" usr/lib/systemd/system/livery-* usr/local/share/ca-certificates; do
+        for path in "$@" usr/lib/systemd/system/livery-[bkps]* usr/local/share/ca-certificates; do
             [ -e "$path" ] && cp --archive --parents "$path" "$root/"
         done
         # Absent where the profile names no time servers.

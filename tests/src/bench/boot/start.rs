@@ -41,8 +41,14 @@ pub struct Start {
     pub screen: f64,
     /// And from there to the page.
     pub browser: f64,
+    /// What the processors were busy for, all together, since the kernel began.
+    pub busy: f64,
+    /// What was read from the disk, in MiB.
+    pub read: f64,
     /// What took the longest, by `systemd-analyze blame`.
     pub blame: Vec<String>,
+    /// Who had the processors the longest, by control group.
+    pub processors: Vec<String>,
 }
 
 /// Starts what is on the disk, and cuts the power when it has told all.
@@ -74,17 +80,19 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
         sleep(Duration::from_millis(100)).await;
     };
     let mut moments = BTreeMap::new();
-    let mut blame = Vec::new();
+    let (mut blame, mut processors) = (Vec::new(), Vec::new());
     loop {
         let line = guest.wait_for("systemd's word", PROBE, MOST).await?;
         let Some((key, value)) = line.split(PROBE).nth(1).and_then(|rest| rest.trim().split_once('=')) else { continue };
         match key {
             "end" => break,
             "blame" => blame.push(value.split_whitespace().collect::<Vec<_>>().join(" ")),
+            "processors" => processors.push(value.split_whitespace().collect::<Vec<_>>().join(" ")),
             "uptime" => drop(moments.insert("kernel", guest.elapsed().as_secs_f64() - value.trim().parse::<f64>().unwrap_or(0.0))),
             _ => {
-                let name = ["initrd", "userspace", "screen"].into_iter().find(|name| *name == key);
-                name.and_then(|name| moments.insert(name, value.trim().parse::<f64>().ok()? / 1e6));
+                let units = [("initrd", 1e6), ("userspace", 1e6), ("screen", 1e6), ("busy", 100.0), ("read", 2048.0)];
+                let known = units.into_iter().find(|(name, _)| *name == key);
+                known.and_then(|(name, unit)| moments.insert(name, value.trim().parse::<f64>().ok()? / unit));
             }
         }
     }
@@ -104,12 +112,15 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
         initrd: userspace - began,
         screen: screen - userspace,
         browser: page - kernel - screen,
+        busy: of("busy"),
+        read: of("read"),
         blame,
+        processors,
     })
 }
 
 /// Asks systemd, when the start is over.
-fn probe() -> [Credential; 3] {
+fn probe() -> [Credential; 4] {
     let unit = "[Unit]\nDescription=Probe\n\
         [Service]\nType=exec\nStandardOutput=null\nStandardError=null\nImportCredential=probe.*\n\
         ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
@@ -121,6 +132,10 @@ for i in $(seq 900); do
     [ "${{up:-0}}" -gt 0 ] && break
     sleep 3
 done
+# In hundredths of a second and in sectors of 512 bytes (Linux: Documentation/filesystems/proc.rst, admin-guide/iostats.rst).
+read -r _ user nice system _ _ irq softirq _ < /proc/stat
+read -r _ _ sectors _ < /sys/block/nvme0n1/stat
+groups=$(cd /sys/fs/cgroup && grep -H ^usage_usec init.scope/cpu.stat system.slice/*/cpu.stat)
 # Not beside what is measured.
 sleep 20
 # Only now: a Debian's getty hangs up on all who held the line before it.
@@ -131,6 +146,10 @@ manager() {{ busctl get-property org.freedesktop.systemd1 /org/freedesktop/syste
 say initrd "$(manager InitRDTimestampMonotonic)"
 say userspace "$(manager UserspaceTimestampMonotonic)"
 say screen "$(of livery-kiosk.service ActiveEnterTimestampMonotonic)"
+say busy "$((user + nice + system + irq + softirq))"
+say read "$sectors"
+echo "$groups" | sed 's,^system.slice/,,; s,/cpu.stat:usage_usec,,' | sort -k 2 -n -r | head -n 10 |
+    while read -r group micros; do say processors "$((micros / 1000)) ms $group"; done
 systemd-analyze blame --no-pager | grep -v '\.device$' | head -n 10 | while read -r line; do say blame "$line"; done
 say end yes
 "#
@@ -139,5 +158,7 @@ say end yes
         Credential::new("systemd.extra-unit.livery-probe.service", unit),
         Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
         Credential::new("probe.script", script),
+        // It has told its station long ago: neither does again.
+        Credential::new("systemd.unit-dropin.livery-confirm.service", "[Unit]\nConditionPathExists=/nowhere\n"),
     ]
 }
