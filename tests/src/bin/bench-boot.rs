@@ -104,8 +104,20 @@ async fn bench(flags: Flags) -> Result<Report> {
 }
 
 fn render(report: &Report) -> String {
-    let mut table =
-        Table::new(["", "to the page s", "least", "most", "firmware", "loader", "kernel", "initrd", "to the screen", "browser", "busy", "read MiB"]);
+    let mut table = Table::new([
+        "",
+        "to the page s",
+        "least",
+        "most",
+        "firmware",
+        "loader",
+        "kernel",
+        "initrd",
+        "to the screen",
+        "browser",
+        "busy",
+        "read MiB",
+    ]);
     for contestant in &report.contestants {
         let median = |part: fn(&Start) -> f64| Spread::of(contestant.starts.iter().map(part)).map_or(0.0, |spread| spread.median);
         let Spread { median: page, least, most } = contestant.page;
