@@ -26,13 +26,6 @@ pub enum Renderer {
     Software,
 }
 
-/// The nodes of GPUs that draw (Linux: Documentation/gpu/drm-uapi.rst, "Render nodes"), as far as we may open them.
-fn accessible(nodes: &Path) -> bool {
-    let nodes = fs::read_dir(nodes).into_iter().flatten().flatten();
-    let mut nodes = nodes.filter(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD"));
-    nodes.any(|node| fs::File::options().read(true).write(true).open(node.path()).is_ok())
-}
-
 impl Renderer {
     /// This device's; software where there is no GPU (yet).
     pub fn here() -> Self {
@@ -44,12 +37,15 @@ impl Renderer {
     pub fn awaited() -> Self {
         let begun = Instant::now();
         loop {
-            match Self::of(Path::new(CARDS)) {
-                // The compositor opens it by itself, which udev has to allow first.
-                Some(Self::Hardware) if !accessible(Path::new(NODES)) && begun.elapsed() < MOST => {}
-                Some(renderer) => return renderer,
-                None if begun.elapsed() < MOST => {}
-                None => return Self::Software,
+            let found = Self::of(Path::new(CARDS));
+            let ready = match found {
+                // The compositor opens its node by itself, which udev has to allow first.
+                Some(Self::Hardware) => accessible(Path::new(NODES)),
+                Some(Self::Software) => true,
+                None => false,
+            };
+            if ready || begun.elapsed() >= MOST {
+                return found.unwrap_or(Self::Software);
             }
             thread::sleep(GLANCE);
         }
@@ -63,6 +59,13 @@ impl Renderer {
         let drawing = drivers.any(|driver| driver.file_name().is_some_and(|name| DRAWING.iter().any(|known| name == *known)));
         Some(if drawing { Self::Hardware } else { Self::Software })
     }
+}
+
+/// The nodes of GPUs that draw (Linux: Documentation/gpu/drm-uapi.rst, "Render nodes"), as far as we may open them.
+fn accessible(nodes: &Path) -> bool {
+    let nodes = fs::read_dir(nodes).into_iter().flatten().flatten();
+    let mut nodes = nodes.filter(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD"));
+    nodes.any(|node| fs::File::options().read(true).write(true).open(node.path()).is_ok())
 }
 
 /// Whether the processor itself is emulated, as in a test without KVM: everything then takes tens of times longer.

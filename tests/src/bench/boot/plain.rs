@@ -55,7 +55,9 @@ pub fn make(site: &Site, terminal: &Path, folder: &Path, to: &Path) -> Result<()
         root=$1 from=$2 options=$3 terminal=$4; shift 4
         mkdir -p "$from" && mount -t erofs -o "$options" "$terminal" "$from" && trap 'cd /; umount "$from"' EXIT
         cd "$from"
-        for path in "$@" usr/lib/systemd/system/livery-[bkps]* usr/local/share/ca-certificates; do
+        system=usr/lib/systemd/system
+        for path in "$@" $system/livery-browser* $system/livery-kiosk* $system/livery-portal* $system/livery-sound* \
+            usr/local/share/ca-certificates; do
             [ -e "$path" ] && cp --archive --parents "$path" "$root/"
         done
         # Absent where the profile names no time servers.

@@ -148,7 +148,8 @@ say userspace "$(manager UserspaceTimestampMonotonic)"
 say screen "$(of livery-kiosk.service ActiveEnterTimestampMonotonic)"
 say busy "$((user + nice + system + irq + softirq))"
 say read "$sectors"
-echo "$groups" | sed 's,^system.slice/,,; s,/cpu.stat:usage_usec,,' | sort -k 2 -n -r | head -n 10 |
+# Of each its name, without the path, and microseconds.
+echo "$groups" | sed -E 's!(.*/)?([^/]+)/cpu\.stat:usage_usec!\2!' | sort -k 2 -n -r | head -n 10 |
     while read -r group micros; do say processors "$((micros / 1000)) ms $group"; done
 systemd-analyze blame --no-pager | grep -v '\.device$' | head -n 10 | while read -r line; do say blame "$line"; done
 say end yes
