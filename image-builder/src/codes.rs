@@ -7,7 +7,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use yescrypt::{CustomizedPasswordHasher as _, Params, Yescrypt};
 
-use crate::{image::personalise, progress::Progress};
+use crate::{image::personalise, progress::Progress, replace::replace};
 
 /// What a code is made of: letters that nobody takes for a digit or for one another, and no digits, which are not where one looks for
 /// them on a French keyboard.
@@ -89,7 +89,7 @@ pub fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Drawn> {
             .at(roster.display())
             .fix("run the same command again"));
     }
-    replace(&path, &changed).map_err(failed)?;
+    replace(&path, &mut changed.as_bytes()).map_err(failed)?;
     Ok(done)
 }
 
@@ -221,20 +221,11 @@ fn there(out: &Path) -> Fault {
     Fault::refused("the codes' file is there already").at(out.display()).fix("give another name: codes are never written over")
 }
 
-/// Replaces a file by another in one step, with the same permissions.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".roster-").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(fs::metadata(path)?.permissions().mode()))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use yescrypt::PasswordVerifier as _;
 
     use super::*;

@@ -22,9 +22,10 @@
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
 //! | [`route`] | which way a laptop's traffic goes: PAC, browser policies, tunnel, firewall |
 //! | [`saas`] | endpoint lists of services, and newer ones |
+//! | [`mod@replace`] | a file in another's place, whole or not at all |
 //! | [`rootless`] | building as an ordinary user |
 //! | [`progress`] | what a person sees of long work |
-//! | [`cli`] | the commands and their flags |
+//! | [`cli`] | the program: its commands, their flags and what they print |
 
 pub mod build;
 pub mod cli;
@@ -38,6 +39,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod publish;
+pub mod replace;
 pub mod rootless;
 pub mod route;
 pub mod saas;

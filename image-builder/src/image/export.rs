@@ -12,7 +12,7 @@ use livery_contract::{
 use livery_store::Store;
 use tokio::task::spawn_blocking;
 
-use crate::progress::Progress;
+use crate::{progress::Progress, replace::folder_of};
 
 /// Of what kind the file shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -37,7 +37,7 @@ pub async fn export(store: &Store, reference: &Reference, format: Format, file: 
         return Err(Fault::refused("the file exists already").at(file.display()).fix("remove it, or give another name"));
     }
     let image = store.image(reference).await?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     let raw = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed("the file can't be written", error))?;
     raw.as_file().set_len(image.manifest.size).map_err(|error| failed("the file can't be written", error))?;
     let mut bar = progress.bytes("export", image.manifest.size);

@@ -18,6 +18,8 @@ use livery_store::location::blob_path;
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::NamedTempFile;
 
+use crate::replace::{folder_of, replace};
+
 /// A store's folder, open for writing. One writer at a time: the lock is held until this is dropped.
 #[derive(Debug)]
 pub struct Blobs {
@@ -140,7 +142,7 @@ impl Blobs {
         let path = self.top.join(blob_path(&blob.digest));
         if !has_length(&path, blob.length) {
             self.unsettle()?;
-            persist(temporary(&path, bytes)?, &path, Sync::Later)?;
+            persist(temporary(&path, bytes)?, &path)?;
         }
         Ok(blob)
     }
@@ -165,7 +167,7 @@ impl Blobs {
         let file = growing.file.into_inner().map_err(|error| write_failed(&path, error.into_error()))?;
         if !has_length(&path, blob.length) {
             self.unsettle()?;
-            persist(file, &path, Sync::Later)?;
+            persist(file, &path)?;
         }
         Ok(blob)
     }
@@ -178,7 +180,7 @@ impl Blobs {
         let blob = Blob { digest: Digest::of(bytes), length: bytes.len() as u64 };
         let path = self.top.join(format!("targets/{}.{name}", blob.digest));
         self.unsettle()?;
-        persist(temporary(&path, bytes)?, &path, Sync::Later)?;
+        persist(temporary(&path, bytes)?, &path)?;
         Ok(blob)
     }
 }
@@ -210,21 +212,14 @@ impl GrowingBlob {
     }
 }
 
-/// Writes a file whole or not at all: temporary file, sync, rename.
+/// Writes a file whole or not at all, and its folder where there is none.
 ///
 /// # Errors
 /// Exit 5 where writing fails.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    persist(temporary(path, bytes)?, path, Sync::Now)
-}
-
-/// When a file must be on the disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sync {
-    /// Before this returns.
-    Now,
-    /// With the next [`Blobs::settle`].
-    Later,
+    let folder = folder_of(path);
+    fs::create_dir_all(folder).map_err(|error| write_failed(folder, error))?;
+    replace(path, &mut &*bytes).map_err(|error| write_failed(path, error))
 }
 
 /// A file that is to become the one at `path`.
@@ -236,20 +231,14 @@ fn temporary(path: &Path, bytes: &[u8]) -> Result<NamedTempFile> {
     Ok(file)
 }
 
-fn persist(file: NamedTempFile, path: &Path, sync: Sync) -> Result<()> {
+/// Puts it there. It is on the disk after the next [`Blobs::settle`].
+fn persist(file: NamedTempFile, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(|error| write_failed(folder, error))?;
     // Temporary files are 0600; a store is public, and served by another user than the one who made it.
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(|error| write_failed(path, error))?;
-    if sync == Sync::Now {
-        file.as_file().sync_all().map_err(|error| write_failed(path, error))?;
-    }
     file.persist(path).map_err(|error| write_failed(path, error.error))?;
-    if sync == Sync::Now {
-        // The rename itself must survive a power cut too.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| write_failed(folder, error))?;
-    }
     Ok(())
 }
 
@@ -270,11 +259,6 @@ impl io::Write for HashWriter {
 
 fn lock_of(mutex: &Mutex<bool>) -> std::sync::MutexGuard<'_, bool> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// The folder of a file; of a bare name, the one that we are in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn has_length(path: &Path, length: u64) -> bool {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{EndpointList, change::Change, microsoft};
+use crate::replace::{folder_of, replace};
 
 /// The most bytes of a list; Microsoft's has a twentieth of it.
 const MAX_BYTES: u64 = 1 << 20;
@@ -146,16 +146,10 @@ fn bad(at: &str, why: String) -> Fault {
     Fault::refused(format!("this is no endpoint list: {why}")).at(at)
 }
 
-/// Whole or not at all: beside it, then in its place.
 fn write(path: &Path, text: &str) -> Result<()> {
     let failed = |error: std::io::Error| Fault::refused("the list can't be written").at(path.display()).cause(error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed)?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    beside.write_all(text.as_bytes()).and_then(|()| beside.as_file().sync_all()).map_err(failed)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    beside.as_file().set_permissions(readable).map_err(failed)?;
-    beside.persist(path).map(drop).map_err(|error| failed(error.error))
+    fs::create_dir_all(folder_of(path)).map_err(failed)?;
+    replace(path, &mut text.as_bytes()).map_err(failed)
 }
 
 impl std::fmt::Display for Updated {

@@ -32,7 +32,7 @@ use livery_contract::{
 use uuid::Uuid;
 
 use super::{erofs::Node, identity};
-use crate::{profile::PersonalPlace, stages::sandbox};
+use crate::{profile::PersonalPlace, replace::folder_of, stages::sandbox};
 use tools::Tools;
 
 /// Bytes that are compared at once: a multiple of every block's size.
@@ -56,7 +56,7 @@ pub struct Reserved {
 /// are not where they can be replaced, or a tool is missing.
 pub fn reserve(raw: &File, path: &Path, partitions: &[Partition], wish: &PersonalPlace, created: Timestamp) -> Result<Reserved> {
     let partition = find(partitions, &wish.partition).map_err(|fault| fault.at(path.display()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let scratch = tempfile::Builder::new().prefix(".livery-import-").tempdir_in(folder).map_err(|error| {
         Fault::refused("a copy of the image can't be made beside it")
             .at(folder.display())
