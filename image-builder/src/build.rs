@@ -27,6 +27,7 @@ use crate::{
     profile::{self, Desk, Profile, Role as ProfileRole},
     progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
+    replace::replace,
     sbom::spdx,
     scan::{Finding, verdict},
     secure_boot::{keygen, signer::Signer, variables::Variable},
@@ -461,12 +462,12 @@ fn make_medium(
         initrd: out.join("initrd.img"),
         command_line,
     };
+    // Whole or not at all: a line may be booting from them.
     for (from, to) in [(&uki, &medium.uki), (&kernel, &medium.kernel), (&system.initrd, &medium.initrd)] {
-        fs::copy(from, to).map_err(|error| failed(to, error))?;
+        fs::File::open(from).and_then(|mut from| replace(to, &mut from)).map_err(|error| failed(to, error))?;
     }
-    let mut usb = fs::File::create(&medium.usb).map_err(|error| failed(&medium.usb, error))?;
     std::io::Seek::rewind(&mut disk.file)
-        .and_then(|()| std::io::copy(&mut disk.file, &mut usb))
+        .and_then(|()| replace(&medium.usb, &mut disk.file))
         .map_err(|error| failed(&medium.usb, error))?;
     Ok(medium)
 }

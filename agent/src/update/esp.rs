@@ -106,6 +106,7 @@ impl Esp {
         // One that was given up, and what a power cut left of one.
         remove(&path)?;
         remove(&fresh(&path))?;
+        self.remove_salvaged()?;
         let room = nix::sys::statvfs::statvfs(&self.0).map_err(|error| failed("asking for room in", &self.0, error.into()))?;
         let free = room.blocks_available().saturating_mul(room.fragment_size());
         // And a little for folders and the note.
@@ -118,6 +119,18 @@ impl Esp {
                 ));
         }
         self.replace(NEXT_FILE, uki)
+    }
+
+    /// Removes the files that `fsck.vfat -a` makes of clusters that a power cut left to none: `FSCK0000.REC` and so on.
+    fn remove_salvaged(&self) -> Result<()> {
+        let reading = |error| failed("listing", &self.0, error);
+        for entry in fs::read_dir(&self.0).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            if is_salvaged(&entry.file_name().to_string_lossy()) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// A newer image that is up: its UKI becomes the one that is always started. Again after a power cut it does what is left to do.
@@ -177,6 +190,13 @@ fn fresh(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
 
+/// Whether `fsck.vfat` gives this name to what it finds. Names of FAT are shown in small letters by some mounts.
+fn is_salvaged(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let number = name.strip_prefix("FSCK").and_then(|rest| rest.strip_suffix(".REC"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Removes a file, where there is one.
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
@@ -232,6 +252,15 @@ mod tests {
         esp.keep().unwrap();
         assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (None, b"new".to_vec()));
         assert!(!folder.path().join(NEXT_FILE).exists());
+    }
+
+    #[test]
+    fn what_a_check_has_salvaged_gives_its_room_back_and_nothing_else_does() {
+        let (folder, esp) = esp();
+        let files = ["FSCK0000.REC", "fsck0001.rec", "FSCK.REC", "FSCKNOTE.REC", "FSCK0000.TXT"];
+        files.iter().for_each(|name| fs::write(folder.path().join(name), "x").unwrap());
+        esp.put_file(b"new").unwrap();
+        assert_eq!(files.map(|name| folder.path().join(name).exists()), [false, false, true, true, true]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const TOOLS: [&str; 10] = [
     "zstd",
 ];
 
+/// What a device that gets newer images needs besides: `fsck.vfat`, for the partition that their UKIs come into.
+const UPDATED: &str = "dosfstools";
+
 /// What a profile asks for, one request a root.
 pub fn requests(profile: &Profile) -> Vec<Request> {
     let request = |name, recommends, mut packages: Vec<String>| {
@@ -25,10 +28,12 @@ pub fn requests(profile: &Profile) -> Vec<Request> {
         Request { name, recommends, packages, added: Vec::new() }
     };
     let supplied: Vec<String> = profile.packages.supplied.iter().map(|supplied| supplied.package.clone()).collect();
+    let updated = profile.desk().and_then(|desk| desk.updates.as_ref()).map(|_| UPDATED.to_owned());
+    let device = profile.packages.install.iter().cloned().chain(supplied).chain(updated).collect();
     vec![
         request(RootName::Tools, false, TOOLS.map(str::to_owned).to_vec()),
         request(RootName::Boot, false, profile.packages.boot.clone()),
-        request(RootName::Device, profile.packages.recommends, [profile.packages.install.clone(), supplied].concat()),
+        request(RootName::Device, profile.packages.recommends, device),
     ]
 }
 

@@ -23,6 +23,11 @@ pub fn derive(seed: Uuid, purpose: &str) -> Uuid {
     Uuid::new_v5(&seed, purpose.as_bytes())
 }
 
+/// systemd's unit for a partition (systemd.unit(5), "String escaping for inclusion in unit names").
+pub fn device_unit(partition: Uuid) -> String {
+    format!(r"dev-disk-by\x2dpartuuid-{}.device", partition.to_string().replace('-', r"\x2d"))
+}
+
 /// A partition to be.
 #[derive(Debug)]
 pub struct Piece {

@@ -52,8 +52,8 @@ pub enum Contents {
     Medium,
     /// Credentials: an employee's device.
     Device,
-    /// Credentials, and a second UKI that may be larger by a quarter, as a newer one is written beside the one in use; and another one, as
-    /// FAT does not get back what a power cut left half-written.
+    /// Credentials, and a second UKI, as a newer one is written beside the one in use. UKIs grow over a device's years, and its partition
+    /// does not: both may be larger than this one by half, and a bit.
     Updated,
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::profile::Profile;
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
@@ -41,6 +41,36 @@ const MASKED: [&str; 4] = [
     "systemd-sysctl.service",
     "systemd-tmpfiles-setup-dev-early.service",
     "systemd-tmpfiles-setup-dev.service",
+];
+
+/// udev's rules that dracut takes along and that say nothing of a disk, a mapping or a driver: each event would be held against all of them,
+/// and the device's own udev does that again.
+const MASKED_RULES: [&str; 25] = [
+    "60-autosuspend",
+    "60-cdrom_id",
+    "60-drm",
+    "60-evdev",
+    "60-fido-id",
+    "60-input-id",
+    "60-persistent-alsa",
+    "60-persistent-input",
+    "60-persistent-storage-tape",
+    "60-persistent-v4l",
+    "60-sensor",
+    "60-serial",
+    "64-btrfs",
+    "70-joystick",
+    "70-memory",
+    "70-mouse",
+    "70-touchpad",
+    "70-uaccess",
+    "71-seat",
+    "73-seat-late",
+    "75-net-description",
+    "75-probe_mtd",
+    "78-sound-card",
+    "80-net-setup-link",
+    "81-net-dhcp",
 ];
 
 /// The microcode's archive in the stage's result.
@@ -118,6 +148,10 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
         furnish.lay(&ROOT)?;
         for unit in MASKED {
             furnish.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+        }
+        // As udev(7) has it.
+        for rules in MASKED_RULES {
+            furnish.link(&format!("etc/udev/rules.d/{rules}.rules"), "/dev/null")?;
         }
         let install = to_install(&boot.path)?;
         let names: Vec<&str> = requests.iter().copied().filter(|name| !name.contains('/') && !name.starts_with('-')).collect();

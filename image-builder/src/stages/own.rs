@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, path::Path};
 use livery_contract::{Digest, Result};
 use uuid::Uuid;
 
-use super::settings::{Furnish, IDENTITY};
+use super::{
+    disk::device_unit,
+    settings::{Furnish, IDENTITY},
+};
 
 /// Name of the credential; the same in the ESP's file, in the seal, and in the agent.
 const CREDENTIAL: &str = "livery.identity";
@@ -66,7 +69,7 @@ impl Own {
 /// `ConditionSecurity=tpm2`): taking the driver or the credential away does not make a device one without.
 fn unit(identity: Uuid, bound: bool) -> String {
     let disk = format!("/dev/disk/by-partuuid/{identity}");
-    let device = format!(r"dev-disk-by\x2dpartuuid-{}.device", identity.to_string().replace('-', r"\x2d"));
+    let device = device_unit(identity);
     let (condition, unseal, hash) = if bound {
         (
             "tpm2",

@@ -28,7 +28,7 @@ use super::{
 use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
-const VERSION: u32 = 12;
+const VERSION: u32 = 15;
 /// The same, of the tree.
 const TREE_VERSION: u32 = 3;
 /// The tree in its place in the cache.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     beside::Program,
-    disk::derive,
+    disk::{derive, device_unit},
     settings::{self, Furnish, UPDATES},
 };
 use crate::profile::{Profile, Role, Updates};
@@ -24,6 +24,24 @@ const NOTICE: &str = "[Desktop Entry]\nType=Application\nName=Livery\nExec=liver
 /// A terminal need not be switched off by anybody: it starts again where a session ends and something is ready. The browser is killed
 /// at once as before; the time is for this.
 const SESSION_END: &str = "[Service]\nExecStopPost=+/usr/lib/livery/take-update\nTimeoutStopSec=10s\n";
+
+/// The partition's UUID, in the units.
+const ESP: &str = "@ESP@";
+
+/// The EFI system partition, mounted while somebody wants it (`StopWhenUnneeded=`): what is not mounted is not left half-written. No start
+/// waits for it.
+const MOUNT: &str = "[Unit]\nDescription=EFI system partition\nDefaultDependencies=no\nConflicts=umount.target\nBefore=umount.target\n\
+    Wants=livery-esp-fsck.service\nAfter=livery-esp-fsck.service multi-user.target\nStopWhenUnneeded=yes\n\n\
+    [Mount]\nWhat=/dev/disk/by-partuuid/@ESP@\nWhere=/efi\nType=vfat\nOptions=umask=0077,nodev,nosuid,noexec\n";
+
+/// Gets back the clusters that a power cut has left to no file. Not `systemd-fsck@.service`, which calls for `emergency.target` where an
+/// error is left: a device whose partition can't be mended still starts, and gets as far as it gets.
+const FSCK: &str = "[Unit]\nDescription=File system check of the EFI system partition\nAfter=multi-user.target\n\n\
+    [Service]\nType=oneshot\nExecStart=-/usr/sbin/fsck.vfat -a /dev/disk/by-partuuid/@ESP@\n";
+
+/// As long as `livery-bless.service` may take. With systemd's own 90 s it would not be started at all where so much is going on that the
+/// disk is known late, and a newer image that is up would not be kept.
+const PATIENCE: &str = "[Unit]\nJobRunningTimeoutSec=10min\n";
 
 /// Writes its files.
 ///
@@ -45,7 +63,10 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
         }
     }
     furnish.folder("efi")?;
-    furnish.file("usr/lib/systemd/system/efi.mount", mount(derive(seed, "esp")))?;
+    let esp = derive(seed, "esp");
+    furnish.file("usr/lib/systemd/system/efi.mount", MOUNT.replace(ESP, &esp.to_string()))?;
+    furnish.file("usr/lib/systemd/system/livery-esp-fsck.service", FSCK.replace(ESP, &esp.to_string()))?;
+    furnish.file(&format!("usr/lib/systemd/system/{}.d/50-livery-patience.conf", device_unit(esp)), PATIENCE)?;
     let pair = |root: &str, verity: &str| json!({"root": derive(seed, root), "verity": derive(seed, verity)});
     furnish.json(
         "usr/lib/livery/updates.json",
@@ -53,18 +74,10 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
             "image": format!("{}@{version}", profile.name),
             "store": updates.store,
             "authorities": settings::vouchers(furnish, &updates.authorities, OWN)?,
-            "esp": derive(seed, "esp"),
+            "esp": esp,
             "slots": [pair("root", "root-verity"), pair("root-b", "root-verity-b")],
             // What must be up before a newer image is kept.
             "units": settings::screen(&profile.role).iter().chain(&["NetworkManager.service"]).collect::<Vec<_>>(),
         }),
-    )
-}
-
-/// The EFI system partition, mounted while somebody wants it (`StopWhenUnneeded=`): what is not mounted is not left half-written.
-fn mount(esp: Uuid) -> String {
-    format!(
-        "[Unit]\nDescription=EFI system partition\nStopWhenUnneeded=yes\n\n\
-         [Mount]\nWhat=/dev/disk/by-partuuid/{esp}\nWhere=/efi\nType=vfat\nOptions=umask=0077,nodev,nosuid,noexec\n"
     )
 }
