@@ -21,6 +21,7 @@ use crate::{
     evidence::{self, Compared},
     gateway::{Gateway, MARKS},
     line::Line,
+    loudspeakers,
     picture::Picture,
     qemu::{Bus, Credential, Disk, Guest, Machine, machine::Service},
     site::{GATEWAY, STATION, TIME},
@@ -289,9 +290,12 @@ say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//
 case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
 say time "$(date +%s)"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
+# The personal layer's, which PID 1 is to leave alone (61-livery-identity.rules).
+say loop-units "$(systemctl list-units --type=device --no-legend --plain 'dev-loop*' | cut -d ' ' -f 1 | tr '\n' ' ')"
 say end yes
-{}{}"#,
+{}{}{}"#,
+        loudspeakers::script(),
         wifi::script(),
-        stick::script()
+        stick::script(15)
     )
 }

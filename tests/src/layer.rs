@@ -3,7 +3,6 @@
 use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
 use livery_contract::{Fault, Reference, Result, manifest::Role};
-use serde_json::Value;
 
 use crate::{programs::Program, site::Site};
 
@@ -12,16 +11,7 @@ use crate::{programs::Program, site::Site};
 /// # Errors
 /// Where the image is not in the store, or the disk can't be read.
 pub async fn read(disk: &Path, image: &Reference, site: &Site) -> Result<(u64, Vec<u8>)> {
-    let (image, store) = (image.to_string(), site.store().display().to_string());
-    let shown: Value = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await?.good()?.json()?;
-    let partitions = shown["manifest"]["partitions"].as_array().into_iter().flatten();
-    let partition = partitions.into_iter().find(|partition| partition["role"] == Role::Identity.as_str());
-    let place = |key: &str| {
-        partition
-            .and_then(|partition| partition[key].as_u64())
-            .ok_or_else(|| Fault::internal(format!("{image} has no identity partition")))
-    };
-    let (offset, length) = (place("offset")?, place("length")?);
+    let (offset, length) = site.place(image, Role::Identity).await?;
     let broken = |error| Fault::internal("the disk can't be read").cause(error).at(disk.display());
     let length = usize::try_from(length).map_err(|_| Fault::internal("a partition is endless"))?;
     let mut bytes = vec![0; length];

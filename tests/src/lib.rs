@@ -12,6 +12,7 @@
 //! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
 //! | [`time_server`] | what a device without a battery asks for the time |
 //! | [`stick`] | a USB stick, and what a device makes of it |
+//! | [`loudspeakers`] | a device's loudspeakers: what was heard, and what it says of its sound |
 //! | [`wifi`] | a home's Wi-Fi inside a device |
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
@@ -47,6 +48,7 @@ pub mod gateway;
 pub mod layer;
 pub mod line;
 pub mod loop_device;
+pub mod loudspeakers;
 pub mod netns;
 pub mod object_server;
 pub mod pac;

@@ -67,6 +67,16 @@ impl Program {
     }
 }
 
+/// Runs a tool of this host; gives what it prints.
+///
+/// # Errors
+/// Where it fails.
+pub async fn tool(name: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(name);
+    command.args(arguments).kill_on_drop(true);
+    run(command, name, Duration::from_secs(30)).await?.good().map(|done| done.stdout)
+}
+
 /// Runs a command to its end and keeps what it said.
 ///
 /// # Errors

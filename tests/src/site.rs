@@ -9,8 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use livery_contract::{Fault, Reference, Result, roster, roster::Employee};
+use livery_contract::{Fault, Reference, Result, manifest::Role, roster, roster::Employee};
 use nix::fcntl::{Flock, FlockArg};
+use serde_json::Value;
 
 use crate::{
     citrix_client,
@@ -286,6 +287,23 @@ impl Site {
         // Where nothing differed it was not written.
         let touch = File::options().append(true).open(&lockfile).and_then(|file| file.set_modified(SystemTime::now()));
         touch.map_err(|error| broken(&lockfile, error))
+    }
+
+    /// Where a partition of an image lies, and how long it is, in bytes.
+    ///
+    /// # Errors
+    /// Where the image is not in the store, or has no such partition.
+    pub async fn place(&self, image: &Reference, role: Role) -> Result<(u64, u64)> {
+        let (image, store) = (image.to_string(), text(&self.store()));
+        let shown: Value = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await?.good()?.json()?;
+        let partitions = shown["manifest"]["partitions"].as_array().into_iter().flatten();
+        let partition = partitions.into_iter().find(|partition| partition["role"] == role.as_str());
+        let place = |key: &str| {
+            partition
+                .and_then(|partition| partition[key].as_u64())
+                .ok_or_else(|| Fault::internal(format!("{image} has no {} partition", role.as_str())))
+        };
+        Ok((place("offset")?, place("length")?))
     }
 
     /// `livery personalise`: one reference for each employee of `roster`.

@@ -37,12 +37,12 @@ pub async fn plug_in(guest: &Monitor, file: &Path) -> Result<()> {
 }
 
 /// A part of a shell script, as root, in which `say KEY VALUE` tells, once a stick is plugged in: `stick` is how many disks the kernel
-/// has from USB, and what the kiosk's user finds on them.
-pub fn script() -> String {
+/// has from USB, and what the kiosk's user finds on them once something is there, or after this many seconds.
+pub fn script(patience: u32) -> String {
     format!(
         r#"say stick "none"
 for i in $(seq 900); do grep -qsx 08 /sys/bus/usb/devices/*/bInterfaceClass && break; sleep 1; done
-for i in $(seq 15); do [ -e /run/media/system/{LABEL}/{FILE} ] && break; sleep 1; done
+for i in $(seq {patience}); do [ -e /run/media/system/{LABEL}/{FILE} ] && break; sleep 1; done
 say stick "disks=$(ls -d /sys/block/sd* 2>/dev/null | wc -l) content=$(runuser -u kiosk -- cat /run/media/system/{LABEL}/{FILE} 2>/dev/null)"
 "#
     )

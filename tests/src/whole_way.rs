@@ -18,6 +18,7 @@ use crate::{
         accounts::{Accounts, Factor},
     },
     line::{self, Line},
+    loudspeakers,
     security_key::PrivateCredential,
     site::{GATEWAY, Site},
     stick,
@@ -169,26 +170,17 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
         &picture,
     );
 
-    guest.power_button().await?;
-    guest.wait_exit(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
+    guest.switch_off(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
     clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
 
-    let loudest = loudest(&device.heard())?;
+    let loudest = loudspeakers::loudest(&device.heard())?;
     if loudest < AUDIBLE {
-        return Err(Fault::device(format!("its desktop rang, but nothing was louder than {loudest}")).at(device.heard().display()));
+        let said = loudspeakers::said(guest.console()?.lines());
+        let fault = Fault::device(format!("its desktop rang, but nothing was louder than {loudest}; it said:{said}"));
+        return Err(fault.at(device.heard().display()));
     }
     clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
     Ok(())
-}
-
-/// The loudest sample of a WAV file as QEMU writes it: 16 bits, behind 44 bytes of header.
-///
-/// # Errors
-/// Where it can't be read.
-fn loudest(heard: &Path) -> Result<u16> {
-    let bytes = fs::read(heard).map_err(|error| Fault::device("nothing was heard").cause(error).at(heard.display()))?;
-    let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
-    Ok(samples.map(|sample| i16::from_le_bytes([sample[0], sample[1]]).unsigned_abs()).max().unwrap_or(0))
 }
 
 /// The device began long ago, and has the right time all the same: else no certificate would have been good.
@@ -242,6 +234,7 @@ pub fn agrees(said: &BTreeMap<String, String>, employee: &Employee) -> Result<()
         ("url", "https://gateway.assurance.example/"),
         ("browser-language", employee.locale.as_str()),
         ("failed", ""),
+        ("loop-units", ""),
     ];
     wanted.extend(employee.timezone.as_deref().map(|zone| ("timezone", zone)));
     let mut wrong: Vec<String> = wanted

@@ -149,10 +149,11 @@ async fn boot(device: &Device, name: &str, credentials: &[Credential], tells: Te
     let console = guest.console().unwrap();
     if let Some((line, order, state)) = tells {
         println!("{name}: {}", line.hears(order, state, most).await.unwrap());
+        // It notes that after the station's answer, as the least of what it does.
+        guest.wait_for("its note of what the station knows", &format!("{PROBE} noted="), most).await.unwrap();
     }
     // What was written to the data partition must be there next time.
-    guest.power_button().await.unwrap();
-    guest.wait_exit(most).await.unwrap();
+    guest.switch_off(most).await.unwrap();
     let lines = console.lines().filter_map(|line| line.split_once(PROBE)?.1.trim().split_once('='));
     lines.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect()
 }
@@ -195,6 +196,11 @@ say kiosk "$(systemctl is-active livery-kiosk.service)"
 [ -e /srv/note ] || sed -n 's/^LIVERY_ORDER=//p' /etc/livery/identity.env > /srv/note
 sync
 say end yes
+confirm() {{ systemctl show -P "$1" livery-confirm.service; }}
+for i in $(seq 600); do
+    [ "$(confirm ActiveState)" = inactive ] && [ "$(confirm ExecMainExitTimestampMonotonic)" -gt 0 ] && say noted yes && break
+    sleep 1
+done
 "#
     );
     vec![

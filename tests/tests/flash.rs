@@ -45,7 +45,8 @@ async fn qemu_a_stick_where_the_profile_allows_it() {
     let mut machine = Machine::new("stick", &folder).unwrap();
     (machine.usb, machine.network) = (true, false);
     machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
-    machine.credentials.extend(probe(&stick::script()));
+    // It is plugged in while the system is still starting.
+    machine.credentials.extend(probe(&stick::script(240)));
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.wait_for("its system", "stick=none", most).await.unwrap();

@@ -1,6 +1,6 @@
 //! A device in use gets a newer image over the network, beside the one that runs: power cut on the way, started once, kept; one that does
-//! not come up, be it its kiosk or its very root, gives way to the one before; one that is not what was signed is not taken; and nothing is
-//! fetched on a line that is paid by the byte.
+//! not come up, be it its kiosk or its very root, gives way to the one before; one that is not what was signed is not taken; what power cuts
+//! left on the EFI system partition takes no room for long; and nothing is fetched on a line that is paid by the byte.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -8,14 +8,14 @@ use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use livery_contract::Reference;
+use livery_contract::{Reference, manifest::Role};
 use livery_tests::{
     device::{Device, STATION_AT, hosts, probe},
     line::Line,
-    programs::Program,
+    programs::{Program, tool},
     qemu::{Guest, machine::Service},
     site::{STATION, Site},
 };
@@ -38,6 +38,7 @@ sleep 2
 say result "$(systemctl show -P Result livery-update.service) $(systemctl show -P ExecMainStatus livery-update.service)"
 say state "$(cat /run/livery-update/state.json)"
 say esp "$(findmnt -n /efi | tr -s ' ')"
+say patience "$(systemctl show -P JobRunningTimeoutUSec "$(systemd-escape -p --suffix=device "$(systemctl show -P What efi.mount)")")"
 nmcli device modify "$(nmcli -g DEVICE device status | head -n 1)" connection.metered yes > /dev/null
 systemctl start livery-update.service
 say metered "$(systemctl show -P Result livery-update.service)"
@@ -46,14 +47,16 @@ eval "$ends"
 "#;
 /// A session is over, as after a time without a touch.
 const LEAVES: &str = "ends='for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done'\n";
-/// Says what runs; then its kernel ends.
-const PANICS: &str = ". /usr/lib/os-release\nsay runs \"$IMAGE_ID@$IMAGE_VERSION\"\necho c > /proc/sysrq-trigger\n";
+/// Says what runs; then its kernel ends. Not before the words are out: a serial port's driver sends what it was given later, by
+/// interrupts, and a kernel that has ended sends no more of it.
+const PANICS: &str = ". /usr/lib/os-release\nsay runs \"$IMAGE_ID@$IMAGE_VERSION\"\nsleep 5\necho c > /proc/sysrq-trigger\n";
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update"))
 }
 
-/// A terminal of this version that looks for newer ones at the station; with a further line of its kernel's command line.
+/// A terminal of this version that looks for newer ones at the station; with a further line of its kernel's command line. Of the first
+/// one's packages, whatever the mirrors have got since: they would be what is fetched.
 async fn build(site: &Site, version: &str, argument: &str) -> Reference {
     let profile = format!(
         "# The organisation's terminal, which gets newer images over the network.\n\
@@ -62,6 +65,14 @@ async fn build(site: &Site, version: &str, argument: &str) -> Reference {
          [updates]\nstore = \"https://{STATION}:8443/store/\"\nstore-ca = \"station/ca.pem\"\n"
     );
     let path = site.folder.join(format!("in-use-{version}.toml"));
+    let lock = site.folder.join("in-use-1.lock");
+    if lock.exists() {
+        fs::write(&path, &profile).unwrap();
+        let own = path.with_extension("lock");
+        fs::copy(lock, &own).unwrap();
+        // Later than the profile's, whatever the file system's clock steps by: so it is up to date.
+        fs::File::options().append(true).open(own).unwrap().set_modified(SystemTime::now()).unwrap();
+    }
     site.build_with(&path, &profile).await.unwrap()
 }
 
@@ -98,8 +109,7 @@ impl Started {
 
     /// Starts again in order, which ends QEMU.
     async fn off(mut self) {
-        self.guest.power_button().await.unwrap();
-        self.guest.wait_exit(self.most).await.unwrap();
+        self.guest.switch_off(self.most).await.unwrap();
     }
 }
 
@@ -137,7 +147,9 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     // The session ends, and the terminal starts again, which ends QEMU.
     started.guest.wait_exit(started.most).await.unwrap();
 
-    // Started once, up, kept; and then another one, which will not come up.
+    // Started once, up, kept; and then another one, which will not come up. There is room for its UKI, though power cuts left none.
+    let (esp, _) = site.place(&first, Role::Esp).await.unwrap();
+    lose_clusters(&device.disk, esp).await;
     let third = build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
     let mut started = Started::at(&device, "2", &line).await;
     assert_eq!(started.says("hostname").await, employee.hostname);
@@ -148,9 +160,12 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@3")), "{state}");
     assert_eq!(started.says("esp").await, "", "mounted only while somebody wants it");
+    assert_eq!(started.says("patience").await, "10min", "by the unit of the partition that it is on");
     assert_eq!(started.says("metered").await, "exec-condition");
     started.says("end").await;
     started.off().await;
+    let left = tool("mdir", &["-i", &in_disk(&device.disk, esp), "::"]).await.unwrap();
+    assert!(left.contains("EFI") && !left.contains("FSCK"), "{left}");
 
     // It starts again by itself, which ends QEMU. So does one whose root goes bad before it is started.
     let damaged = damaged(&site, &third, &device).await;
@@ -167,7 +182,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     // What a device takes is what was signed: one that is not changes nothing.
     let before = blobs(&site);
     build(&site, "4", "").await;
-    assert_eq!(spoil(&site, &before), 1);
+    assert!(spoil(&site, &before) > 0, "nothing of it is new");
     let mut started = Started::with(&device, "2-again", &line, &format!("ends='kill -SEGV 1'\n{SCRIPT}")).await;
     assert!(started.says("blessed").await.contains("terminal-in-use@3 was to be started, and terminal-in-use@2 runs"));
     assert_eq!(started.says("runs").await, "terminal-in-use@2");
@@ -192,15 +207,33 @@ async fn damaged(site: &Site, image: &Reference, device: &Device) -> Device {
         let copied = Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&copy.folder).status().await;
         assert!(copied.unwrap().success(), "{}", from.display());
     }
-    let (image, store) = (image.to_string(), site.store().display().to_string());
-    let shown = Program::Livery.run(["inspect", &image, "--store", &store, "--json"]).await.unwrap();
-    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    let partitions = shown["manifest"]["partitions"].as_array().unwrap();
-    let root = partitions.iter().find(|partition| partition["role"] == "root").unwrap()["offset"].as_u64().unwrap();
+    let (root, _) = site.place(image, Role::Root).await.unwrap();
     // The superblock with the UUID is in the first block; what follows are the root's folders.
     let zeros = [0; 64 * 4096];
     fs::OpenOptions::new().write(true).open(&copy.disk).unwrap().write_all_at(&zeros, root + 4096).unwrap();
     copy
+}
+
+/// Nearly all free clusters of this EFI system partition are of a file that is in no folder, as a power cut leaves one.
+async fn lose_clusters(disk: &Path, esp: u64) {
+    const LEFT: u64 = 8 << 20;
+    let image = in_disk(disk, esp);
+    let listed = tool("mdir", &["-i", &image, "::"]).await.unwrap();
+    let free = listed.lines().find(|line| line.contains("bytes free")).unwrap().replace(|c: char| !c.is_ascii_digit(), "");
+    let file = disk.with_file_name("lost");
+    fs::File::create(&file).unwrap().set_len(free.parse::<u64>().unwrap() - LEFT).unwrap();
+    tool("mcopy", &["-i", &image, &file.display().to_string(), "::LOST.BIN"]).await.unwrap();
+    let disk = fs::OpenOptions::new().read(true).write(true).open(disk).unwrap();
+    // The root folder is within the first of it (FAT specification 1.03, section 6.7 for the mark).
+    let mut bytes = vec![0; 16 << 20];
+    disk.read_exact_at(&mut bytes, esp).unwrap();
+    let entry = bytes.windows(11).position(|name| name == b"LOST    BIN").unwrap();
+    disk.write_all_at(&[0xe5], esp + entry as u64).unwrap();
+}
+
+/// A file system in a disk, as mtools name it.
+fn in_disk(disk: &Path, offset: u64) -> String {
+    format!("{}@@{offset}", disk.display())
 }
 
 /// The blobs of a store.

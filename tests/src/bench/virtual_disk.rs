@@ -57,6 +57,8 @@ else
     echo; echo "LIVERY-BENCH-FAILED"
 fi
 sync
+# A serial port's driver sends later, by interrupts; a machine that is off sends no more of it.
+sleep 2
 echo o > /proc/sysrq-trigger
 sleep 600
 "#;

@@ -29,8 +29,19 @@ use super::{
 const GLANCE: Duration = Duration::from_millis(200);
 /// How often a waiting person is told so.
 const WORD: Duration = Duration::from_secs(30);
+/// How long a pressed power button is given.
+const PRESS: Duration = Duration::from_secs(90);
 /// The most that a serial log may have: a guest that prints in a loop must not fill the disk.
 const MOST: u64 = 64 << 20;
+/// What Linux says where its timer is dead (kernel/rcu/tree_stall.h): QEMU's emulation loses the end of a timer's interrupt once in some
+/// hundred starts, and that processor has no interrupts any more.
+const DEAD_TIMER: &str = "kthread timer wakeup didn't happen";
+/// How often a device is reset for that. It is QEMU's fault and nothing that a device could do; it is said each time.
+const RESETS: usize = 2;
+/// What Linux says last (kernel/panic.c), and what it says where no reset helped.
+const ENDED: [&str; 2] = ["Kernel panic - not syncing", DEAD_TIMER];
+/// How long after it a device that starts again may take to do what is waited for.
+const AFTER_END: Duration = Duration::from_secs(120);
 /// Lines of the log that an error shows.
 const SHOWN: usize = 30;
 
@@ -44,6 +55,8 @@ pub struct Guest {
     errors: PathBuf,
     /// Lines of the log up to here have been looked at by a [`wait_for`](Self::wait_for) that ended.
     seen: usize,
+    /// How often it was reset.
+    resets: usize,
     started: Instant,
     accel: Accel,
     _tpm: Option<Tpm>,
@@ -85,6 +98,7 @@ impl Guest {
             log,
             errors,
             seen: 0,
+            resets: 0,
             started: Instant::now(),
             accel,
             _tpm: tpm,
@@ -148,11 +162,14 @@ impl Guest {
     /// As [`wait_for`](Self::wait_for).
     pub async fn wait_for_any(&mut self, what: &str, texts: &[&str], most: Duration) -> Result<(usize, String)> {
         let (begun, mut told) = (Instant::now(), Instant::now());
+        let (mut over, mut before) = (None, 0);
         loop {
             // Asked before the console is read: what a dying device still printed must not be missed.
             let ended = self.ended()?;
             let console = self.console()?;
-            for (number, line) in console.lines().enumerate().skip(self.seen) {
+            let said = if ended.is_some() { &console } else { whole(&console, before) };
+            before = console.len();
+            for (number, line) in said.lines().enumerate().skip(self.seen) {
                 if let Some(which) = texts.iter().position(|text| line.contains(text)) {
                     self.seen = number + 1;
                     return Ok((which, line.to_owned()));
@@ -160,6 +177,19 @@ impl Guest {
             }
             if let Some(status) = ended {
                 return Err(self.failed(&format!("the device went off ({status}) before {what}")));
+            }
+            match console.lines().skip(self.seen).find(|line| ENDED.iter().any(|end| line.contains(end))) {
+                Some(line) if self.resets < RESETS && line.contains(DEAD_TIMER) => {
+                    self.reset().await?;
+                    self.resets += 1;
+                    // What it said before is of the start that is over.
+                    self.seen = console.lines().count();
+                }
+                // One that starts again by itself is given the time for that.
+                Some(line) if over.get_or_insert_with(Instant::now).elapsed() > AFTER_END => {
+                    return Err(self.failed(&format!("its kernel ended before {what}: {}", plain(line).trim())));
+                }
+                _ => {}
             }
             if begun.elapsed() > most {
                 return Err(self.failed(&format!("no {what} within {} s", most.as_secs())));
@@ -201,12 +231,19 @@ impl Guest {
         self.monitor.screendump(to).await
     }
 
-    /// Presses the power button.
+    /// Presses the power button until it is off, as a person would: one that has just come up may not listen yet.
     ///
     /// # Errors
-    /// Where QEMU can't be reached.
-    pub async fn power_button(&self) -> Result<()> {
-        self.monitor.power_button().await
+    /// Where QEMU can't be reached, or the time is over before.
+    pub async fn switch_off(&mut self, most: Duration) -> Result<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() + PRESS < most {
+            self.monitor.power_button().await?;
+            if let Ok(Ok(status)) = tokio::time::timeout(PRESS, self.child.wait()).await {
+                return Ok(status);
+            }
+        }
+        self.wait_exit(PRESS).await
     }
 
     /// Cuts the power, and waits until it is off.
@@ -215,6 +252,14 @@ impl Guest {
     /// Where it could not be killed.
     pub async fn cut_power(mut self) -> Result<()> {
         self.child.kill().await.map_err(|error| self.failed("QEMU can't be killed").cause(error))
+    }
+
+    /// Switches it off and on at once. A restart of its own still ends QEMU.
+    async fn reset(&self) -> Result<()> {
+        eprintln!("  {}: QEMU's emulation has lost a processor's timer, and the device is reset", self.name);
+        self.monitor.command("set-action", json!({ "reboot": "reset" })).await?;
+        self.monitor.command("system_reset", json!({})).await?;
+        self.monitor.command("set-action", json!({ "reboot": "shutdown" })).await.map(drop)
     }
 
     /// A fault of this device, with the last lines of its console.
@@ -229,6 +274,15 @@ impl Guest {
         }
         text.push_str(&format!("\n  the last lines of its console:\n    {}", lines.join("\n    ")));
         Fault::device(text).at(self.log.display())
+    }
+}
+
+/// What of a console is whole lines; and the last one too, a prompt perhaps, where nothing came since there were `before` bytes.
+fn whole(console: &str, before: usize) -> &str {
+    match console.rfind('\n') {
+        _ if console.len() == before => console,
+        Some(end) => &console[..=end],
+        None => "",
     }
 }
 
@@ -256,5 +310,12 @@ mod tests {
     #[test]
     fn control_sequences_are_left_out() {
         assert_eq!(plain("\u{1b}[0;32m  OK  \u{1b}[0m] Started\r"), "  OK  ] Started");
+    }
+
+    #[test]
+    fn half_a_line_is_waited_for_and_a_prompt_is_not() {
+        assert_eq!(whole("up\r\nscreen=155", 4), "up\r\n");
+        assert_eq!(whole("up\r\nlogin: ", 11), "up\r\nlogin: ");
+        assert_eq!((whole("up\n", 1), whole("u", 0), whole("", 0)), ("up\n", "", ""));
     }
 }

@@ -13,8 +13,7 @@
 //! let mut guest = machine.start().await?;
 //! guest.wait_for("a prompt", "login:", Duration::from_secs(300)).await?;
 //! guest.screenshot(&folder.join("screen.png")).await?;
-//! guest.power_button().await?;
-//! guest.wait_exit(Duration::from_secs(60)).await?;
+//! guest.switch_off(Duration::from_secs(180)).await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use super::{
-    ground::{INTRANET, RESOLVER, TUNNEL, asked, tool},
+    ground::{INTRANET, RESOLVER, TUNNEL, asked},
     word::Word,
 };
-use crate::programs::run;
+use crate::programs::{run, tool};
 
 /// A pair of WireGuard keys, Base64.
 #[derive(Clone, Debug)]

@@ -1,0 +1,40 @@
+//! A device's loudspeakers: what was heard from them, and what the device itself says of its sound.
+
+use std::{fs, path::Path};
+
+use livery_contract::{Fault, Result};
+
+/// What a line about them begins with, behind the probe's own beginning.
+const KEY: &str = "sound=";
+
+/// The loudest sample of a WAV file as QEMU writes it: 16 bits, behind 44 bytes of header.
+///
+/// # Errors
+/// Where it can't be read.
+pub fn loudest(heard: &Path) -> Result<u16> {
+    let bytes = fs::read(heard).map_err(|error| Fault::device("nothing was heard").cause(error).at(heard.display()))?;
+    let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
+    Ok(samples.map(|sample| i16::from_le_bytes([sample[0], sample[1]]).unsigned_abs()).max().unwrap_or(0))
+}
+
+/// A part of a shell script, as root, in which `say KEY VALUE` tells: `sound` is where PipeWire plays to, each time that it is another
+/// place; and after half a minute without any, what its parts have said.
+pub fn script() -> String {
+    r#"(
+journal() { journalctl -b -q -o short-monotonic -u 'livery-sound@*' | tail -n 30; }
+for i in $(seq 100); do
+    now=$(runuser -u kiosk -- env XDG_RUNTIME_DIR=/run/kiosk wpctl status 2>&1 | grep -F '[vol: ' | tr -s ' \n' ' ')
+    [ "$now" = "$last" ] || say sound "$(cut -d . -f 1 /proc/uptime) s: ${now:-nowhere}"
+    last=$now
+    [ $i = 3 ] && [ -z "$now" ] && journal | while read -r line; do say sound "$line"; done
+    sleep 10
+done
+) &
+"#
+    .to_owned()
+}
+
+/// What it said, of the console's lines.
+pub fn said<'a>(console: impl Iterator<Item = &'a str>) -> String {
+    console.filter_map(|line| line.split_once(KEY)).map(|(_, what)| format!("\n  {}", what.trim())).collect()
+}
