@@ -7,7 +7,7 @@
 //! | [`raw_disk`] | disk images to import and disks to write, and how to judge one afterwards |
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
-//! | [`at_the_desk`] | a person at that device: keys, pictures |
+//! | [`at_the_desk`], [`at_the_laptop`] | a person at that device: keys, pictures |
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
 //! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
 //! | [`time_server`] | what a device without a battery asks for the time |
@@ -33,6 +33,7 @@
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
 
 pub mod at_the_desk;
+pub mod at_the_laptop;
 pub mod bad_server;
 pub mod bench;
 pub mod browser;

@@ -78,6 +78,15 @@ impl Picture {
         self.pixels.chunks_exact(width).filter(|row| bright(row)).count() >= 4
     }
 
+    /// How much of the picture is another than in `other`, from 0 to 1.
+    pub fn differs(&self, other: &Self) -> f64 {
+        if (self.width, self.height) != (other.width, other.height) {
+            return 1.0;
+        }
+        let others = self.pixels.iter().zip(&other.pixels).filter(|(now, before)| now != before).count();
+        others as f64 / self.pixels.len().max(1) as f64
+    }
+
     /// How many different colours there are, up to 256: one means a blank screen.
     pub fn colours(&self) -> usize {
         let mut seen = std::collections::HashSet::new();
@@ -112,6 +121,15 @@ mod tests {
         }
         assert!(picture.shows_block());
         assert!(!picture.shows(&[[0xe4, 0x57, 0x2e]]));
+    }
+
+    #[test]
+    fn what_has_changed_is_a_part_of_the_whole() {
+        let picture = |width, pixels| Picture { width, height: 2, pixels };
+        let before = picture(2, vec![[1; 3]; 4]);
+        assert_eq!(before.differs(&before), 0.0);
+        assert_eq!(picture(2, vec![[1; 3], [1; 3], [1; 3], [1, 1, 2]]).differs(&before), 0.25);
+        assert_eq!(picture(1, vec![[1; 3]; 2]).differs(&before), 1.0);
     }
 
     #[test]
