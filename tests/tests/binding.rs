@@ -182,7 +182,6 @@ if [ -n "$asks" ] && [ -e $CREDENTIALS_DIRECTORY/probe.key ]; then
     /usr/lib/systemd/systemd-reply-password 1 $socket < $CREDENTIALS_DIRECTORY/probe.key
     for i in $(seq 300); do mountpoint -q /srv && break; sleep 1; done
 fi
-say patience "$(systemctl show -P JobRunningTimeoutUSec "$(systemctl show -P BindsTo systemd-cryptsetup@data.service | tr ' ' '\n' | grep by.x2duuid)")"
 say asks "$asks"
 say told "$(cat /srv/livery/confirmed)"
 say hostname "$(cat /etc/hostname)"

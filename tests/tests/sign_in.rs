@@ -91,7 +91,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let said = person.tries("wifi").await.unwrap();
     let is = |key: &str| said.get(key).map_or("", String::as_str);
     assert_eq!((is("network"), is("everybodys"), is("tunnel"), is("known")), ("yes", "no", "no", "1"), "{said:?}");
-    assert_eq!((is("printing"), is("repeats")), ("scheduler is running", "off"), "{said:?}");
+    assert_eq!((is("printing"), is("repeats"), is("frames")), ("scheduler is running", "off", "1"), "{said:?}");
     assert_eq!((is("groups"), is("root"), is("lang")), (ACCOUNT, "nonono", "fr_FR.UTF-8"), "{said:?}");
     // At home, by Wi-Fi, and the password is the employee's alone.
     assert!(is("joins").contains("successfully activated") && is("wifi") == "Maison:wlan0", "{said:?}");
