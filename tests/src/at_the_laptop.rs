@@ -191,6 +191,25 @@ impl Person {
         Ok(())
     }
 
+    /// Signs in at the page for it, once that is there; again where nothing came of it, as a person would.
+    ///
+    /// # Errors
+    /// Where nothing came of it three times; with a picture of each.
+    pub async fn signs_in(&mut self, password: &str) -> Result<()> {
+        for time in 1..=3 {
+            let name = format!("signs-in-{time}");
+            self.looks(&name).await?;
+            self.settles().await?;
+            self.types(&format!("{password}\n")).await?;
+            if self.guest.wait_for("an open home", "home=active", self.most / 4).await.is_ok() {
+                return Ok(());
+            }
+            self.looks(&name).await?;
+            eprintln!("  typed {time} times, and the home is not open: {name}.png");
+        }
+        Err(self.guest.failed("nobody is signed in"))
+    }
+
     /// Waits until a password is refused, and asked for again.
     ///
     /// # Errors

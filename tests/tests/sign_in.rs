@@ -76,8 +76,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.settles().await.unwrap();
     person.types("not-the-code\n").await.unwrap();
     person.refuses().await.unwrap();
-    person.types(&format!("{code}\n")).await.unwrap();
-    person.sees("home=active").await.unwrap();
+    person.signs_in(&code).await.unwrap();
     person.keeps("change").await.unwrap();
     // Twice the new one; then homed asks for the old one, since the new one does not open it.
     for _ in 0..2 {
@@ -136,7 +135,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.settles().await.unwrap();
     person.types(&format!("{code}\n")).await.unwrap();
     person.refuses().await.unwrap();
-    person.types(&format!("{PASSWORD}\n")).await.unwrap();
+    person.signs_in(PASSWORD).await.unwrap();
     person.sees("panel=yes").await.unwrap();
     sleep(Duration::from_secs(30)).await;
     let said = person.tries("").await.unwrap();
@@ -180,8 +179,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     // After the restart it runs, and all that is hers is there; the station sees both.
     let mut person = Person::at(&device, "newer", &[&gateway, &saas], Some(&line), &[], &folder).await.unwrap();
     person.sees("greeter=yes home=inactive").await.unwrap();
-    person.settles().await.unwrap();
-    person.types(&format!("{PASSWORD}\n")).await.unwrap();
+    person.signs_in(PASSWORD).await.unwrap();
     person.sees("panel=yes").await.unwrap();
     person.sees("blessed=1").await.unwrap();
     let said = person.tries("office").await.unwrap();
