@@ -124,7 +124,7 @@ pub async fn sign_in_by_key(
     person.presses("tab").await?;
     person.types(&account.password).await?;
     person.goes_to("ret", CODE).await?;
-    let before = seen(gateway, STORE);
+    let before = gateway.drawn(STORE);
     let mut key = SecurityKey::plug_in(person.guest.monitor(), gateway.host(), credential).await?;
     // The kernel finds it, and udev gives it to the kiosk.
     sleep(Duration::from_secs(3) * person.guest.accel().patience()).await;
@@ -132,7 +132,7 @@ pub async fn sign_in_by_key(
     let touched = key.touch(most).await;
     person.keeps("key").await?;
     touched.map_err(|fault| person.guest.failed(&fault.to_string()))?;
-    person.waits(STORE, |gateway| seen(gateway, STORE) > before).await?;
+    person.waits(STORE, |gateway| gateway.drawn(STORE) > before).await?;
     person.keeps("signed-in-by-key").await
 }
 
@@ -163,11 +163,6 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     person.presses("tab").await?;
     person.presses("ret").await?;
     person.sees("sign-in-again", "the sign-in page again", |picture| picture.shows(&MARKS)).await
-}
-
-/// How often a page of the Gateway's has been drawn.
-fn seen(gateway: &Gateway, page: &str) -> usize {
-    gateway.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|seen| seen.page == page)).count()
 }
 
 struct Person<'a> {
@@ -229,9 +224,9 @@ impl Person<'_> {
 
     /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.
     async fn goes_to(&mut self, key: &'static str, page: &str) -> Result<()> {
-        let before = seen(self.gateway, page);
+        let before = self.gateway.drawn(page);
         self.presses(key).await?;
-        self.waits(page, |gateway| seen(gateway, page) > before).await
+        self.waits(page, |gateway| gateway.drawn(page) > before).await
     }
 
     async fn waits(&mut self, what: &str, come: impl Fn(&Gateway) -> bool) -> Result<()> {

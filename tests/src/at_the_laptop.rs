@@ -296,7 +296,7 @@ impl Person {
     /// Whether a page of this host is drawn in time.
     async fn draws(&self, host: &Gateway, page: &str, most: Duration) -> bool {
         let begun = Instant::now();
-        while !host.beacons().iter().any(|line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page)) {
+        while host.drawn(page) == 0 {
             if begun.elapsed() > most {
                 return false;
             }

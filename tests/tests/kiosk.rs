@@ -73,15 +73,9 @@ impl Bench {
         Self { desk, gateway, secret, used: AtomicU64::default(), folder }
     }
 
-    /// How often a page of the Gateway's has been drawn.
-    fn drawn(&self, page: &str) -> usize {
-        let drawn = |line: &&livery_tests::gateway::journal::Line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page);
-        self.gateway.beacons().iter().filter(drawn).count()
-    }
-
     /// Waits until a page has been drawn more often than before.
     async fn drawn_again(&self, page: &str, before: usize, most: Duration) -> Duration {
-        self.wait(&format!("{page} is drawn"), most, async || self.drawn(page) > before).await
+        self.wait(&format!("{page} is drawn"), most, async || self.gateway.drawn(page) > before).await
     }
 
     async fn wait(&self, what: &str, most: Duration, until: impl AsyncFn() -> bool) -> Duration {
@@ -112,7 +106,7 @@ impl Bench {
     async fn sign_in(&self) {
         let step = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 30;
         self.wait("a code that was not used", Duration::from_secs(31), async || step() > self.used.load(Ordering::Relaxed)).await;
-        let before = [SIGN_IN, "/logon/LogonPoint/challenge.html", "/Citrix/StoreWeb/"].map(|page| self.drawn(page));
+        let before = [SIGN_IN, "/logon/LogonPoint/challenge.html", "/Citrix/StoreWeb/"].map(|page| self.gateway.drawn(page));
         self.desk.type_text("marie.durand").await.unwrap();
         self.desk.press(&[], "Tab").await.unwrap();
         self.desk.type_text("correct horse").await.unwrap();
@@ -129,7 +123,7 @@ impl Bench {
         let since = Instant::now();
         let other = async || self.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != than);
         self.wait("another session", most, other).await;
-        self.drawn_again(SIGN_IN, self.drawn(SIGN_IN), SOON).await;
+        self.drawn_again(SIGN_IN, self.gateway.drawn(SIGN_IN), SOON).await;
         since.elapsed()
     }
 
@@ -169,7 +163,7 @@ async fn a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_secon
         bench
             .wait("the session is up", SOON, async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active"))
             .await;
-        let before = bench.drawn(SIGN_IN);
+        let before = bench.gateway.drawn(SIGN_IN);
         let since = Instant::now();
         if script.is_empty() {
             bench.desk.exhaust_memory().await.unwrap();
@@ -323,7 +317,7 @@ async fn the_network_goes_and_comes_and_the_screen_says_so() {
         })
         .await;
     bench.sees("waiting-again", night).await;
-    let before = bench.drawn(SIGN_IN);
+    let before = bench.gateway.drawn(SIGN_IN);
     bench.desk.cable(true).await.unwrap();
     let took = bench.drawn_again(SIGN_IN, before, SOON).await;
     eprintln!("network back: the sign-in page after {:.1} s", took.as_secs_f32());
@@ -352,7 +346,7 @@ async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
         bench.desk.read("/etc/firefox/policies/policies.json").unwrap(),
         bench.desk.read("/etc/livery/portal-policies.json").unwrap()
     );
-    assert_eq!(bench.drawn(SIGN_IN), 0, "the Gateway is not reached before");
+    assert_eq!(bench.gateway.drawn(SIGN_IN), 0, "the Gateway is not reached before");
     bench.desk.press(&[], "Return").await.unwrap();
     bench.wait("somebody has accepted", SOON, async || hotel.is_through()).await;
     let took = bench.wait("the network's own page is gone", START, async || !welcome().await).await;

@@ -163,6 +163,11 @@ impl Gateway {
         self.shared.journal.beacons()
     }
 
+    /// How often this page has been drawn.
+    pub fn drawn(&self, page: &str) -> usize {
+        self.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page)).count()
+    }
+
     /// The accounts that it knows.
     pub fn accounts(&self) -> &Accounts {
         self.shared.guard.accounts()
