@@ -105,7 +105,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
         return if path.is_file() { Ok(path) } else { Err(missing().at(path.display())) };
     }
     let own = std::env::current_exe().map_err(|error| missing().cause(error))?;
-    // target/release/NAME for a program, target/release/deps/NAME-HASH for a test.
+    // target/PROFILE/NAME for a program, target/PROFILE/deps/NAME-HASH for a test.
     own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(missing)
 }
 
