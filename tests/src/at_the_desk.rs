@@ -33,6 +33,10 @@ pub const OTHER_LAYOUT: &str = "us";
 const BAR: u32 = 16;
 /// Pixels between two of its blocks, at least; words lie closer.
 const GAP: u32 = 20;
+/// How often one tries what may fail for once.
+const TRIES: u32 = 3;
+/// From one look at a screen that shall stand still to the next.
+const GLANCE: Duration = Duration::from_secs(3);
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -149,20 +153,35 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     // The bar's first block, from the left, is the network.
     person.clicks_the_bar(&sign_in, |blocks| blocks.first().copied()).await?;
     person.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
-    // The list is drawn anew every five seconds; a scan takes a few.
-    sleep(Duration::from_secs(10) * person.guest.accel().patience()).await;
-    person.presses("tab").await?;
-    person.presses("ret").await?;
-    person.types(wifi::PASSWORD).await?;
-    person.keeps("wi-fi").await?;
-    person.presses("ret").await?;
-    let joined = person.guest.wait_for("the device in the Wi-Fi network", "wifi=joined", most).await;
-    person.keeps("wi-fi-joined").await?;
-    joined?;
+    // As a person does, once more where nothing came of it: a list may come late, and a network refuse for once.
+    let (mut asks, mut joined) = (false, false);
+    for time in 1..=TRIES {
+        asks = asks || person.chooses_the_network(time).await?;
+        if asks {
+            person.types(wifi::PASSWORD).await?;
+            person.keeps("wi-fi").await?;
+            person.presses("ret").await?;
+            joined = person.guest.wait_for("the device in the Wi-Fi network", "wifi=joined", most / 3).await.is_ok();
+        }
+        person.keeps(if joined { "wi-fi-joined" } else { "wi-fi-refused" }).await?;
+        if joined {
+            break;
+        }
+        eprintln!("  tried {time} times, and it is in no Wi-Fi network");
+    }
+    if !joined {
+        return Err(person.guest.failed("it is in no Wi-Fi network").at(pictures.join("wi-fi-refused.png").display()));
+    }
     // A network that one is in can't be chosen: the next button closes the settings.
-    person.presses("tab").await?;
-    person.presses("ret").await?;
-    person.sees("sign-in-again", "the sign-in page again", |picture| picture.shows(&MARKS)).await
+    for _ in 1..=TRIES {
+        person.stands_still("wi-fi-joined").await?;
+        person.presses("tab").await?;
+        person.presses("ret").await?;
+        if person.comes("sign-in-again", most / 3, |picture| picture.shows(&MARKS)).await? {
+            return Ok(());
+        }
+    }
+    Err(person.guest.failed("the settings do not close").at(pictures.join("sign-in-again.png").display()))
 }
 
 struct Person<'a> {
@@ -212,14 +231,56 @@ impl Person<'_> {
 
     /// Takes pictures until one shows it.
     async fn sees(&mut self, name: &str, what: &str, shows: impl Fn(&Picture) -> bool) -> Result<()> {
+        if self.comes(name, self.most, shows).await? {
+            return Ok(());
+        }
+        Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())))
+    }
+
+    /// Whether a picture shows it in time.
+    async fn comes(&mut self, name: &str, most: Duration, shows: impl Fn(&Picture) -> bool) -> Result<bool> {
         let begun = Instant::now();
         while !shows(&self.looks(name).await?) {
-            if begun.elapsed() > self.most {
-                return Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())));
+            if begun.elapsed() > most {
+                return Ok(false);
             }
             sleep(Duration::from_millis(500)).await;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// A picture of what no longer changes; of a page that goes on changing, the last.
+    async fn stands_still(&mut self, name: &str) -> Result<Picture> {
+        let (begun, mut before) = (Instant::now(), self.looks(name).await?);
+        loop {
+            sleep(GLANCE).await;
+            let now = self.looks(name).await?;
+            // The clock in the status bar is less.
+            if now.differs(&before) < 0.001 || begun.elapsed() > self.most {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// Chooses the only network of the settings, by the keyboard; whether its password is asked for then. Where the list had not come
+    /// yet, the keys closed the settings, which are open again when this comes back.
+    async fn chooses_the_network(&mut self, time: u32) -> Result<bool> {
+        // The list is drawn anew every five seconds; a scan takes a few.
+        sleep(Duration::from_secs(4) * self.guest.accel().patience() * time).await;
+        let list = self.stands_still("settings").await?;
+        self.presses("tab").await?;
+        self.presses("ret").await?;
+        if !self.comes("chosen", self.most / 6, |now| now.differs(&list) > 0.002).await? {
+            return Ok(false);
+        }
+        let now = self.stands_still("chosen").await?;
+        if !now.shows(&MARKS) {
+            return Ok(true);
+        }
+        self.clicks_the_bar(&now, |blocks| blocks.first().copied()).await?;
+        self.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
+        Ok(false)
     }
 
     /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.

@@ -74,7 +74,9 @@ echo
 say() { echo "LIVERY-PROBE $1=$2"; }
 [ ! -e "$CREDENTIALS_DIRECTORY/probe.wifi" ] || (. "$CREDENTIALS_DIRECTORY/probe.wifi") &
 if [ -e "$CREDENTIALS_DIRECTORY/probe.update" ]; then
-    (systemctl start livery-update.service; echo "LIVERY-UPDATED $(cat /run/livery-update/state.json)") &
+    # Looked for at once, when there is a network, and not some minutes later.
+    (until nmcli -t -f TYPE,STATE device | grep -qx ethernet:connected; do sleep 1; done
+    systemctl start livery-update.service; echo "LIVERY-UPDATED $(cat /run/livery-update/state.json)") &
 fi
 while :; do
     # An emulated device that stands still for a moment would take a pressed key for one that is held.
@@ -113,7 +115,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Switches the laptop on, in a network where these hosts and the station are; in none, where there are none.
+    /// Switches the laptop on, in a network where these hosts and the station are.
     ///
     /// # Errors
     /// Where the device or QEMU can't be had.
@@ -121,19 +123,18 @@ impl Person {
         device: &Device,
         start: &str,
         hosts: &[&Gateway],
-        station: Option<&Line>,
+        station: &Line,
         more: &[Credential],
         pictures: &Path,
     ) -> Result<Self> {
         let mut machine = device.machine(start)?;
         machine.memory = 3072;
-        machine.network = !hosts.is_empty();
         // Not a part of 10/8, which is the organisation's and reached by the tunnel alone.
         machine.home = Some("192.168.76.0/24");
         let mut names = "127.0.0.1 localhost\n".to_owned();
         let hosts = hosts.iter().map(|host| (host.host(), 443, host.address()));
-        let station = station.map(|line| (STATION, STATION_AT.port(), line.address()));
-        for (last, (name, port, on)) in (102..).zip(hosts.chain(station)) {
+        let station = (STATION, STATION_AT.port(), station.address());
+        for (last, (name, port, on)) in (102..).zip(hosts.chain([station])) {
             let at = SocketAddrV4::new(Ipv4Addr::new(192, 168, 76, last), port);
             names.push_str(&format!("{} {name}\n", at.ip()));
             machine.services.push(Service { at, on });
@@ -177,6 +178,14 @@ impl Person {
     /// Where that is not said in time.
     pub async fn sees(&mut self, state: &str) -> Result<()> {
         self.until(state, |line, _| line.contains(state)).await
+    }
+
+    /// Pulls the network's cable out, or puts it in.
+    ///
+    /// # Errors
+    /// Where QEMU can't be reached.
+    pub async fn cable(&self, plugged: bool) -> Result<()> {
+        self.guest.monitor().cable(plugged).await
     }
 
     /// Gives it time to ask for a password; PAM tries one that is none before it asks, which counts as wrong.
