@@ -253,6 +253,11 @@ pub fn hosts_of(all: &[(SocketAddrV4, &str)]) -> Credential {
     Credential::new("network.hosts", format!("127.0.0.1 localhost\n{lines}"))
 }
 
+/// A terminal that starts no browser, where the start is not about it: an emulated one takes more of the processor than all the rest.
+pub fn without_browser() -> Credential {
+    Credential::new("systemd.unit-dropin.livery-browser.service", "[Unit]\nConditionPathExists=/nowhere\n")
+}
+
 /// A unit that runs a shell script in the device, in which `say KEY VALUE` tells on the serial console.
 pub fn probe(script: &str) -> [Credential; 3] {
     let unit = "[Unit]\nDescription=Probe\nAfter=livery-kiosk.service\n\

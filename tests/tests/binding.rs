@@ -12,7 +12,7 @@ use std::{
 
 use livery_contract::{OrderId, Reference};
 use livery_tests::{
-    device::{Device, STATION_AT, hosts},
+    device::{Device, STATION_AT, hosts, without_browser},
     layer,
     line::Line,
     programs::Program,
@@ -78,7 +78,7 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     let plain = Device::new(&folder.join("plain"), "WT5070-8888", 1 << 20).unwrap();
     fs::remove_file(&plain.disk).unwrap();
     layer::export(&site, &record.image, &plain.disk).await.unwrap();
-    let said = boot(&plain, "plain", &[], None).await;
+    let said = boot(&plain, "plain", &[without_browser()], None).await;
     assert_eq!((said["layer"].as_str(), said["hostname"].as_str()), ("applied", employee.hostname.as_str()), "{said:?}");
     assert_eq!((said["data"].as_str(), said["asks"].as_str(), said["kiosk"].as_str()), ("closed", "", "active"), "{said:?}");
     fs::remove_file(&plain.disk).unwrap();
@@ -109,7 +109,8 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     let at = changed.windows(employee.hostname.len()).position(|here| here == employee.hostname.as_bytes()).unwrap();
     changed[at] ^= 1;
     layer::put(&device.disk, offset, &changed).unwrap();
-    let said = boot(&device, "changed", &patience, None).await;
+    let [patience] = patience;
+    let said = boot(&device, "changed", &[patience.clone(), without_browser()], None).await;
     assert_ne!(said["hostname"], employee.hostname, "{said:?}");
     assert!(said["kernel"].contains("is corrupted") || said["layer"] == "not applied", "{said:?}");
 
@@ -120,8 +121,8 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     another.disk.clone_from(&device.disk);
     let variables = |device: &Device| device.machine("x").unwrap().variables();
     fs::copy(variables(&device), variables(&another)).unwrap();
-    let [patience] = patience;
-    let said = boot(&another, "moved", &[patience, Credential::new("probe.key", key.stdout.trim())], None).await;
+    let answers = Credential::new("probe.key", key.stdout.trim());
+    let said = boot(&another, "moved", &[patience, without_browser(), answers], None).await;
     assert_eq!((said["secure-boot"].as_str(), said["layer"].as_str()), ("1", "not applied"), "{said:?}");
     assert!(said["asks"].contains("recovery key"), "{said:?}");
     assert_eq!((said["data"].as_str(), said["note"].as_str()), ("open", employee.order.as_str()), "by the recovery key: {said:?}");

@@ -8,7 +8,7 @@ use std::{
 
 use livery_contract::Reference;
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, probe},
+    device::{Device, STATION_AT, hosts, probe, without_browser},
     layer,
     line::Line,
     picture::Picture,
@@ -47,6 +47,7 @@ async fn qemu_a_stick_where_the_profile_allows_it() {
     machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
     // It is plugged in while the system is still starting.
     machine.credentials.extend(probe(&stick::script(240)));
+    machine.credentials.push(without_browser());
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.wait_for("its system", "stick=none", most).await.unwrap();

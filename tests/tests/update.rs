@@ -13,10 +13,10 @@ use std::{
 
 use livery_contract::{Reference, manifest::Role};
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, probe},
+    device::{Device, STATION_AT, hosts, probe, without_browser},
     line::Line,
     programs::{Program, tool},
-    qemu::{Credential, Guest, machine::Service},
+    qemu::{Guest, machine::Service},
     site::{STATION, Site},
 };
 use tokio::process::Command;
@@ -37,6 +37,7 @@ systemctl start livery-update.service
 sleep 2
 say result "$(systemctl show -P Result livery-update.service) $(systemctl show -P ExecMainStatus livery-update.service)"
 say state "$(cat /run/livery-update/state.json)"
+for i in $(seq 60); do findmnt -n /efi > /dev/null || break; sleep 1; done
 say esp "$(findmnt -n /efi | tr -s ' ')"
 say patience "$(systemctl show -P JobRunningTimeoutUSec "$(systemd-escape -p --suffix=device "$(systemctl show -P What efi.mount)")")"
 nmcli device modify "$(nmcli -g DEVICE device status | head -n 1)" connection.metered yes > /dev/null
@@ -47,8 +48,7 @@ eval "$ends"
 "#;
 /// A session is over, as after a time without a touch.
 const LEAVES: &str = "ends='for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done'\n";
-/// Without the browser, which is not what this start is about: an update is made in the time that others leave, and an emulated browser
-/// leaves little.
+/// Without the browser: an update is made in the time that others leave, and an emulated browser leaves little.
 const BARE: &str = "bare=yes\n";
 /// Says what runs; then its kernel ends. Not before the words are out: a serial port's driver sends what it was given later, by
 /// interrupts, and a kernel that has ended sends no more of it.
@@ -98,8 +98,7 @@ impl Started {
         machine.credentials.push(hosts(STATION_AT, STATION));
         machine.credentials.extend(probe(script));
         if script.contains(BARE) {
-            let never = "[Unit]\nConditionPathExists=/nowhere\n";
-            machine.credentials.push(Credential::new("systemd.unit-dropin.livery-browser.service", never));
+            machine.credentials.push(without_browser());
         }
         let guest = machine.start().await.unwrap();
         let most = Duration::from_secs(240) * guest.accel().patience();
@@ -114,7 +113,7 @@ impl Started {
         said
     }
 
-    /// Starts again in order, which ends QEMU.
+    /// Switches it off, as its employee does.
     async fn off(mut self) {
         self.guest.switch_off(self.most).await.unwrap();
     }
@@ -143,7 +142,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     started.guest.wait_for("a third written", "update=write", started.most).await.unwrap();
     started.guest.cut_power().await.unwrap();
 
-    let mut started = Started::with(&device, "1-again", &line, &format!("{LEAVES}{SCRIPT}")).await;
+    let mut started = Started::with(&device, "1-again", &line, &format!("{BARE}{SCRIPT}")).await;
     assert!(started.says("blessed").await.ends_with("nothing is on trial"));
     assert_eq!(started.says("runs").await, "terminal-in-use@1");
     assert_eq!(started.says("result").await, "success 0");
@@ -151,14 +150,13 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@2")), "{state}");
     assert!(state["traffic"]["fetched"].as_u64().unwrap() < 64 << 20, "two images that differ in little: {state}");
     started.says("end").await;
-    // The session ends, and the terminal starts again, which ends QEMU.
-    started.guest.wait_exit(started.most).await.unwrap();
+    started.off().await;
 
     // Started once, up, kept; and then another one, which will not come up. There is room for its UKI, though power cuts left none.
     let (esp, _) = site.place(&first, Role::Esp).await.unwrap();
     lose_clusters(&device.disk, esp).await;
     let third = build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
-    let mut started = Started::at(&device, "2", &line).await;
+    let mut started = Started::with(&device, "2", &line, &format!("{LEAVES}{SCRIPT}")).await;
     assert_eq!(started.says("hostname").await, employee.hostname);
     assert_eq!(started.says("screen").await, "active active");
     assert_eq!(started.says("blessed").await, "terminal-in-use@2 is up, and is what starts from now on");
@@ -170,7 +168,8 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     assert_eq!(started.says("patience").await, "10min", "by the unit of the partition that it is on");
     assert_eq!(started.says("metered").await, "exec-condition");
     started.says("end").await;
-    started.off().await;
+    // The session ends, and the terminal starts again, which ends QEMU.
+    started.guest.wait_exit(started.most).await.unwrap();
     let left = tool("mdir", &["-i", &in_disk(&device.disk, esp), "::"]).await.unwrap();
     assert!(left.contains("EFI") && !left.contains("FSCK"), "{left}");
 
