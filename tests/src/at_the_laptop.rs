@@ -26,6 +26,8 @@ pub const ACCOUNT: &str = "lea-martin";
 const GLANCE: Duration = Duration::from_secs(3);
 /// What a window for a command covers of the screen, at least; what tells of an update is less.
 const WINDOW: f64 = 0.05;
+/// What a short text in it covers, at least; a cursor that blinks is a tenth of that.
+const TEXT: f64 = 0.0005;
 /// What every line of the probe begins with, where something has changed.
 const STATE: &str = "LIVERY-STATE";
 /// What the employee tries in the session, and what came of it: no tool in the image is made for tests.
@@ -274,34 +276,50 @@ impl Person {
         self.guest.monitor().keys(keys).await
     }
 
-    /// Runs a command by the window that Alt-F2 opens.
+    /// Runs a command by the window that Alt-F2 opens; types it again where the window did not take it, as a person would.
     ///
     /// # Errors
-    /// As [`types`](Self::types), and where no window opens.
+    /// As [`types`](Self::types), and where no window opens, or it does not close.
     pub async fn runs(&self, command: &str) -> Result<()> {
         let (before, begun) = (self.looks("command").await?, Instant::now());
-        let picture = self.pictures.join("command.png");
         self.presses(&["alt", "f2"]).await?;
-        while self.looks("command").await?.differs(&before) < WINDOW {
+        let mut empty = self.looks("command").await?;
+        while empty.differs(&before) < WINDOW {
             if begun.elapsed() > self.most {
                 return Err(self.guest.failed("no window for a command opened"));
             }
+            empty = self.looks("command").await?;
         }
-        self.types(command).await?;
-        let typed = self.looks("command").await?;
-        // The first Enter may only take what is offered to complete it.
         for _ in 0..3 {
-            self.types("\n").await?;
-            let begun = Instant::now();
-            while begun.elapsed() < self.most / 20 {
-                sleep(GLANCE).await;
-                self.guest.screenshot(&picture).await?;
-                if Picture::read(&picture)?.differs(&typed) > WINDOW {
+            // In the place of what may stand there.
+            self.presses(&["ctrl", "a"]).await?;
+            self.types(command).await?;
+            let typed = self.looks("command").await?;
+            if typed.differs(&empty) < TEXT {
+                continue;
+            }
+            // The first Enter may only take what is offered to complete it.
+            for _ in 0..2 {
+                self.types("\n").await?;
+                if self.leaves(&typed).await? {
                     return Ok(());
                 }
             }
         }
-        Err(self.guest.failed("the window for a command does not close").at(picture.display()))
+        Err(self.guest.failed("the window for a command does not close").at(self.pictures.join("command.png").display()))
+    }
+
+    /// Whether the window of this picture closes, in a short time.
+    async fn leaves(&self, window: &Picture) -> Result<bool> {
+        let (picture, begun) = (self.pictures.join("command.png"), Instant::now());
+        while begun.elapsed() < self.most / 20 {
+            sleep(GLANCE).await;
+            self.guest.screenshot(&picture).await?;
+            if Picture::read(&picture)?.differs(window) > WINDOW {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Waits until a page of this host has been drawn.
