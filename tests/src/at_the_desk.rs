@@ -150,9 +150,7 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     guest.wait_for("a Wi-Fi network in reach", "wifi=in reach", most).await?;
     let mut person = Person { guest, gateway, layout, pictures, most };
     let sign_in = person.looks("before").await?;
-    // The bar's first block, from the left, is the network.
-    person.clicks_the_bar(&sign_in, |blocks| blocks.first().copied()).await?;
-    person.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
+    person.opens_the_settings(&sign_in).await?;
     // As a person does, once more where nothing came of it: a list may come late, and a network refuse for once.
     let (mut asks, mut joined) = (false, false);
     for time in 1..=TRIES {
@@ -278,9 +276,14 @@ impl Person<'_> {
         if !now.shows(&MARKS) {
             return Ok(true);
         }
-        self.clicks_the_bar(&now, |blocks| blocks.first().copied()).await?;
-        self.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await?;
+        self.opens_the_settings(&now).await?;
         Ok(false)
+    }
+
+    /// Opens the settings by a click on the status bar, whose first block, from the left, is the network.
+    async fn opens_the_settings(&mut self, now: &Picture) -> Result<()> {
+        self.clicks_the_bar(now, |blocks| blocks.first().copied()).await?;
+        self.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await
     }
 
     /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.
