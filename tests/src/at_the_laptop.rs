@@ -276,46 +276,55 @@ impl Person {
         self.guest.monitor().keys(keys).await
     }
 
-    /// Runs a command by the window that Alt-F2 opens; types it again where the window did not take it, as a person would.
+    /// Runs a command by the window that Alt-F2 opens; from the beginning where nothing came of it, as a person would: a desktop that is
+    /// still coming up may take the keys, or look like a window that opened.
     ///
     /// # Errors
-    /// As [`types`](Self::types), and where no window opens, or it does not close.
+    /// As [`types`](Self::types), and where nothing came of it four times; with a picture of each.
     pub async fn runs(&self, command: &str) -> Result<()> {
-        let (before, begun) = (self.looks("command").await?, Instant::now());
-        self.presses(&["alt", "f2"]).await?;
-        let mut empty = self.looks("command").await?;
-        while empty.differs(&before) < WINDOW {
-            if begun.elapsed() > self.most {
-                return Err(self.guest.failed("no window for a command opened"));
+        for time in 1..=4 {
+            let name = format!("command-{time}");
+            if self.has_run(command, &name).await? {
+                return Ok(());
             }
-            empty = self.looks("command").await?;
+            eprintln!("  asked for {time} times, and {command:?} has not run: {name}.png");
+            self.presses(&["esc"]).await?;
         }
-        for _ in 0..3 {
-            // In the place of what may stand there.
-            self.presses(&["ctrl", "a"]).await?;
-            self.types(command).await?;
-            let typed = self.looks("command").await?;
-            if typed.differs(&empty) < TEXT {
-                continue;
-            }
-            // The first Enter may only take what is offered to complete it.
-            for _ in 0..2 {
-                self.types("\n").await?;
-                if self.leaves(&typed).await? {
-                    return Ok(());
-                }
-            }
-        }
-        Err(self.guest.failed("the window for a command does not close").at(self.pictures.join("command.png").display()))
+        Err(self.guest.failed("the window for a command does not take it").at(self.pictures.join("command-4.png").display()))
     }
 
-    /// Whether the window of this picture closes, in a short time.
-    async fn leaves(&self, window: &Picture) -> Result<bool> {
-        let (picture, begun) = (self.pictures.join("command.png"), Instant::now());
+    /// Whether the window for a command has opened, shown what was typed, and closed.
+    async fn has_run(&self, command: &str, name: &str) -> Result<bool> {
+        let before = self.looks(name).await?;
+        self.presses(&["alt", "f2"]).await?;
+        if !self.changes(name, &before).await? {
+            return Ok(false);
+        }
+        let empty = self.looks(name).await?;
+        // In the place of what may stand there.
+        self.presses(&["ctrl", "a"]).await?;
+        self.types(command).await?;
+        let typed = self.looks(name).await?;
+        if typed.differs(&empty) < TEXT {
+            return Ok(false);
+        }
+        // The first Enter may only take what is offered to complete it.
+        for _ in 0..2 {
+            self.types("\n").await?;
+            if self.changes(name, &typed).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a window opens or closes, after this picture and in a short time.
+    async fn changes(&self, name: &str, before: &Picture) -> Result<bool> {
+        let (picture, begun) = (self.pictures.join(format!("{name}.png")), Instant::now());
         while begun.elapsed() < self.most / 20 {
             sleep(GLANCE).await;
             self.guest.screenshot(&picture).await?;
-            if Picture::read(&picture)?.differs(window) > WINDOW {
+            if Picture::read(&picture)?.differs(before) > WINDOW {
                 return Ok(true);
             }
         }

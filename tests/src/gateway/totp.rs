@@ -123,7 +123,7 @@ mod tests {
         let secret = Secret(b"12345678901234567890".to_vec());
         assert_eq!(secret.to_base32(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         for length in 16..40 {
-            let secret = Secret((0..length).map(|byte| byte * 37).collect());
+            let secret = Secret((0_u8..length).map(|byte| byte.wrapping_mul(37)).collect());
             assert_eq!(Secret::parse(&secret.to_base32().to_lowercase()).unwrap(), secret);
         }
         assert!(Secret::parse("GEZDGNBV").is_err(), "too short");
