@@ -101,10 +101,6 @@ impl Device {
     /// Where there is no firmware for it.
     pub fn machine(&self, name: &str) -> Result<Machine> {
         let mut machine = Machine::new(name, &self.folder)?;
-        // Tests run two devices at once (.config/nextest.toml): 208 s from power-on to the page with a processor each, 227 s with two.
-        if std::env::var_os("NEXTEST").is_some() {
-            machine.emulated_processors = 1;
-        }
         if self.secure {
             machine = machine.with_secure_boot()?;
             machine.tpm = true;
@@ -296,7 +292,7 @@ done
 say url "$(sed -n 's/.*"home": "\(.*\)".*/\1/p' /etc/livery/desk.json)"
 say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
 # A battery that was dead: the network tells.
-case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
+case "$clock" in 2001*) for i in $(seq 600); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
 say time "$(date +%s)"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 # The personal layer's, which PID 1 is to leave alone (61-livery-identity.rules).

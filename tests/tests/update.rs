@@ -94,8 +94,6 @@ impl Started {
     async fn with(device: &Device, name: &str, line: &Line, script: &str) -> Self {
         let mut machine = device.machine(name).unwrap();
         machine.memory = 3072;
-        // An update is made in the time that others leave, and on one processor an emulated browser leaves none.
-        machine.emulated_processors = 2;
         machine.services.push(Service { at: STATION_AT, on: line.address() });
         machine.credentials.push(hosts(STATION_AT, STATION));
         machine.credentials.extend(probe(script));

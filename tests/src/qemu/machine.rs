@@ -152,8 +152,6 @@ pub struct Machine {
     pub direct: Option<Direct>,
     /// Processors.
     pub processors: u32,
-    /// Processors where they are emulated: each of them takes one of this host's, and beside another guest more are slower.
-    pub emulated_processors: u32,
     /// Memory in MiB.
     pub memory: u32,
     /// Ports of the host's loopback interface that lead into the guest: (host, guest). The guest reaches the host's
@@ -202,7 +200,6 @@ impl Machine {
             disks: Vec::new(),
             direct: None,
             processors: 2,
-            emulated_processors: 2,
             memory: 2048,
             forwards: Vec::new(),
             services: Vec::new(),
@@ -282,11 +279,7 @@ impl Machine {
         for pair in accel.flags().chunks(2) {
             add(pair[0], pair[1].into());
         }
-        let processors = match accel {
-            Accel::Kvm => self.processors,
-            Accel::Tcg => self.emulated_processors,
-        };
-        add("-smp", processors.to_string());
+        add("-smp", self.processors.to_string());
         add("-m", self.memory.to_string());
         add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escape(&self.firmware.code)));
         add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&self.variables())));
