@@ -292,7 +292,7 @@ done
 say url "$(sed -n 's/.*"home": "\(.*\)".*/\1/p' /etc/livery/desk.json)"
 say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
 # A battery that was dead: the network tells.
-case "$clock" in 2001*) for i in $(seq 600); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
+case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
 say time "$(date +%s)"
 say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 # The personal layer's, which PID 1 is to leave alone (61-livery-identity.rules).

@@ -92,9 +92,7 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     fs::remove_file(&export).unwrap();
     assert_ne!(own.1, theirs);
     layer::put(&device.disk, offset, &theirs).unwrap();
-    let [patience] = patience;
-    let bare = [patience.clone(), without_browser()];
-    let said = boot(&device, "swapped", &bare, Some((&line, &employee.order, "amiss"))).await;
+    let said = boot(&device, "swapped", &patience, Some((&line, &employee.order, "amiss"))).await;
     assert_eq!((said["layer"].as_str(), said["data"].as_str()), ("not applied", "open"), "{said:?}");
     assert!(![&employee.hostname, &other.hostname].contains(&&said["hostname"]), "{said:?}");
     assert_eq!(said["note"], employee.order.as_str(), "what the first start left on the data partition");
@@ -104,14 +102,15 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     let amiss: Vec<&str> = usage["amiss"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     // The system too, as the service that refused the layer has failed.
     assert!(["layer", "order", "hostname", "system"].iter().all(|what| amiss.contains(what)), "{usage}");
-    assert!(!["image", "data", "page"].iter().any(|what| amiss.contains(what)), "{usage}");
+    assert!(!["image", "data", "screen", "page"].iter().any(|what| amiss.contains(what)), "{usage}");
 
     // Its own again, one bit of a file turned over.
     let mut changed = own.1.clone();
     let at = changed.windows(employee.hostname.len()).position(|here| here == employee.hostname.as_bytes()).unwrap();
     changed[at] ^= 1;
     layer::put(&device.disk, offset, &changed).unwrap();
-    let said = boot(&device, "changed", &bare, None).await;
+    let [patience] = patience;
+    let said = boot(&device, "changed", &[patience.clone(), without_browser()], None).await;
     assert_ne!(said["hostname"], employee.hostname, "{said:?}");
     assert!(said["kernel"].contains("is corrupted") || said["layer"] == "not applied", "{said:?}");
 
