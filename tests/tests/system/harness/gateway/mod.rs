@@ -1,6 +1,5 @@
 //! The stand-in Gateway is a judge in the other tests, so it is judged first: a whole sign-in over real TLS, every bad
 //! answer, and what a real browser makes of its pages.
-#![allow(clippy::unwrap_used)]
 
 mod bench;
 mod factors;

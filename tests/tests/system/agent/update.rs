@@ -1,7 +1,6 @@
 //! A device in use gets a newer image over the network, beside the one that runs: power cut on the way, started once, kept; one that does
 //! not come up, be it its kiosk or its very root, gives way to the one before; one that is not what was signed is not taken; what power cuts
 //! left on the EFI system partition takes no room for long; and nothing is fetched on a line that is paid by the byte.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,

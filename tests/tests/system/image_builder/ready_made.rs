@@ -1,5 +1,4 @@
 //! Ready-made images with a file for the personal layer, on file systems that others made: NTFS, FAT, ext4.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs::{self, File},

@@ -1,6 +1,5 @@
 //! `livery keygen` and `import`, `livery-agent write` and `verify`, from outside: what a good write proves, and how each
 //! kind of bad store, bad disk, bad network and bad moment is refused.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

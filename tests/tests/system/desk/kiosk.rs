@@ -1,6 +1,5 @@
 //! The terminal's screen as a person meets it: closed, back within ten seconds whatever happens to the browser, sure of its network,
 //! and nobody's once a session is over. The image's real root with its own systemd, in a container with a screen that is none.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,
@@ -139,7 +138,9 @@ impl Bench {
 async fn a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_seconds() {
     let site = Site::shared().await.unwrap();
     let Some(disk) =
-        ground::inside(&site, "a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_seconds", MOST).await.unwrap()
+        ground::inside(&site, "desk::kiosk::a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_seconds", MOST)
+            .await
+            .unwrap()
     else {
         return;
     };
@@ -183,7 +184,7 @@ async fn a_browser_that_is_killed_hung_or_out_of_memory_is_back_within_ten_secon
 #[tokio::test]
 async fn no_key_and_no_page_leads_out() {
     let site = Site::shared().await.unwrap();
-    let Some(disk) = ground::inside(&site, "no_key_and_no_page_leads_out", MOST).await.unwrap() else { return };
+    let Some(disk) = ground::inside(&site, "desk::kiosk::no_key_and_no_page_leads_out", MOST).await.unwrap() else { return };
     let trap = Trap::set(&site.authority()).await.unwrap();
     let bench = Bench::start(&site, &disk, "closed", &Options { home: Trap::url(), ..Options::default() }).await;
     let drawn = || trap.seen().iter().filter(|what| *what == "drawn").count();
@@ -283,7 +284,8 @@ const KEYS: &[(&[&str], &str)] = &[
 #[tokio::test]
 async fn the_network_goes_and_comes_and_the_screen_says_so() {
     let site = Site::shared().await.unwrap();
-    let Some(disk) = ground::inside(&site, "the_network_goes_and_comes_and_the_screen_says_so", MOST).await.unwrap() else {
+    let Some(disk) = ground::inside(&site, "desk::kiosk::the_network_goes_and_comes_and_the_screen_says_so", MOST).await.unwrap()
+    else {
         return;
     };
     // A device that is switched on without a cable.
@@ -327,7 +329,7 @@ async fn the_network_goes_and_comes_and_the_screen_says_so() {
 #[tokio::test]
 async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
     let site = Site::shared().await.unwrap();
-    let name = "a_network_with_a_sign_in_page_of_its_own_shows_it_first";
+    let name = "desk::kiosk::a_network_with_a_sign_in_page_of_its_own_shows_it_first";
     let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
     let hotel = Hotel::open().unwrap();
     let bench = Bench::start(&site, &disk, "hotel", &Options { cable: false, ..Options::default() }).await;
@@ -359,7 +361,9 @@ async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
 #[tokio::test]
 async fn a_session_that_is_over_leaves_nothing() {
     let site = Site::shared().await.unwrap();
-    let Some(disk) = ground::inside(&site, "a_session_that_is_over_leaves_nothing", MOST).await.unwrap() else { return };
+    let Some(disk) = ground::inside(&site, "desk::kiosk::a_session_that_is_over_leaves_nothing", MOST).await.unwrap() else {
+        return;
+    };
     let bench = Bench::start(&site, &disk, "sessions", &Options { idle: 40, ..Options::default() }).await;
     bench.drawn_again(SIGN_IN, 0, START).await;
     bench.sign_in().await;
@@ -389,7 +393,7 @@ async fn a_session_that_is_over_leaves_nothing() {
 #[tokio::test]
 async fn a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session() {
     let site = Site::shared().await.unwrap();
-    let name = "a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session";
+    let name = "desk::kiosk::a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session";
     let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
     let bench = Bench::start(&site, &disk, "client", &Options { receiver: Receiver::Native, ..Options::default() }).await;
     bench.drawn_again(SIGN_IN, 0, START).await;
@@ -421,7 +425,9 @@ async fn a_desktop_for_citrix_client_opens_in_it_and_ends_with_the_session() {
 #[tokio::test]
 async fn the_settings_open_and_a_session_can_be_ended() {
     let site = Site::shared().await.unwrap();
-    let Some(disk) = ground::inside(&site, "the_settings_open_and_a_session_can_be_ended", MOST).await.unwrap() else { return };
+    let Some(disk) = ground::inside(&site, "desk::kiosk::the_settings_open_and_a_session_can_be_ended", MOST).await.unwrap() else {
+        return;
+    };
     // On two screens: the browser on the first, a bar on each.
     let bench = Bench::start(&site, &disk, "bar", &Options { screens: 2, ..Options::default() }).await;
     bench.drawn_again(SIGN_IN, 0, START).await;
@@ -452,7 +458,7 @@ const PRINTER: &str = "ippeveprinter -p 8631 -f application/pdf -k -d /run/print
 #[tokio::test]
 async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
     let site = Site::shared().await.unwrap();
-    let name = "what_the_profile_allows_works_printing_and_a_larger_scale";
+    let name = "desk::kiosk::what_the_profile_allows_works_printing_and_a_larger_scale";
     let Some(disk) = ground::inside_of(&site, Allow::All, name, MOST).await.unwrap() else { return };
     let trap = Trap::set(&site.authority()).await.unwrap();
     let bench = Bench::start(&site, &disk, "allowed", &Options { home: Trap::url(), ..Options::default() }).await;

@@ -1,7 +1,6 @@
 //! An employee's laptop, flashed by the agent: the first sign-in with the code that IT sent, which must be changed; the desktop, the lock,
 //! a home's Wi-Fi, all without a way to the outside; with one, central applications and SaaS in its browser, and a newer image. That is
 //! what starts the next day: the same account, with what was done in it. By the keys of a French keyboard, as a person would.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! The line from outside: agents that are given wrong jobs, devices that nobody ordered, orders that are imported twice.
-#![allow(clippy::unwrap_used)]
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 

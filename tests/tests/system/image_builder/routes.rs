@@ -1,6 +1,5 @@
 //! Which way a laptop's browsers go: the same thousands of URLs through the PAC in real Firefox, real Chromium, pacparser and our
 //! own evaluator, with the same answers.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,6 @@
 //! A device applies only what is its own. On virtual devices whose firmware enforces Secure Boot, with a TPM each: from the maker in
 //! setup mode, given the organisation's keys by the agent, flashed over the line, started; then with somebody else's personal layer, and
 //! with its disk in another device.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeMap,

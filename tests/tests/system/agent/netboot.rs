@@ -2,7 +2,6 @@
 //! starts as far as the station hears of it; what is not signed, was changed, or did not come whole, does not start.
 //!
 //! The device comes without keys. Its first start, by PXE, is the agent's too, which gives it the organisation's.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     env, fs,
@@ -122,7 +121,7 @@ async fn qemu_http_boot_starts_the_signed_medium_and_nothing_else() {
 
 #[tokio::test]
 async fn qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http() {
-    let name = "qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http";
+    let name = "agent::netboot::qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http";
     if env::var_os(netns::MARK).is_none() {
         // A build needs a network.
         prepare("dhcp").await;
@@ -170,7 +169,7 @@ cat /run/next > BootNext-{GLOBAL}"#
 
 /// The configuration that the guide gives, with this network's names in it.
 fn guide(medium: &Path) -> String {
-    let guide = include_str!("../../docs/network-boot.md");
+    let guide = include_str!("../../../../docs/network-boot.md");
     let block = guide.split_once("```ini\n").unwrap().1.split_once("```").unwrap().0;
     let with = [("interface=eth1\n", format!("interface={CABLE}\n")), ("/srv/livery\n", format!("{}\n", medium.display()))];
     with.iter().fold(block.to_owned(), |text, (theirs, ours)| {

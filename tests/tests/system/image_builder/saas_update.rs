@@ -1,6 +1,5 @@
 //! `livery saas update` from a provider's own address: a stand-in for Microsoft's endpoint web service, over TLS, which answers as
 //! documented and badly.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::HashMap,

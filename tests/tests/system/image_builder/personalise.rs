@@ -1,5 +1,4 @@
 //! `livery personalise` on a built master: an image for each row at the price of kilobytes, and all or nothing.
-#![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 

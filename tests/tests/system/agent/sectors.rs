@@ -1,7 +1,6 @@
 //! Disks with sectors of 4096 bytes, made by the kernel (a loop device), and larger disks than the image: the partition
 //! table and the ESP's FAT are made to fit, or the disk is refused before the first byte. And the proof that counts: real
 //! firmware starts the terminal from such a disk.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeMap,

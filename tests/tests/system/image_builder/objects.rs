@@ -1,6 +1,5 @@
 //! A store in an object store: written from, resumed, looked at; and each way in which an object store refuses, lies, breaks
 //! off or falls silent.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! Software that IT supplies: in an image only with digest and licence, and only in stores that are marked for it.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,6 +1,5 @@
 //! A sample of the thousand faults of `scripts/bench faults`: no false success, no silence, every message clear, every
 //! re-run complete. The seed is fixed, so that the cases are the same each time, as far as the moments of a kill can be.
-#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

@@ -1,6 +1,5 @@
 //! A laptop at home, flashed by the agent: SaaS goes out by the home's network, what is internal through the tunnel, and neither the
 //! other way. Packets and names are counted where they pass.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,
@@ -80,7 +79,10 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
         site.medium().await.unwrap();
         site.build_laptop(&keys.public).await.unwrap();
     }
-    if !netns::inside("qemu_saas_goes_out_and_internal_goes_in", "192.168.77.1/24", Duration::from_secs(1600)).await.unwrap() {
+    if !netns::inside("desk::laptop::qemu_saas_goes_out_and_internal_goes_in", "192.168.77.1/24", Duration::from_secs(1600))
+        .await
+        .unwrap()
+    {
         return;
     }
     let folder = folder();

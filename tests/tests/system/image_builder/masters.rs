@@ -1,5 +1,4 @@
 //! Masters from locked packages: the same bits wherever and by whomever they are built, and nothing but what was locked.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! What is inside a master: listed, compared with another one's, and looked through for what no image may have.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,6 +1,5 @@
 //! What a person does at the stand-in Gateway, done in a real browser: each second factor, the desktop in the same tab, the file
 //! for Citrix's client, and the bad ways. Pictures stay in `out/tests/gateway/`.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
 //! The right disk, or none: for real, in a device with many disks. See livery_tests::right_disk.
-#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

@@ -1,6 +1,5 @@
 //! The virtual device itself, before it is trusted to judge anything: firmware starts, the screen can be seen, keys arrive,
 //! power goes off, and nothing is left behind.
-#![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path, time::Duration};
 

@@ -1,5 +1,4 @@
 //! The whole way on virtual devices with real firmware, and devices on which the agent must give up.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     path::{Path, PathBuf},

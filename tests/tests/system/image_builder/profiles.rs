@@ -1,6 +1,5 @@
 //! The commands about profiles: `livery check`, silent on good ones and like a compiler on bad ones; `explain`, `new`,
 //! `schema`.
-#![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
 

@@ -3,7 +3,6 @@
 //!
 //! The device is asked by systemd credentials that its (virtual) firmware hands over; nothing in image or stick is made for
 //! this test.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeMap,

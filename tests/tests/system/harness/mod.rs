@@ -1,0 +1,5 @@
+//! What judges in the other tests, judged itself.
+
+mod gateway;
+mod gateway_browser;
+mod qemu;
