@@ -43,6 +43,7 @@ pub mod dnsmasq;
 pub mod driven;
 pub mod elsewhere;
 pub mod evidence;
+pub mod facts;
 pub mod false_station;
 pub mod faults;
 pub mod gateway;

@@ -15,13 +15,17 @@ use tokio::{
     time::sleep,
 };
 
-use crate::programs::built;
+use crate::{
+    facts::{self, Facts},
+    programs::{Done, built},
+};
 
 use super::{
     PROGRAM,
     accel::Accel,
-    machine::{Machine, tpm_socket},
+    machine::{Machine, probe_socket, tpm_socket},
     monitor::Monitor,
+    probe::{self, Probe},
     tpm::Tpm,
 };
 
@@ -59,6 +63,8 @@ pub struct Guest {
     resets: usize,
     started: Instant,
     accel: Accel,
+    /// Where it is asked, and the connection once it has been.
+    probe: (PathBuf, Option<Probe>),
     _tpm: Option<Tpm>,
     // Holds the monitor's socket: a path in the device's own folder may be longer than a socket's name can be (108 bytes).
     _sockets: tempfile::TempDir,
@@ -101,6 +107,7 @@ impl Guest {
             resets: 0,
             started: Instant::now(),
             accel,
+            probe: (probe_socket(&socket), None),
             _tpm: tpm,
             _sockets: sockets,
         };
@@ -200,6 +207,54 @@ impl Guest {
                 eprintln!("  {}: {} s, waiting for {what}; last: {:.100}", self.name, begun.elapsed().as_secs(), plain(last));
             }
             sleep(GLANCE).await;
+        }
+    }
+
+    /// Runs a shell script in it, as root, at most so long; how it ended, and what it printed. The device must have been given a
+    /// [`probe`]; the first question waits until that is up.
+    ///
+    /// # Errors
+    /// Where the probe does not come up, or the answer does not come in time.
+    pub async fn ask(&mut self, script: &str, most: Duration) -> Result<Done> {
+        if self.probe.1.is_none() {
+            // Not before: a serial port that nobody has opened loses what it gets.
+            self.wait_for("its probe", probe::READY, most).await?;
+            self.probe.1 = Some(Probe::connect(&self.probe.0).await?);
+        }
+        let begun = Instant::now();
+        let Some(mut probe) = self.probe.1.take() else { return Err(self.failed("it has no probe")) };
+        probe.send(script).await?;
+        loop {
+            if let Some(done) = probe.receive(GLANCE).await? {
+                self.probe.1 = Some(probe);
+                return Ok(done);
+            }
+            let ended = self.ended()?.is_some();
+            if ended || begun.elapsed() > most {
+                let why = if ended { "the device went off".into() } else { format!("no answer within {} s", most.as_secs()) };
+                return Err(self.failed(&format!("{why}; asked was:\n{script}")));
+            }
+        }
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and where it does not say all of it.
+    pub async fn facts(&mut self, most: Duration) -> Result<Facts> {
+        Facts::parse(&self.ask(facts::QUESTION, most).await?.stdout)
+    }
+
+    /// Waits in the device until a command succeeds, looking once a second.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and where it does not within this time.
+    pub async fn until(&mut self, command: &str, most: Duration) -> Result<()> {
+        let script = format!("i=0; until {command}; do i=$((i + 1)); [ $i -lt {} ] || exit 1; sleep 1; done", most.as_secs());
+        // The device's own seconds may be longer.
+        match self.ask(&script, most * 2).await?.code {
+            Some(0) => Ok(()),
+            _ => Err(self.failed(&format!("within {} s it is not so: {command}", most.as_secs()))),
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
     guest::Guest,
     monitor::NETWORK,
     netboot::{MAC, Pxe, SLOT},
+    probe,
 };
 
 /// How a disk is attached.
@@ -173,6 +174,8 @@ pub struct Machine {
     pub loudspeakers: Option<PathBuf>,
     /// The screen in pixels.
     pub screen: (u32, u32),
+    /// Whether it can be asked from outside; see [`probe`](super::probe).
+    pub probe: bool,
     /// What its clock says at power-on, UTC, such as `2001-01-01T00:00:00`; none: this host's time.
     pub clock: Option<&'static str>,
     firmware: Firmware,
@@ -209,6 +212,7 @@ impl Machine {
             usb: false,
             loudspeakers: None,
             screen: (1280, 800),
+            probe: false,
             clock: None,
             home: None,
             firmware: firmware::find()?,
@@ -222,6 +226,14 @@ impl Machine {
     pub fn with_secure_boot(mut self) -> Result<Self> {
         self.firmware = firmware::find_secure()?;
         Ok(self)
+    }
+
+    /// The same, and it can be asked from outside; see [`probe`](super::probe).
+    #[must_use]
+    pub fn with_probe(mut self) -> Self {
+        self.probe = true;
+        self.credentials.extend(probe::credentials());
+        self
     }
 
     /// The log of the serial console.
@@ -368,6 +380,10 @@ impl Machine {
         add("-device", "virtio-tablet-pci".into());
         add("-device", "virtio-rng-pci".into());
         add("-serial", format!("file:{}", escape(&self.serial_log())));
+        if self.probe {
+            add("-chardev", format!("socket,id=probe,server=on,wait=off,path={}", escape(&probe_socket(monitor))));
+            add("-serial", "chardev:probe".into());
+        }
         add("-qmp", format!("unix:{},server=on,wait=off", escape(monitor)));
         add("-display", "none".into());
         for flag in ["-nodefaults", "-no-reboot"] {
@@ -380,6 +396,11 @@ impl Machine {
 /// Where the TPM listens: beside the monitor.
 pub(super) fn tpm_socket(monitor: &Path) -> PathBuf {
     monitor.with_file_name("tpm")
+}
+
+/// Where the probe is asked.
+pub(super) fn probe_socket(monitor: &Path) -> PathBuf {
+    monitor.with_file_name("probe")
 }
 
 /// A path in one of QEMU's comma-separated options.

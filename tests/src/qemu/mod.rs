@@ -23,6 +23,7 @@
 //! | [`firmware`] | finds OVMF |
 //! | [`machine`] | what the device is; gives QEMU's command line |
 //! | [`guest`] | the running device; killed when dropped |
+//! | [`probe`] | asks the running system |
 //! | [`tpm`] | its TPM |
 //! | [`netboot`] | its start over the network |
 //! | [`monitor`] | QMP: screen, keys, power |
@@ -35,6 +36,7 @@ pub mod keyboard;
 pub mod machine;
 pub mod monitor;
 pub mod netboot;
+pub mod probe;
 pub mod tpm;
 
 pub use accel::Accel;
