@@ -46,6 +46,7 @@ pub mod evidence;
 pub mod facts;
 pub mod false_station;
 pub mod faults;
+pub mod fixtures;
 pub mod gateway;
 pub mod layer;
 pub mod line;
