@@ -20,6 +20,15 @@ die() {
     exit 1
 }
 
+# From here on cargo compiles this workspace's crates by clippy's driver, which lints what it compiles, as `cargo clippy` has it do for
+# a check; so lint and tests share one build. A plain `cargo build` beside it compiles them once more, not their dependencies.
+with_lints() {
+    RUSTC_WORKSPACE_WRAPPER=$(command -v clippy-driver)
+    CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
+    CLIPPY_CONF_DIR=$ROOT
+    export RUSTC_WORKSPACE_WRAPPER CLIPPY_ARGS CLIPPY_CONF_DIR
+}
+
 PHASES=()
 PHASE=
 PHASE_BEGAN=$SECONDS

@@ -5,7 +5,6 @@
 //! is made for tests; what a test wants to know is asked by systemd credentials, handed over by the (virtual) firmware.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
@@ -17,8 +16,11 @@ use livery_contract::{Fault, Result, record::Record};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use serde::Deserialize;
+
 use crate::{
     evidence::{self, Compared},
+    facts::{self, Facts},
     gateway::{Gateway, MARKS},
     line::Line,
     loudspeakers,
@@ -66,12 +68,27 @@ pub struct Flashed {
 /// What a device said of itself from inside, and what its screen showed.
 #[derive(Debug)]
 pub struct Word {
-    /// By key; see the probe's script.
-    pub said: BTreeMap<String, String>,
+    /// What it is.
+    pub facts: Facts,
+    /// What its desk is.
+    pub desk: DeskFacts,
     /// The browser that drew the page, as it calls itself.
     pub browser: String,
     /// Time from power-on to the page on the screen.
     pub to_page: Duration,
+}
+
+/// What a terminal says of its desk, once its browser runs.
+#[derive(Debug, Deserialize)]
+pub struct DeskFacts {
+    /// The page that it opens.
+    pub url: String,
+    /// The browser's `LANG`.
+    pub browser_language: String,
+    /// What its clock said when the kernel read it.
+    pub clock: String,
+    /// Seconds since 1970, now.
+    pub time: String,
 }
 
 impl Device {
@@ -104,6 +121,9 @@ impl Device {
         if self.secure {
             machine = machine.with_secure_boot()?;
             machine.tpm = true;
+            // A terminal gives its disk 20 s to show the data partition; an emulated one beside others may need more.
+            let patience = "[Unit]\nJobRunningTimeoutSec=10min\n";
+            machine.credentials.push(Credential::new("systemd.unit-dropin.dev-disk-.device~90-patience", patience));
         }
         machine.system.serial.clone_from(&self.serial);
         // The same machine at each start.
@@ -189,22 +209,21 @@ impl Device {
         // QEMU leads the last address to this host's loopback interface.
         let time = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 2), 123);
         machine.credentials.push(hosts_of(&[(GATEWAY_AT, GATEWAY), (STATION_AT, STATION), (time, TIME)]));
-        machine.credentials.extend(probe(&who_are_you()));
         let before = gateway.beacons().len();
-        let mut guest = machine.start().await?;
+        let mut guest = machine.with_probe().start().await?;
         let most = Duration::from_secs(240) * guest.accel().patience();
-        let mut said = BTreeMap::new();
-        loop {
-            let line = guest.wait_for("its own word", PROBE, most).await?;
-            let Some((key, value)) = line.split(PROBE).nth(1).and_then(|rest| rest.trim().split_once('=')) else { continue };
-            if key == "end" {
-                break;
-            }
-            said.insert(key.to_owned(), value.to_owned());
-        }
+        let facts = guest.facts(most).await?;
+        let desk = DeskFacts::parse(&guest.ask(DESK, most).await?.stdout)?;
+        guest.tells(&format!("{}{}{}", loudspeakers::script(), wifi::script(), stick::script(15))).await?;
         let browser = page(&mut guest, gateway, before, most).await?;
         let to_page = shown(&mut guest, picture).await?;
-        Ok((guest, Word { said, browser, to_page }))
+        Ok((guest, Word { facts, desk, browser, to_page }))
+    }
+}
+
+impl DeskFacts {
+    fn parse(text: &str) -> Result<Self> {
+        facts::parse(text)
     }
 }
 
@@ -271,36 +290,19 @@ pub fn probe(script: &str) -> [Credential; 3] {
     ]
 }
 
-/// Asks the running system what became of its personal layer; then it joins a Wi-Fi, and looks at a stick.
-fn who_are_you() -> String {
-    format!(
-        r#"say hostname "$(cat /proc/sys/kernel/hostname)"
-say locale "$(systemctl show-environment | sed -n 's/^LANG=//p')"
-say timezone "$(readlink /etc/localtime | sed 's,.*/zoneinfo/,,')"
-. /etc/livery/keyboard.env; say keyboard "$XKB_DEFAULT_LAYOUT"
-. /etc/livery/identity.env; say order "$LIVERY_ORDER"; say user "$LIVERY_USER"
-say root "$(sed -n 's,^\([^ ]*\) / .*,\1,p' /proc/mounts | tail -n 1)"
-say verity "$(sed -n 's/.*roothash=\([0-9a-f]*\).*/\1/p' /proc/cmdline)"
-clock=$(dmesg | sed -n 's/.*setting system clock to \([^ ]*\) UTC.*/\1/p')
-say clock "$clock"
-say machine-id "$(cat /etc/machine-id)"
+/// Asks for [`DeskFacts`].
+const DESK: &str = r#"
+say() { printf '%s=%s\n' "$1" "$2"; }
 for i in $(seq 600); do
     first=$(pidof firefox-esr | tr ' ' '\n' | sort -n | head -n 1)
     [ -n "$first" ] && break
     sleep 1
 done
 say url "$(sed -n 's/.*"home": "\(.*\)".*/\1/p' /etc/livery/desk.json)"
-say browser-language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
+say browser_language "$(tr '\0' '\n' < /proc/$first/environ | sed -n 's/^LANG=//p')"
+clock=$(dmesg | sed -n 's/.*setting system clock to \([^ ]*\) UTC.*/\1/p')
+say clock "$clock"
 # A battery that was dead: the network tells.
 case "$clock" in 2001*) for i in $(seq 120); do [ -e /run/systemd/timesync/synchronized ] && break; sleep 1; done;; esac
 say time "$(date +%s)"
-say failed "$(systemctl --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
-# The personal layer's, which PID 1 is to leave alone (61-livery-identity.rules).
-say loop-units "$(systemctl list-units --type=device --no-legend --plain 'dev-loop*' | cut -d ' ' -f 1 | tr '\n' ' ')"
-say end yes
-{}{}{}"#,
-        loudspeakers::script(),
-        wifi::script(),
-        stick::script(15)
-    )
-}
+"#;

@@ -1,10 +1,11 @@
 //! What a device in use says of itself: typed answers to one question. In: whatever runs a script in it, a virtual device's probe or a
 //! container. Out: [`Facts`]. Fails where an answer is missing or is no answer.
 
-use std::collections::BTreeMap;
-
 use livery_contract::{Fault, Result};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::Value;
 
 /// One question for all: each line is a key of [`Facts`].
@@ -81,11 +82,19 @@ impl Facts {
     /// # Errors
     /// Where a line is missing, or a value is not of its type.
     pub fn parse(text: &str) -> Result<Self> {
-        let map: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-        let map = map.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value.trim()))).collect();
-        serde_json::from_value(Value::Object(map))
-            .map_err(|error| Fault::device(format!("the device does not say what it is: {text}")).cause(error))
+        parse(text)
     }
+}
+
+/// Lines of `KEY=VALUE` as what they are the fields of; all values are text.
+///
+/// # Errors
+/// Where a line is missing, or a value is not of its type.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    let map = text.lines().filter_map(|line| line.split_once('='));
+    let map = map.map(|(key, value)| (key.to_owned(), Value::from(value.trim()))).collect();
+    serde_json::from_value(Value::Object(map))
+        .map_err(|error| Fault::device(format!("the device does not say what it is: {text}")).cause(error))
 }
 
 /// `yes` and `no`, or a variable of the firmware's: 1, 0, or nothing where there is none.

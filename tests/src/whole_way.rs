@@ -2,23 +2,25 @@
 //! it; a test demands the same.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use livery_contract::{Fault, Result, record::Record, roster::Employee};
 
 use crate::{
     at_the_desk,
-    device::Device,
+    device::{DeskFacts, Device, Word},
+    facts::Facts,
+    fixtures::flashed::Flashed,
     gateway::{
         Config, Gateway,
         accounts::{Accounts, Factor},
     },
     line::{self, Line},
     loudspeakers,
+    qemu::Guest,
     security_key::PrivateCredential,
     site::{GATEWAY, Site},
     stick,
@@ -32,6 +34,17 @@ const DISK: u64 = 8 << 30;
 const DEAD_BATTERY: &str = "2001-01-01T00:00:00";
 /// And on that day it is when the kernel reads it.
 const LONG_AGO: &str = "2001-01-01T";
+
+/// What a device notes on its data partition.
+pub const NOTE: &str = "/srv/note";
+/// What a device asks the person in front of it, such as for a recovery key.
+pub const ASKS: &str = "grep -h ^Message= /run/systemd/ask-password/ask.* 2> /dev/null";
+/// The kernel's programs for the sums of dm-verity.
+const SUMS: &str = r#"dmesg | sed -n 's/.*verity: sha256 using shash "\(.*\)"/\1/p' | sort -u"#;
+/// And for the ciphers of dm-crypt that are in use.
+const CIPHERS: &str = r#"while read -r key _ value; do
+    case $key in driver) driver=$value ;; refcnt) case $driver in *xts*) [ "$value" -gt 1 ] && echo "$driver" ;; esac ;; esac
+done < /proc/crypto"#;
 
 /// A sample that one hears: a tenth of the loudest.
 const AUDIBLE: u16 = 3276;
@@ -97,103 +110,181 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     line.picture(&picture).await?;
     clock.tick("the line's page", "one device done".into(), &picture);
 
-    let mut accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
-    // A colleague's second factor is a security key.
-    let credential = PrivateCredential::generate(&uuid::Uuid::new_v4().into_bytes())?;
-    let by_key = accounts.account.last_mut().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
-    (by_key.factor, by_key.credential) = (Factor::Fido2, Some(credential.public()));
-    let by_key = by_key.clone();
-    accounts.write(&out.join("accounts.toml"))?;
-    let log = out.join("gateway.jsonl");
-    let _ = fs::remove_file(&log);
-    let gateway = Gateway::start(Config { log: Some(log), ..Config::new(GATEWAY, site.authority(), accounts) }).await?;
-    let time = TimeServer::start().await?;
-    device.clock = Some(DEAD_BATTERY);
-    let picture = out.join("device.png");
-    // The station can't be reached yet: the desk must not wait for it.
-    let (address, database) = (line.address(), line.database().to_owned());
     drop(line);
-    let (mut guest, word) = device.boot(&gateway, address, &picture).await?;
-    agrees(&word.said, employee)?;
-    has_the_time(&word.said, &time)?;
-    started_by_its_entry(&record, &guest.console()?)?;
-    clock.tick(
-        "boot, own word",
-        format!("{}, {}, {}", employee.hostname, employee.locale, employee.order),
-        &out.join("device/device.serial.log"),
-    );
-    clock.tick(
-        "sign-in page on screen",
-        format!("{} s after power-on, {}", word.to_page.as_secs(), short(&word.browser)),
-        &picture,
-    );
+    let home = AtHome { site: &site, out, employee, record: &record, station: &station };
+    home.goes(&mut device, &mut clock).await
+}
 
-    at_the_desk::join_wifi(&mut guest, &gateway, layout(employee), out).await?;
-    clock.tick("joined the home's Wi-Fi", "by a click on the status bar, and its keyboard".into(), &out.join("wi-fi-joined.png"));
+/// The same from where a device has left the line: copies of a flashed one, and of its station's folder, in `out`.
+///
+/// # Errors
+/// The first stage that does not do what it should.
+pub async fn at_home(site: &Site, flashed: &Flashed, out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<Device> {
+    let mut clock = Clock { begun: Instant::now(), here: std::env::current_dir().unwrap_or_default(), tell };
+    fs::create_dir_all(out).map_err(|error| Fault::refused("the output folder can't be made").cause(error).at(out.display()))?;
+    let station = out.join("station");
+    flashed.station(&station).await?;
+    let mut device = flashed.copy(&out.join("device")).await?;
+    let employees = site.employees()?;
+    let employee = employees.iter().find(|employee| employee.order == flashed.order);
+    let employee = employee.ok_or_else(|| Fault::internal("the roster does not have the device's order"))?;
+    let home = AtHome { site, out, employee, record: &flashed.record()?, station: &station };
+    home.goes(&mut device, &mut clock).await?;
+    Ok(device)
+}
 
-    let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
-    at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
-    clock.tick("signed in, at its keyboard", "password, one-time code, desktop in the same tab".into(), &out.join("desktop.png"));
+/// A terminal that has left the line, where it is used.
+struct AtHome<'a> {
+    site: &'a Site,
+    out: &'a Path,
+    employee: &'a Employee,
+    record: &'a Record,
+    /// The station's folder.
+    station: &'a Path,
+}
 
-    let before = line::usage(&database, &employee.order).await?;
-    if !before.is_null() {
-        return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
+impl AtHome<'_> {
+    async fn goes(&self, device: &mut Device, clock: &mut Clock<'_>) -> Result<()> {
+        let Self { site, out, employee, record, station } = *self;
+        let employees = site.employees()?;
+        let mut accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
+        // A colleague's second factor is a security key.
+        let credential = PrivateCredential::generate(&uuid::Uuid::new_v4().into_bytes())?;
+        let by_key = accounts.account.last_mut().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
+        (by_key.factor, by_key.credential) = (Factor::Fido2, Some(credential.public()));
+        let by_key = by_key.clone();
+        accounts.write(&out.join("accounts.toml"))?;
+        let log = out.join("gateway.jsonl");
+        let _ = fs::remove_file(&log);
+        let gateway = Gateway::start(Config { log: Some(log), ..Config::new(GATEWAY, site.authority(), accounts) }).await?;
+        let time = TimeServer::start().await?;
+        device.clock = Some(DEAD_BATTERY);
+        let picture = out.join("device.png");
+        // The station can't be reached yet: the desk must not wait for it.
+        let line = Line::start(site, station, None).await?;
+        let (address, database) = (line.address(), line.database().to_owned());
+        drop(line);
+        let (mut guest, word) = device.boot(&gateway, address, &picture).await?;
+        agrees(&word, employee)?;
+        has_the_time(&word.desk, &time)?;
+        started_by_its_entry(record, &guest.console()?)?;
+        if record.bound.is_some() {
+            is_bound(&mut guest, &word.facts).await?;
+        }
+        clock.tick(
+            "boot, own word",
+            format!("{}, {}, {}", employee.hostname, employee.locale, employee.order),
+            &out.join("device/device.serial.log"),
+        );
+        clock.tick(
+            "sign-in page on screen",
+            format!("{} s after power-on, {}", word.to_page.as_secs(), short(&word.browser)),
+            &picture,
+        );
+
+        at_the_desk::join_wifi(&mut guest, &gateway, layout(employee), out).await?;
+        clock.tick(
+            "joined the home's Wi-Fi",
+            "by a click on the status bar, and its keyboard".into(),
+            &out.join("wi-fi-joined.png"),
+        );
+
+        let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
+        at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
+        clock.tick(
+            "signed in, at its keyboard",
+            "password, one-time code, desktop in the same tab".into(),
+            &out.join("desktop.png"),
+        );
+
+        let before = line::usage(&database, &employee.order).await?;
+        if !before.is_null() {
+            return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
+        }
+        let line = Line::listen(site, station, None, &address.to_string()).await?;
+
+        at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
+        clock.tick(
+            "ended the session",
+            "by the status bar; nothing is left, the sign-in page is back".into(),
+            &out.join("left.png"),
+        );
+        at_the_desk::other_keyboard(&mut guest, &gateway, layout(employee), out).await?;
+        clock.tick("the other keyboard layout", "by a click on the status bar".into(), &out.join("other-keyboard.png"));
+        at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, at_the_desk::OTHER_LAYOUT, out).await?;
+        clock.tick(
+            "signed in by a security key",
+            format!("{}, touched at its USB port", by_key.login),
+            &out.join("signed-in-by-key.png"),
+        );
+
+        stick::plug_in(guest.monitor(), &out.join("stick.img")).await?;
+        let most = Duration::from_secs(60) * guest.accel().patience();
+        let said = guest.wait_for("what it makes of a stick", "stick=disks", most).await?;
+        if !said.trim().ends_with("stick=disks=0 content=") {
+            return Err(guest.failed(&format!("its profile allows no sticks, but: {said}")));
+        }
+        clock.tick("a USB stick", "is no disk: the profile allows none".into(), &out.join("device/device.serial.log"));
+
+        let most = Duration::from_secs(200) * guest.accel().patience();
+        let usage = line.hears(&employee.order, "in-use", most).await.map_err(|fault| guest.failed(&fault.to_string()))?;
+        let picture = out.join("station-in-use.png");
+        line.picture(&picture).await?;
+        clock.tick(
+            "told the station, once it was there",
+            format!("{}, confirmation #{}", usage["state"], usage["confirmation"]),
+            &picture,
+        );
+
+        guest.switch_off(Duration::from_secs(120) * guest.accel().patience()).await?;
+        clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
+
+        let loudest = loudspeakers::loudest(&device.heard())?;
+        if loudest < AUDIBLE {
+            let said = loudspeakers::said(guest.console()?.lines());
+            let fault = Fault::device(format!("its desktop rang, but nothing was louder than {loudest}; it said:{said}"));
+            return Err(fault.at(device.heard().display()));
+        }
+        clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
+        Ok(())
     }
-    let line = Line::listen(&site, &station, None, &address.to_string()).await?;
+}
 
-    at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
-    clock.tick("ended the session", "by the status bar; nothing is left, the sign-in page is back".into(), &out.join("left.png"));
-    at_the_desk::other_keyboard(&mut guest, &gateway, layout(employee), out).await?;
-    clock.tick("the other keyboard layout", "by a click on the status bar".into(), &out.join("other-keyboard.png"));
-    at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, at_the_desk::OTHER_LAYOUT, out).await?;
-    clock.tick(
-        "signed in by a security key",
-        format!("{}, touched at its USB port", by_key.login),
-        &out.join("signed-in-by-key.png"),
-    );
-
-    stick::plug_in(guest.monitor(), &out.join("stick.img")).await?;
-    let most = std::time::Duration::from_secs(60) * guest.accel().patience();
-    let said = guest.wait_for("what it makes of a stick", "stick=disks", most).await?;
-    if !said.trim().ends_with("stick=disks=0 content=") {
-        return Err(guest.failed(&format!("its profile allows no sticks, but: {said}")));
+/// A device with a TPM under Secure Boot: its data partition is open, by the processor's own instructions as far as QEMU's has them (the
+/// kernel's plain C takes several times as long). It is new; the order's number is left on it.
+///
+/// # Errors
+/// Where it is not so.
+async fn is_bound(guest: &mut Guest, facts: &Facts) -> Result<()> {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    let asks = guest.ask(ASKS, most).await?.stdout;
+    if !facts.secure_boot || !facts.encrypted || !asks.trim().is_empty() {
+        return Err(
+            guest.failed(&format!("its data partition is not open by the TPM under Secure Boot: {facts:?}; it asks {asks:?}"))
+        );
     }
-    clock.tick("a USB stick", "is no disk: the profile allows none".into(), &out.join("device/device.serial.log"));
-
-    let most = std::time::Duration::from_secs(200) * guest.accel().patience();
-    let usage = line.hears(&employee.order, "in-use", most).await.map_err(|fault| guest.failed(&fault.to_string()))?;
-    let picture = out.join("station-in-use.png");
-    line.picture(&picture).await?;
-    clock.tick(
-        "told the station, once it was there",
-        format!("{}, confirmation #{}", usage["state"], usage["confirmation"]),
-        &picture,
-    );
-
-    guest.switch_off(std::time::Duration::from_secs(120) * guest.accel().patience()).await?;
-    clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
-
-    let loudest = loudspeakers::loudest(&device.heard())?;
-    if loudest < AUDIBLE {
-        let said = loudspeakers::said(guest.console()?.lines());
-        let fault = Fault::device(format!("its desktop rang, but nothing was louder than {loudest}; it said:{said}"));
-        return Err(fault.at(device.heard().display()));
+    for (question, marks) in [(SUMS, ["-ni", "-avx2", "-ssse3"]), (CIPHERS, ["aesni", "vaes", "avx"])] {
+        let said = guest.ask(question, most).await?.stdout;
+        if said.contains("generic") || !marks.iter().any(|mark| said.contains(mark)) {
+            return Err(guest.failed(&format!("it does not use the processor's instructions: {said:?}")));
+        }
     }
-    clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
-    Ok(())
+    match guest.ask(&format!("[ ! -e {NOTE} ] && echo {} > {NOTE} && sync", facts.order), most).await?.code {
+        Some(0) => Ok(()),
+        _ => Err(guest.failed("its data partition is not new, or can't be written")),
+    }
 }
 
 /// The device began long ago, and has the right time all the same: else no certificate would have been good.
 ///
 /// # Errors
 /// Where it is not so.
-fn has_the_time(said: &BTreeMap<String, String>, time: &TimeServer) -> Result<()> {
-    let began = said.get("clock").map(String::as_str);
-    if !began.is_some_and(|began| began.starts_with(LONG_AGO)) {
-        return Err(Fault::device(format!("its clock began at {began:?}, not at {DEAD_BATTERY}")));
+fn has_the_time(said: &DeskFacts, time: &TimeServer) -> Result<()> {
+    if !said.clock.starts_with(LONG_AGO) {
+        return Err(Fault::device(format!("its clock began at {:?}, not at {DEAD_BATTERY}", said.clock)));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let is = said.get("time").and_then(|is| is.trim().parse::<u64>().ok()).unwrap_or(0);
+    let is = said.time.parse::<u64>().unwrap_or(0);
     match (now.abs_diff(is), time.answered()) {
         (0..300, None | Some(1..)) => Ok(()),
         (off, answered) => Err(Fault::device(format!("its clock is {off} s off; the time server answered {answered:?} times"))),
@@ -224,30 +315,35 @@ fn started_by_its_entry(record: &Record, console: &str) -> Result<()> {
 ///
 /// # Errors
 /// Everything that differs.
-pub fn agrees(said: &BTreeMap<String, String>, employee: &Employee) -> Result<()> {
-    let mut wanted = vec![
-        ("hostname", employee.hostname.as_str()),
-        ("locale", employee.locale.as_str()),
-        ("order", employee.order.as_str()),
-        ("user", employee.user.as_str()),
-        ("keyboard", layout(employee)),
-        ("url", "https://gateway.assurance.example/"),
-        ("browser-language", employee.locale.as_str()),
-        ("failed", ""),
-        ("loop-units", ""),
+pub fn agrees(word: &Word, employee: &Employee) -> Result<()> {
+    let Word { facts, desk, .. } = word;
+    let zone = employee.timezone.as_deref().unwrap_or(&facts.timezone);
+    let wanted = [
+        ("hostname", facts.hostname.as_str(), employee.hostname.as_str()),
+        ("locale", &facts.locale, &employee.locale),
+        ("order", &facts.order, employee.order.as_str()),
+        ("user", &facts.user, &employee.user),
+        ("keyboard", &facts.keyboard, layout(employee)),
+        ("timezone", &facts.timezone, zone),
+        ("url", &desk.url, "https://gateway.assurance.example/"),
+        ("browser's language", &desk.browser_language, &employee.locale),
+        ("failed units", &facts.failed, ""),
+        ("units of loop devices", &facts.loop_units, ""),
     ];
-    wanted.extend(employee.timezone.as_deref().map(|zone| ("timezone", zone)));
     let mut wrong: Vec<String> = wanted
         .into_iter()
-        .filter(|(key, want)| said.get(*key).map(|is| is.trim()) != Some(want))
-        .map(|(key, want)| format!("{key} is {:?}, not {want:?}", said.get(key)))
+        .filter(|(_, is, want)| is != want)
+        .map(|(key, is, want)| format!("{key} is {is:?}, not {want:?}"))
         .collect();
     // Never in the image: it comes into being on the device.
-    if said.get("machine-id").is_none_or(|id| id.len() != 32) {
-        wrong.push(format!("machine-id is {:?}", said.get("machine-id")));
+    if facts.machine_id.len() != 32 {
+        wrong.push(format!("machine-id is {:?}", facts.machine_id));
     }
-    if said.get("verity").is_none_or(|hash| hash.len() != 64) {
-        wrong.push(format!("the root's hash is {:?}", said.get("verity")));
+    if facts.root_hash.len() != 64 {
+        wrong.push(format!("the root's hash is {:?}", facts.root_hash));
+    }
+    if !facts.layer {
+        wrong.push("its personal layer is not applied".into());
     }
     if wrong.is_empty() { Ok(()) } else { Err(Fault::device(format!("the device is not as its order says: {}", wrong.join("; ")))) }
 }

@@ -237,6 +237,17 @@ impl Guest {
         }
     }
 
+    /// Has a shell script run in it beside what is asked; what it tells by `say KEY VALUE` comes on the console, for
+    /// [`wait_for`](Self::wait_for).
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn tells(&mut self, script: &str) -> Result<()> {
+        let most = Duration::from_secs(60) * self.accel.patience();
+        let say = "say() { printf '\\nLIVERY-PROBE %s=%s\\n' \"$1\" \"$2\"; }";
+        self.ask(&format!("(\n{say}\n{script}\n) > /dev/ttyS0 2> /dev/null &"), most).await.map(drop)
+    }
+
     /// What it says of itself.
     ///
     /// # Errors

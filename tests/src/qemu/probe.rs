@@ -28,7 +28,7 @@ exec 3<> /dev/ttyS1
 stty -F /dev/ttyS1 raw -echo
 printf '\nLIVERY-PROBE ready\n' > /dev/ttyS0
 while read -r number script <&3; do
-    answer=$(printf %s "$script" | base64 -d | sh 2>&1 3<&- < /dev/null; echo ".$?")
+    answer=$(sh -c "$(printf %s "$script" | base64 -d)" 2>&1 3<&- < /dev/null; echo ".$?")
     printf '%s %s %s\n' "$number" "${answer##*.}" "$(printf %s "${answer%.*}" | base64 -w 0)" >&3
 done
 "#;

@@ -222,7 +222,7 @@ async fn ask(line: &Line, envelope: &Envelope) -> EnrolAnswer {
 
 /// Needs a built master; in the group of virtual devices, since the first one builds for minutes.
 #[tokio::test]
-async fn qemu_free_unknown_devices_wait_visibly_until_they_are_ordered() {
+async fn image_unknown_devices_wait_visibly_until_they_are_ordered() {
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap();
     site.personalise(&master, &site.roster()).await.unwrap();

@@ -39,11 +39,29 @@ async fn a_hundred_faults_and_no_false_success() {
     assert!(tally.all.verified >= 10 && tally.all.clear >= 30, "{}", tally.table());
 }
 
+/// The whole of `scripts/bench faults`, of which the one above is a sample.
+#[tokio::test(flavor = "multi_thread")]
+async fn variant_a_thousand_faults_and_no_false_success() {
+    none_of(crew::kinds(&[Lane::Light, Lane::Sleepy, Lane::Loop]), 1000, PathBuf::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn qemu_variant_forty_disk_errors_and_a_hundred_power_cuts() {
+    let medium = medium().await;
+    none_of(crew::kinds(&[Lane::Guest]), 40, medium.clone()).await;
+    none_of(crew::kinds(&[Lane::Recorded]), 100, medium).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn qemu_disk_errors_and_power_cuts_and_no_false_success() {
-    let site = Site::shared().await.unwrap();
-    site.medium().await.unwrap();
-    let medium = site.folder.join("medium");
+    let medium = medium().await;
     none_of(crew::kinds(&[Lane::Guest]), 6, medium.clone()).await;
     none_of(crew::kinds(&[Lane::Recorded]), 20, medium).await;
+}
+
+/// The agent's medium, whose kernel and drivers the devices start.
+async fn medium() -> PathBuf {
+    let site = Site::shared().await.unwrap();
+    site.medium().await.unwrap();
+    site.folder.join("medium")
 }

@@ -67,7 +67,7 @@ fn copy_of(store: &Path, to: &Path) {
 
 /// Needs a built master; in the group of virtual devices, since the first one builds for minutes.
 #[tokio::test]
-async fn qemu_free_a_master_lists_what_is_inside() {
+async fn image_a_master_lists_what_is_inside() {
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap().to_string();
     let store = text(&site.store());
@@ -126,7 +126,7 @@ async fn qemu_free_a_master_lists_what_is_inside() {
 
 /// As above.
 #[tokio::test]
-async fn qemu_free_what_differs_is_told_by_file_and_reason() {
+async fn image_what_differs_is_told_by_file_and_reason() {
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap();
     let store = text(&site.store());
@@ -169,7 +169,7 @@ async fn qemu_free_what_differs_is_told_by_file_and_reason() {
 
 /// As above. A token in the address of the sign-in page: it would be in every device's settings and policies.
 #[tokio::test]
-async fn qemu_free_a_secret_fails_the_build() {
+async fn image_a_secret_fails_the_build() {
     let site = Site::shared().await.unwrap();
     site.build().await.unwrap();
     let token = format!("ghp_{}", "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cF3hJ6");

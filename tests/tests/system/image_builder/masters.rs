@@ -87,7 +87,7 @@ fn locked(lockfile: &str, name: &str) -> toml::Table {
 /// The lock has a package more than the site's: here it is installed into a copy of the root that is in the cache, there everything
 /// is made from nothing.
 #[tokio::test]
-async fn qemu_free_the_same_packages_are_the_same_image_elsewhere() {
+async fn image_the_same_packages_are_the_same_image_elsewhere() {
     let desk = Desk::new().await;
     let site = &desk.site;
     site.build().await.unwrap();

@@ -14,7 +14,7 @@ fn bytes_in(folder: &Path) -> u64 {
 
 /// Needs a built master; in the group of virtual devices, since the first one builds for minutes.
 #[tokio::test]
-async fn qemu_free_a_row_costs_kilobytes_and_a_bad_roster_nothing() {
+async fn image_a_row_costs_kilobytes_and_a_bad_roster_nothing() {
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap();
     let before = bytes_in(&site.store());
@@ -62,7 +62,7 @@ async fn qemu_free_a_row_costs_kilobytes_and_a_bad_roster_nothing() {
 
 /// Whatever the moment: a store has all images of a roster, or none; and the next run completes it.
 #[tokio::test]
-async fn qemu_free_a_killed_run_leaves_the_store_as_it_was_or_complete() {
+async fn image_a_killed_run_leaves_the_store_as_it_was_or_complete() {
     const ROWS: usize = 1500;
     let site = Site::shared().await.unwrap();
     let master = site.build().await.unwrap().to_string();

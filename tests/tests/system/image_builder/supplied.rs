@@ -121,7 +121,7 @@ fn linked(cacerts: &Path, pem: &Path) -> Vec<PathBuf> {
 
 /// Builds a master of its own; in the group of virtual devices, since that takes minutes.
 #[tokio::test]
-async fn qemu_free_the_client_is_in_the_image_with_authorities_settings_and_answers() {
+async fn image_the_client_is_in_the_image_with_authorities_settings_and_answers() {
     let desk = Desk::new(true).await;
     desk.livery(&["lock", "PROFILE", "--store", "STORE", "--cache", "CACHE"]).await.good().unwrap();
     let lock: toml::Table = toml::from_str(&fs::read_to_string(desk.path("desk.lock")).unwrap()).unwrap();
