@@ -12,6 +12,13 @@ case ":$PATH:" in
     *) PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin" ;;
 esac
 
+# CI clones anew for each run. What is compiled and what stages have built is kept in the user's cache folder, as hosted CIs keep one;
+# a run is right without.
+if [ "${CI:-}" = true ]; then
+    CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/livery
+    export CARGO_TARGET_DIR=$CACHE/target LIVERY_STAGES=$CACHE/stages
+fi
+
 say() { printf '%s\n' "$*"; }
 
 die() {

@@ -356,9 +356,9 @@ impl Site {
         self.livery(arguments, BUILD).await.map(drop)
     }
 
-    /// What stages have made, by the digest of what they were made from.
+    /// What stages have made, by the digest of what they were made from; `LIVERY_STAGES` names another folder (scripts/lib.sh).
     pub fn cache(&self) -> PathBuf {
-        self.root.join("target/livery-cache")
+        std::env::var_os("LIVERY_STAGES").map_or_else(|| self.root.join("target/livery-cache"), PathBuf::from)
     }
 
     /// Runs `livery`, its progress on this program's standard error.

@@ -42,6 +42,14 @@ impl Accel {
             .await
     }
 
+    /// As `LIVERY_QEMU_ACCEL` and QEMU call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+
     /// QEMU's flags.
     pub const fn flags(self) -> [&'static str; 4] {
         match self {

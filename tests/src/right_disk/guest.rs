@@ -62,7 +62,7 @@ pub async fn run(site: &Site, folder: &Path) -> Result<Over> {
     let image = folder.join("image.raw");
     let plan = import(folder, &image).await?;
     let medium = site.folder.join("medium");
-    let tools = tools(&site.root.join(format!("target/right-disk-tools-{VERSION}")))?;
+    let tools = tools(&site.cache().with_file_name(format!("right-disk-tools-{VERSION}")))?;
     let initrd = folder.join("initrd");
     overlay(&initrd, &medium, site, &tools, folder, &plan)?;
 
