@@ -17,7 +17,6 @@
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
-//! | [`object_server`] | a store in an object store: S3 with signatures checked |
 //! | [`serving`] | how both of these listen, with TLS or without |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
 //! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
@@ -29,7 +28,6 @@
 //! | [`security_key`] | a FIDO2 key for a device's USB port |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |
-//! | [`driven`] | a real browser, driven as a person would: pages, keys, a security key |
 //! | [`browser`], [`picture`] | pictures of pages and screens: taken, read back, searched for colours |
 
 pub mod at_the_desk;
@@ -40,7 +38,6 @@ pub mod browser;
 pub mod citrix_client;
 pub mod device;
 pub mod dnsmasq;
-pub mod driven;
 pub mod elsewhere;
 pub mod evidence;
 pub mod facts;
@@ -53,7 +50,6 @@ pub mod line;
 pub mod loop_device;
 pub mod loudspeakers;
 pub mod netns;
-pub mod object_server;
 pub mod pac;
 pub mod picture;
 pub mod programs;

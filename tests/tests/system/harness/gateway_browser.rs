@@ -7,8 +7,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use super::driven::{Browser, Setup};
 use livery_tests::{
-    driven::{Browser, Setup},
     gateway::{
         Config, Gateway, MARKS,
         accounts::{Account, Accounts, Factor, Receiver},

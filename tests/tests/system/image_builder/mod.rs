@@ -2,6 +2,7 @@
 
 mod inside;
 mod masters;
+mod object_server;
 mod objects;
 mod personalise;
 mod profiles;

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::object_server::{ACCESS_KEY, Manner, ObjectServer, SECRET_KEY};
 use livery_contract::{chunkmap::ChunkMap, digest::Blob, fault::FaultReport, manifest::Manifest, record::Record};
 use livery_tests::{
     bad_server::{BadServer, Part, Rule, Trouble},
     evidence,
-    object_server::{ACCESS_KEY, Manner, ObjectServer, SECRET_KEY},
     programs::{self, Done, Program},
     raw_disk,
 };

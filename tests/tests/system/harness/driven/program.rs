@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::browser::on_path;
+use livery_tests::browser::on_path;
 
 /// What it says once it listens, before its port.
 const READY: &str = "started successfully on port ";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thirtyfour::{RequestData, SessionId, common::command::FormatRequestData};
 
 use super::{Browser, said};
-use crate::{gateway::webauthn::BASE64URL, security_key::PrivateCredential};
+use livery_tests::{gateway::webauthn::BASE64URL, security_key::PrivateCredential};
 
 impl Browser {
     /// Plugs in a security key for the relying party `party`, with this key pair and this count of signatures in it.

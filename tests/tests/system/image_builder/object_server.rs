@@ -25,7 +25,7 @@ use s3s::{
 use s3s_fs::FileSystem;
 use tokio::sync::Mutex;
 
-use crate::serving::Serving;
+use livery_tests::serving::Serving;
 
 /// The access key that it knows.
 pub const ACCESS_KEY: &str = "LIVERYTESTACCESSKEY1";

@@ -1,7 +1,7 @@
 //! A real browser, driven as a person would drive it: headless Chromium with a fresh profile, told what to do by WebDriver (W3C)
 //! through chromedriver. All that waits has a bound, and says what it saw when it is over.
 //!
-//! The server's own certificate is pinned by its key, as in [`browser`](crate::browser).
+//! The server's own certificate is pinned by its key, as in [`browser`](livery_tests::browser).
 //!
 //! | module | what it is |
 //! |---|---|
@@ -23,7 +23,7 @@ use thirtyfour::{By, Capabilities, WebDriver, WebElement, error::WebDriverError}
 use tokio::time::{Instant, sleep};
 
 use self::program::Chromedriver;
-use crate::browser;
+use livery_tests::browser;
 
 /// How long a page may take to show what it should.
 const PATIENCE: Duration = Duration::from_secs(30);
