@@ -37,6 +37,8 @@ const GAP: u32 = 20;
 const TRIES: u32 = 3;
 /// From one look at a screen that shall stand still to the next.
 const GLANCE: Duration = Duration::from_secs(3);
+/// From one drawing of the list of networks to the one after the next.
+const LIST: Duration = Duration::from_secs(8);
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -131,7 +133,8 @@ pub async fn sign_in_by_key(
     let before = gateway.drawn(STORE);
     let mut key = SecurityKey::plug_in(person.guest.monitor(), gateway.host(), credential).await?;
     // The kernel finds it, and udev gives it to the kiosk.
-    sleep(Duration::from_secs(3) * person.guest.accel().patience()).await;
+    let given = "runuser -u kiosk -- sh -c 'for key in /dev/hidraw*; do [ -r $key ] && [ -w $key ] && exit 0; done; exit 1'";
+    person.guest.until(given, most).await?;
     person.presses("ret").await?;
     let touched = key.touch(most).await;
     person.keeps("key").await?;
@@ -264,8 +267,8 @@ impl Person<'_> {
     /// Chooses the only network of the settings, by the keyboard; whether its password is asked for then. Where the list had not come
     /// yet, the keys closed the settings, which are open again when this comes back.
     async fn chooses_the_network(&mut self, time: u32) -> Result<bool> {
-        // The list is drawn anew every five seconds; a scan takes a few.
-        sleep(Duration::from_secs(4) * self.guest.accel().patience() * time).await;
+        // The device has found the network; the list is drawn anew every five seconds, and later where the last time was too early.
+        sleep(LIST * time).await;
         let list = self.stands_still("settings").await?;
         self.presses("tab").await?;
         self.presses("ret").await?;
