@@ -3,7 +3,11 @@
 use std::{env, fs::File, io::Write as _, process::ExitCode, time::Instant};
 
 use livery_contract::{Fault, Result};
-use livery_tests::{fixtures, qemu::Accel, site::Site};
+use livery_tests::{
+    fixtures,
+    qemu::{Accel, accel},
+    site::Site,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -11,8 +15,8 @@ async fn main() -> ExitCode {
     let tell = |what: &str| eprintln!("{:>5} s  {what}", begun.elapsed().as_secs());
     let made = async {
         let site = Site::shared().await?;
-        knows_the_accelerator().await?;
-        fixtures::all(&site, &tell).await
+        fixtures::all(&site, &tell).await?;
+        tells_the_tests().await
     };
     match made.await {
         Ok(()) => ExitCode::SUCCESS,
@@ -23,11 +27,10 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Probes for all tests, each of which is a process of its own (nextest's `NEXTEST_ENV`).
-async fn knows_the_accelerator() -> Result<()> {
-    let accel = Accel::probe().await;
+/// What each test need not find out for itself, as all of them are processes of their own (nextest's `NEXTEST_ENV`).
+async fn tells_the_tests() -> Result<()> {
     let Some(path) = env::var_os("NEXTEST_ENV") else { return Ok(()) };
-    let written =
-        File::options().append(true).open(&path).and_then(|mut file| writeln!(file, "LIVERY_QEMU_ACCEL={}", accel.name()));
-    written.map_err(|error| Fault::refused("the tests can't be told of the accelerator").cause(error).at(path.display()))
+    let said = format!("{}={}\n{}=yes\n", accel::VARIABLE, Accel::probe().await.name(), fixtures::MADE);
+    let written = File::options().append(true).open(&path).and_then(|mut file| file.write_all(said.as_bytes()));
+    written.map_err(|error| Fault::refused("the tests can't be told what there is").cause(error).at(path.display()))
 }

@@ -25,6 +25,9 @@ pub enum Accel {
     Tcg,
 }
 
+/// Decides it without a probe.
+pub const VARIABLE: &str = "LIVERY_QEMU_ACCEL";
+
 impl Accel {
     /// What works here. Probed once for each process, at most [`PROBE`]; `LIVERY_QEMU_ACCEL=kvm` or `tcg` decides it
     /// without a probe.
@@ -32,7 +35,7 @@ impl Accel {
         static FOUND: OnceCell<Accel> = OnceCell::const_new();
         *FOUND
             .get_or_init(|| async {
-                match std::env::var("LIVERY_QEMU_ACCEL").as_deref() {
+                match std::env::var(VARIABLE).as_deref() {
                     Ok("kvm") => Self::Kvm,
                     Ok("tcg") => Self::Tcg,
                     _ if boots(Self::Kvm, PROBE).await => Self::Kvm,
