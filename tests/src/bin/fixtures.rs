@@ -18,7 +18,12 @@ async fn main() -> ExitCode {
         fixtures::all(&site, &tell).await?;
         tells_the_tests().await
     };
-    match made.await {
+    // Dropping it ends what it has started.
+    let ended = tokio::select! {
+        ended = made => ended,
+        _ = tokio::signal::ctrl_c() => Err(Fault::refused("interrupted")),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("\n{}", fault.render());
