@@ -5,7 +5,8 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
     time::Duration,
 };
 
@@ -58,35 +59,62 @@ async fn behind_the_back(scene: &mut Scene<'_>, kind: Kind) -> Result<Run> {
     Ok(Run::new(subject, None, running.end().await?))
 }
 
-fn change(scene: &mut Scene<'_>, kind: Kind, subject: &Subject, old: &std::path::Path) -> Result<()> {
-    let fail = |error| broken(&subject.path, error);
-    let file = File::options().read(true).write(true).open(&subject.path).map_err(fail)?;
+fn change(scene: &mut Scene<'_>, kind: Kind, subject: &Subject, old: &Path) -> Result<()> {
+    let disk = Below::open(&subject.path)?;
     let block = scene.rng.within(FIRST, subject.size - FIRST) / 4096 * 4096;
     match kind {
         Kind::DiskRot => {
-            let at = block + scene.rng.below(4096);
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at).map_err(fail)?;
-            byte[0] ^= 1 << scene.rng.below(8);
-            file.write_all_at(&byte, at).map_err(fail)?;
-            scene.note(format!("a bit of byte {at} turned over"));
+            let (at, bit) = (scene.rng.below(4096), scene.rng.below(8));
+            disk.edit(block, 4096, |bytes| bytes[usize::try_from(at).unwrap_or(0)] ^= 1 << bit)?;
+            scene.note(format!("a bit of byte {} turned over", block + at));
         }
         Kind::DiskTorn => {
-            let from = scene.rng.below(8) * 512;
-            let length = usize::try_from(4096 - from + 4096 * scene.rng.below(8)).unwrap_or(512);
-            let bytes = if scene.rng.once_in(2) { vec![0; length] } else { scene.rng.bytes(length) };
-            file.write_all_at(&bytes, block + from).map_err(fail)?;
-            scene.note(format!("{length} bytes at {} torn", block + from));
+            let from = usize::try_from(scene.rng.below(8) * 512).unwrap_or(0);
+            let length = 4096 - from + 4096 * usize::try_from(scene.rng.below(8)).unwrap_or(0);
+            let torn = if scene.rng.once_in(2) { vec![0; length] } else { scene.rng.bytes(length) };
+            disk.edit(block, from + length, |bytes| bytes[from..].copy_from_slice(&torn))?;
+            scene.note(format!("{length} bytes at {} torn", block + from as u64));
         }
         _ => {
-            let mut bytes = vec![0; 4096 * usize::try_from(scene.rng.within(1, 64)).unwrap_or(1)];
-            let from = File::open(old).map_err(fail)?;
-            from.read_exact_at(&mut bytes, block).map_err(fail)?;
-            file.write_all_at(&bytes, block).map_err(fail)?;
-            scene.note(format!("{} bytes at {block} as they were before", bytes.len()));
+            let mut before = vec![0; 4096 * usize::try_from(scene.rng.within(1, 64)).unwrap_or(1)];
+            let read = File::open(old).and_then(|file| file.read_exact_at(&mut before, block));
+            read.map_err(|error| broken(old, error))?;
+            disk.edit(block, before.len(), |bytes| bytes.copy_from_slice(&before))?;
+            scene.note(format!("{} bytes at {block} as they were before", before.len()));
         }
     }
-    file.sync_data().map_err(fail)
+    Ok(())
+}
+
+/// The disk below the page cache, where the agent writes and reads too: two writers, one of whom goes by the cache, see each other's
+/// bytes late, and the kernel answers EIO where it can't drop a page that the other one changed.
+struct Below<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl<'a> Below<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let mut options = File::options();
+        options.read(true).write(true);
+        // A file system without direct access has only the cache, for the agent as well.
+        let file = options.clone().custom_flags(libc::O_DIRECT).open(path).or_else(|_| options.open(path));
+        Ok(Self { file: file.map_err(|error| broken(path, error))?, path })
+    }
+
+    /// Changes whole blocks of 4096 bytes, from a byte that is the first of one.
+    fn edit(&self, at: u64, length: usize, change: impl FnOnce(&mut [u8])) -> Result<()> {
+        let whole = length.next_multiple_of(4096);
+        let mut room = vec![0; whole + 4096];
+        // Direct access wants memory that is aligned as the disk is.
+        let from = room.as_ptr().align_offset(4096);
+        let bytes = &mut room[from..from + whole];
+        let done = self.file.read_exact_at(bytes, at).and_then(|()| {
+            change(&mut bytes[..length]);
+            self.file.write_all_at(bytes, at)
+        });
+        done.and_then(|()| self.file.sync_data()).map_err(|error| broken(self.path, error))
+    }
 }
 
 async fn limited(scene: &mut Scene<'_>) -> Result<Run> {
