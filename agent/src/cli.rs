@@ -13,12 +13,15 @@ use serde::Serialize;
 use crate::{
     config::{self, Config},
     console::{Console, bytes},
-    flash::Stays,
-    hand::{self, Order},
-    inventory, run,
-    stop::Stop,
+    flow::{
+        flash::Stays,
+        hand::{self, Order},
+        run,
+    },
+    inventory,
     update::{self, settings},
-    verify::Comparison,
+    verify::verified::Comparison,
+    work::stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -243,13 +246,13 @@ fn table(comparison: &Comparison) -> String {
         lines.push(format!("{:12} {:>14} {:>14}  {} ({})", "changed", change.offset, change.length, change.sha256, change.reason));
     }
     lines.push(match comparison.backup_gpt {
-        crate::verify::BackupGpt::Moved => {
+        crate::verify::verified::BackupGpt::Moved => {
             "the disk holds the image; its backup GPT was moved to the disk's end, as finishing does".into()
         }
-        crate::verify::BackupGpt::AsInImage => {
+        crate::verify::verified::BackupGpt::AsInImage => {
             "the disk holds the image; its backup GPT was not moved to the disk's end: it was not finished".into()
         }
-        crate::verify::BackupGpt::InPlace => "the disk holds the image".into(),
+        crate::verify::verified::BackupGpt::InPlace => "the disk holds the image".into(),
     });
     lines.join("\n")
 }

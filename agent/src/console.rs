@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livery_contract::{Fault, wire::Phase};
 use serde_json::{Value, json};
 
-use crate::progress::{Progress, Rate, Snapshot};
+use crate::work::progress::{Progress, Rate, Snapshot};
 
 /// Elsewhere than on a terminal, a line at least so often.
 const LINE_EVERY: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use std::{io, os::fd::AsRawFd as _};
 use io_uring::{IoUring, opcode, types};
 use livery_contract::{Fault, Result};
 
-use super::{AlignedBuffer, Device};
+use super::{buffer::AlignedBuffer, disk::Device};
 
 /// What to do with a range of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +231,7 @@ impl Drop for Uring {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::device::Mode;
+    use crate::device::disk::Mode;
 
     const LENGTH: usize = 3 << 20;
 

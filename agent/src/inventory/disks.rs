@@ -7,7 +7,7 @@ use livery_contract::{
     inventory::{Disk, Transport},
 };
 
-use super::{held, names, number, text, udev, unreadable};
+use super::{holders, names, number, text, udev, unreadable};
 
 /// SCSI device type of CD and DVD drives (SPC-4, table 138).
 const SCSI_ROM: u32 = 5;
@@ -16,7 +16,7 @@ const SCSI_ROM: u32 = 5;
 pub(super) fn physical(root: &Path) -> Result<Vec<Disk>> {
     let class = root.join("sys/block");
     std::fs::read_dir(&class).map_err(|error| unreadable(&class, error))?;
-    let holders = held::Holders::read(root);
+    let holders = holders::Holders::read(root);
     Ok(names(&class)
         .into_iter()
         .filter(|name| is_physical(&class.join(name), name))
@@ -36,7 +36,7 @@ pub(super) fn by_number(root: &Path, path: &Path, major: u64, minor: u64) -> Res
             .fix(format!("an image covers a whole disk: --disk /dev/{}", whole.unwrap_or_else(|| "…".into()))));
     }
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut disk = disk(root, &folder, &name, &held::Holders::read(root)).ok_or_else(|| refuse("the disk went away"))?;
+    let mut disk = disk(root, &folder, &name, &holders::Holders::read(root)).ok_or_else(|| refuse("the disk went away"))?;
     disk.path = path.display().to_string();
     Ok(disk)
 }
@@ -51,7 +51,7 @@ fn is_physical(folder: &Path, name: &str) -> bool {
         && !(name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb")))
 }
 
-fn disk(root: &Path, folder: &Path, name: &str, holders: &held::Holders) -> Option<Disk> {
+fn disk(root: &Path, folder: &Path, name: &str, holders: &holders::Holders) -> Option<Disk> {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let devno = text(folder.join("dev"))?;
     let udev = udev::properties(root, &devno);
@@ -78,7 +78,7 @@ fn disk(root: &Path, folder: &Path, name: &str, holders: &held::Holders) -> Opti
         diskseq: number(folder.join("diskseq")),
         partition_guids: partitions(folder)
             .iter()
-            .filter_map(|partition| held::partition_guid(root, partition, &text(partition.join("dev"))?)?.parse().ok())
+            .filter_map(|partition| holders::partition_guid(root, partition, &text(partition.join("dev"))?)?.parse().ok())
             .collect(),
         held_by: holders.of(root, folder),
     })

@@ -16,7 +16,7 @@ use super::{
     esp::{Esp, Trial},
     settings::Settings,
 };
-use crate::{power::After, stop::Stop};
+use crate::{power::After, work::stop::Stop};
 
 /// How long the units have to become active, once the rest of the system has started.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -54,15 +54,12 @@ use crate::{
     config,
     console::{Console, bytes},
     device::{Device, Mode},
-    finish::{
-        EFIVARS,
-        boot_entry::{self, Entry},
-    },
-    hand::blocking,
-    progress::Progress,
-    stop::Stop,
-    trust::Trusted,
-    write::Work,
+    finish::finished::EFIVARS,
+    firmware::boot_entry::{self, Entry},
+    flow::hand::blocking,
+    image::trust::Trusted,
+    work::{progress::Progress, stop::Stop},
+    write::written::Work,
 };
 
 /// How often a newer image is started before it is given up; until then it may have been somebody who switched the device off.

@@ -15,13 +15,17 @@ use livery_contract::{
 
 use crate::{
     device::{AlignedBuffer, Device},
-    fetch::{self, Source},
-    plan::{self, Piece, ToFetch},
-    readback::{Pass, differs},
-    threads,
-    trust::Trusted,
-    verify,
-    write::{self, Work},
+    image::{
+        source::{self, Source},
+        trust::Trusted,
+    },
+    readback::pass::{Pass, differs},
+    verify::verified,
+    work::threads,
+    write::{
+        plan::{self, Piece, ToFetch},
+        written::{self, Work},
+    },
 };
 
 /// Chunks that are neighbours in both slots are copied together, up to this many bytes.
@@ -82,11 +86,11 @@ pub fn fill<S: Source>(
     let runs = plan::runs(sorted.pieces);
     let fetched: u64 = runs.iter().map(|run| run.length).sum();
     let missed: u64 = runs.iter().flat_map(|run| &run.pieces).map(|piece| piece.length * piece.places.len() as u64).sum();
-    let fetching = fetch::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
-    write::write_all(part, device, fetching, &sorted.zeros, work)?;
+    let fetching = source::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
+    written::write_all(part, device, fetching, &sorted.zeros, work)?;
     work.progress.enter(Phase::Flush, 0);
     device.flush()?;
-    let length = verify::total(sections);
+    let length = verified::total(sections);
     work.progress.enter(Phase::Verify, length);
     let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
     traffic.written += sorted.to_write;

@@ -11,7 +11,11 @@ use livery_contract::{
 };
 
 use super::esp::Esp;
-use crate::{content, device::AlignedBuffer, plan::Piece, trust::Trusted, write::Work};
+use crate::{
+    device::AlignedBuffer,
+    image::{chunk, trust::Trusted},
+    write::{plan::Piece, written::Work},
+};
 
 /// The UKI's bytes, as they were signed. Most of them are a kernel and an initrd that the one in use (of the image `old`) has too.
 ///
@@ -31,7 +35,7 @@ pub fn fetch(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &Work, t
             false => traffic.fetched += u64::from(frame.length),
         }
     }
-    let bytes = content::range(trusted, &here, uki.offset, uki.length, &work.handle, &work.stop)?;
+    let bytes = chunk::range(trusted, &here, uki.offset, uki.length, &work.handle, &work.stop)?;
     traffic.written += uki.length;
     traffic.verified += uki.length;
     if Digest::of(&bytes) != uki.digest {

@@ -28,7 +28,7 @@ pub mod signed;
 pub mod wire;
 
 /// The agent's own source. Not its crate: that would bring a TLS library and an HTTP client into each fuzz target.
-#[path = "../../../agent/src/decode.rs"]
+#[path = "../../../agent/src/image/decode.rs"]
 pub mod decode;
 
 /// The image builder's reader of profiles, likewise: its crate would bring the whole of TUF and a compiler's worth of C.

@@ -1,0 +1,3 @@
+//! The firmware's variables.
+
+pub mod boot_entry;

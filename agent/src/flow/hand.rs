@@ -1,0 +1,85 @@
+//! The same steps by hand: `inventory`, `write`, `verify`.
+
+use std::path::Path;
+
+use livery_contract::{Fault, Reference, Result, record::Record, wire::Phase};
+use livery_store::{Access, Location};
+use tokio::runtime::Handle;
+
+use crate::{
+    console::Console,
+    flow::flash::{self, Stays},
+    image::trust::Trusted,
+    inventory,
+    target::choose::{self, Needs, Target},
+    verify::verified::{self, Comparison},
+    work::{progress::Progress, stop::Stop},
+    write::written::Work,
+};
+
+/// Which image, from where, to which disk.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The image.
+    pub reference: &'a Reference,
+    /// The store.
+    pub from: &'a Location,
+    /// The store's trusted root.
+    pub trust: &'a [u8],
+    /// Authorities for TLS.
+    pub access: Access,
+    /// Disk or file.
+    pub disk: &'a Path,
+}
+
+/// Writes, reads back, finishes.
+///
+/// # Errors
+/// The first fault of any step.
+pub async fn write(order: &Order<'_>, allow_removable: bool, stays: Stays, console: &Console, stop: &Stop) -> Result<Record> {
+    let work = work(stop);
+    let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
+    let target = Target::by_hand(order.disk, Needs::from(trusted.manifest()), allow_removable)?;
+    if stays.bind && !target.stays() {
+        return Err(Fault::refused("what is no disk of this machine, or can be taken out of it, is not bound to its TPM")
+            .at(order.disk.display())
+            .fix("leave out --bind"));
+    }
+    stop.check()?;
+    console.say(format!("writing {} to {}", order.reference, choose::describe(target.disk())));
+    let system = inventory::read().map(|inventory| inventory.system).unwrap_or_default();
+    let watch = console.watch(&work.progress);
+    let record = blocking(move || flash::flash(&trusted, target, system, None, stays, &work)).await;
+    drop(watch);
+    record
+}
+
+/// Reads back and compares, changing nothing.
+///
+/// # Errors
+/// Exit 6 where anything differs.
+pub async fn verify(order: &Order<'_>, console: &Console, stop: &Stop) -> Result<Comparison> {
+    let work = work(stop);
+    let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
+    let target = Target::for_reading(order.disk, Needs::from(trusted.manifest()))?;
+    let watch = console.watch(&work.progress);
+    let comparison = blocking(move || verified::compare(&target, &trusted, &work)).await;
+    drop(watch);
+    comparison
+}
+
+fn work(stop: &Stop) -> Work {
+    let progress = Progress::default();
+    progress.enter(Phase::Trust, 0);
+    Work { handle: Handle::current(), progress, stop: stop.clone() }
+}
+
+/// Runs a long step that blocks, beside the async tasks.
+///
+/// # Errors
+/// The step's own; exit 1 where it panicked.
+pub async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(step)
+        .await
+        .unwrap_or_else(|error| Err(Fault::internal("a step broke off; the disk does not count as written").cause(error)))
+}

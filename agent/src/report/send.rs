@@ -1,0 +1,154 @@
+//! What the station gets to know: progress now and then, the record until it is accepted, or why it failed.
+//!
+//! No record, no ship label: a device says DONE only when it holds the station's signed receipt for exactly the bytes that
+//! it sent. Progress is the opposite: it is never waited for, and a lost message is only logged.
+
+use std::time::Duration;
+
+use livery_contract::{
+    Digest, Exit, Fault, Result,
+    envelope::{Envelope, PublicKey},
+    job::Job,
+    record::Record,
+    wire::{self, Failure, Phase, Receipt},
+};
+use uuid::Uuid;
+
+use crate::{
+    console::Console,
+    enrol::ask::Patience,
+    station::client::Station,
+    work::progress::{Progress, Rate},
+};
+
+/// Attempts at telling of a failure: the operator reads it on the screen anyway.
+const FAILURE_ATTEMPTS: u32 = 5;
+
+/// Sends the record until the station has it, and checks its receipt.
+///
+/// # Errors
+/// Exit 5 where the station stays away for longer than `give_up_after`, 4 for a receipt that is not for this record.
+pub async fn record(
+    station: &Station,
+    job: &Job,
+    job_key: &PublicKey,
+    record: &Record,
+    give_up_after: Option<Duration>,
+    console: &Console,
+    progress: &Progress,
+) -> Result<Receipt> {
+    progress.enter(Phase::Report, 0);
+    let mut patience = Patience::new(give_up_after);
+    loop {
+        match station.send("api/v1/records", record).await {
+            // An Ed25519 signature is deterministic: sent again, it is the same envelope, byte for byte.
+            Ok((bytes, sent)) => return receipt(&bytes, job, job_key, &sent),
+            Err(fault) if fault.exit() == Exit::Source => {
+                let pause = patience.pause(fault, "the station (the disk is good, but do not ship without a record)", console)?;
+                tokio::time::sleep(pause).await;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+fn receipt(bytes: &[u8], job: &Job, job_key: &PublicKey, sent: &Digest) -> Result<Receipt> {
+    let envelope: Envelope =
+        serde_json::from_slice(bytes).map_err(|error| Fault::untrusted("the station's receipt does not parse").cause(error))?;
+    let receipt: Receipt = envelope.open(job_key)?;
+    if receipt.job != job.id || receipt.order != job.order || receipt.record != *sent {
+        return Err(Fault::untrusted("the station's receipt is for another record")
+            .at(format!("order {}, record {}", receipt.order, receipt.record))
+            .fix("do not ship; look at the station's log, then start again"));
+    }
+    Ok(receipt)
+}
+
+/// Tells of a failure, a few times; whether that worked is only logged.
+pub async fn failure(station: &Station, job: Option<Uuid>, serial: &str, phase: Phase, fault: &Fault) {
+    let message = Failure { job, serial: serial.into(), phase, fault: fault.report() };
+    for attempt in 1..=FAILURE_ATTEMPTS {
+        match station.send("api/v1/failures", &message).await {
+            Ok(_) => return,
+            Err(error) if error.exit() == Exit::Source && attempt < FAILURE_ATTEMPTS => {
+                tokio::time::sleep(Duration::from_secs(u64::from(attempt))).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the station does not know of the failure");
+                return;
+            }
+        }
+    }
+}
+
+/// Sends progress once a second while it changes, until the guard is dropped.
+#[must_use]
+pub fn progress(station: &Station, job: Uuid, progress: &Progress) -> Reporter {
+    let (station, progress) = (station.clone(), progress.clone());
+    Reporter(tokio::spawn(async move {
+        let (mut rate, mut last) = (Rate::default(), None);
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let snapshot = progress.snapshot();
+            let rate = rate.see(std::time::Instant::now(), snapshot);
+            if last == Some(snapshot) {
+                continue;
+            }
+            let message = wire::Progress { job, phase: snapshot.phase, done: snapshot.done, total: snapshot.total, rate };
+            match station.send("api/v1/progress", &message).await {
+                Ok(_) => last = Some(snapshot),
+                Err(fault) => tracing::info!(%fault, "a progress message was lost"),
+            }
+        }
+    }))
+}
+
+/// Progress is sent as long as this lives.
+#[derive(Debug)]
+pub struct Reporter(tokio::task::JoinHandle<()>);
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ed25519_dalek::SigningKey;
+    use jiff::Timestamp;
+    use livery_contract::job::SCHEMA;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_counts_only_for_what_was_sent() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let public = PublicKey::of(&key);
+        let job = Job {
+            schema: SCHEMA,
+            id: Uuid::from_u128(1),
+            serial: "S".into(),
+            device_key: public,
+            order: "ORD-1".parse().unwrap(),
+            image: "t@1".parse().unwrap(),
+            manifest: Digest::of(b""),
+            disk: Default::default(),
+            issued: Timestamp::now(),
+            expires: Timestamp::now(),
+        };
+        let sent = Digest::of(b"sent");
+        let good = Receipt { job: job.id, order: job.order.clone(), sequence: 1, record: sent, at: Timestamp::now() };
+        let check = |receipt: &Receipt, key: &SigningKey| {
+            super::receipt(&serde_json::to_vec(&Envelope::sign(receipt, key)).unwrap(), &job, &public, &sent)
+        };
+        assert_eq!(check(&good, &key).unwrap(), good);
+        assert!(check(&good, &SigningKey::from_bytes(&[2; 32])).is_err());
+        assert!(check(&Receipt { record: Digest::of(b"other"), ..good.clone() }, &key).is_err());
+        assert!(check(&Receipt { order: "ORD-2".parse().unwrap(), ..good.clone() }, &key).is_err());
+        assert!(super::receipt(b"accepted", &job, &public, &sent).is_err());
+    }
+}

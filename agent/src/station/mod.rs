@@ -1,0 +1,3 @@
+//! The conversation with the station.
+
+pub mod client;

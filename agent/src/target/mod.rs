@@ -1,0 +1,3 @@
+//! The right disk, or none.
+
+pub mod choose;

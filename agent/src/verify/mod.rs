@@ -1,0 +1,3 @@
+//! All of the disk read back.
+
+pub mod verified;
