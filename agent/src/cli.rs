@@ -20,8 +20,8 @@ use crate::{
     },
     inventory,
     update::{self, settings},
-    verify::verified::Comparison,
-    work::stop::Stop,
+    verify::compare::{BackupGpt, Comparison},
+    work::{stop::Stop, threads::blocking},
 };
 
 const EXAMPLES: &str = "\
@@ -198,7 +198,7 @@ async fn command(cli: &Cli) -> Result<()> {
         }
         Command::Bless(image) => {
             let (place, stop) = (image.config.clone(), stop.clone());
-            let blessed = hand::blocking(move || update::bless::run(&place, &stop)).await?;
+            let blessed = blocking(move || update::bless::run(&place, &stop)).await?;
             if cli.json { print(&blessed, false) } else { say(&blessed.words()) }
         }
     }
@@ -246,13 +246,11 @@ fn table(comparison: &Comparison) -> String {
         lines.push(format!("{:12} {:>14} {:>14}  {} ({})", "changed", change.offset, change.length, change.sha256, change.reason));
     }
     lines.push(match comparison.backup_gpt {
-        crate::verify::verified::BackupGpt::Moved => {
-            "the disk holds the image; its backup GPT was moved to the disk's end, as finishing does".into()
-        }
-        crate::verify::verified::BackupGpt::AsInImage => {
+        BackupGpt::Moved => "the disk holds the image; its backup GPT was moved to the disk's end, as finishing does".into(),
+        BackupGpt::AsInImage => {
             "the disk holds the image; its backup GPT was not moved to the disk's end: it was not finished".into()
         }
-        crate::verify::verified::BackupGpt::InPlace => "the disk holds the image".into(),
+        BackupGpt::InPlace => "the disk holds the image".into(),
     });
     lines.join("\n")
 }

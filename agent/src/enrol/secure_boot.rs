@@ -14,7 +14,7 @@ use std::{
 
 use livery_contract::{Fault, Result};
 
-use crate::firmware::boot_entry::GLOBAL;
+use crate::firmware::variables::GLOBAL;
 
 /// EFI_IMAGE_SECURITY_DATABASE_GUID, of these.
 const DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";

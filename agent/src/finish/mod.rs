@@ -2,3 +2,4 @@
 
 pub mod bind;
 pub mod finished;
+mod place;

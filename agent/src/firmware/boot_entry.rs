@@ -27,8 +27,8 @@ use livery_contract::{
     manifest::{BootEntry, Partition},
 };
 
-/// EFI_GLOBAL_VARIABLE, the vendor of all boot variables.
-pub(crate) const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+use super::variables::GLOBAL;
+
 /// NON_VOLATILE | BOOTSERVICE_ACCESS | RUNTIME_ACCESS.
 const ATTRIBUTES: u32 = 7;
 const LOAD_OPTION_ACTIVE: u32 = 1;

@@ -12,12 +12,10 @@ use crate::{
     finish::{bind, finished},
     image::{source::Source, trust::Trusted},
     report::record,
-    target::choose::Target,
+    target::claim::Target,
     verify::verified,
-    write::{
-        survey::{self, Found},
-        written::{self, Work},
-    },
+    work::Work,
+    write::{found::Found, survey, written},
 };
 
 /// What is done since the disk stays in this machine.

@@ -6,15 +6,17 @@ use livery_contract::{Fault, Reference, Result, record::Record, wire::Phase};
 use livery_store::{Access, Location};
 use tokio::runtime::Handle;
 
+use super::flash::{self, Stays};
 use crate::{
     console::Console,
-    flow::flash::{self, Stays},
     image::trust::Trusted,
     inventory,
-    target::choose::{self, Needs, Target},
-    verify::verified::{self, Comparison},
-    work::{progress::Progress, stop::Stop},
-    write::written::Work,
+    target::{
+        choose::{Needs, describe},
+        claim::Target,
+    },
+    verify::compare::{Comparison, compare},
+    work::{Work, progress::Progress, stop::Stop, threads::blocking},
 };
 
 /// Which image, from where, to which disk.
@@ -46,7 +48,7 @@ pub async fn write(order: &Order<'_>, allow_removable: bool, stays: Stays, conso
             .fix("leave out --bind"));
     }
     stop.check()?;
-    console.say(format!("writing {} to {}", order.reference, choose::describe(target.disk())));
+    console.say(format!("writing {} to {}", order.reference, describe(target.disk())));
     let system = inventory::read().map(|inventory| inventory.system).unwrap_or_default();
     let watch = console.watch(&work.progress);
     let record = blocking(move || flash::flash(&trusted, target, system, None, stays, &work)).await;
@@ -63,7 +65,7 @@ pub async fn verify(order: &Order<'_>, console: &Console, stop: &Stop) -> Result
     let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
     let target = Target::for_reading(order.disk, Needs::from(trusted.manifest()))?;
     let watch = console.watch(&work.progress);
-    let comparison = blocking(move || verified::compare(&target, &trusted, &work)).await;
+    let comparison = blocking(move || compare(&target, &trusted, &work)).await;
     drop(watch);
     comparison
 }
@@ -72,14 +74,4 @@ fn work(stop: &Stop) -> Work {
     let progress = Progress::default();
     progress.enter(Phase::Trust, 0);
     Work { handle: Handle::current(), progress, stop: stop.clone() }
-}
-
-/// Runs a long step that blocks, beside the async tasks.
-///
-/// # Errors
-/// The step's own; exit 1 where it panicked.
-pub async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(step)
-        .await
-        .unwrap_or_else(|error| Err(Fault::internal("a step broke off; the disk does not count as written").cause(error)))
 }

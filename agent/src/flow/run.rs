@@ -15,23 +15,22 @@ use livery_contract::{
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use super::flash::{self, Stays};
 use crate::{
     config::Settings,
     console::Console,
     enrol::{ask, secure_boot},
-    finish::finished::EFIVARS,
-    flow::{
-        flash::{self, Stays},
-        hand::blocking,
-    },
+    firmware::variables::EFIVARS,
     image::trust::Trusted,
     inventory, job,
     power::After,
-    report::send,
-    station::client::Station,
-    target::choose::{self, Needs, Target},
-    work::{progress::Progress, stop::Stop},
-    write::written::Work,
+    report::{failure::failure, progress::progress as reporter, send},
+    station::{client::Station, patience::Patience},
+    target::{
+        choose::{self, Needs},
+        claim::Target,
+    },
+    work::{Work, progress::Progress, stop::Stop, threads::blocking},
 };
 
 /// How long udev may take to find all disks.
@@ -86,7 +85,7 @@ pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<
             let who = known.job.as_ref().map_or_else(|| "no order".to_owned(), |job| format!("order {}", job.order));
             console.failed(&format!("FAILED   {who}   device {}   in step: {}", known.serial(), phase.as_str()), &fault);
             if let Some(station) = &known.station {
-                send::failure(station, known.job.as_ref().map(|job| job.id), known.serial(), phase, &fault).await;
+                failure(station, known.job.as_ref().map(|job| job.id), known.serial(), phase, &fault).await;
             }
             // An operator who pressed Ctrl-C has read it.
             if !stop.asked() {
@@ -136,12 +135,12 @@ async fn steps(settings: &Settings, console: &Console, stop: &Stop, progress: &P
     known.job = Some(job.clone());
     console.say(format!("order {}, image {}", job.order, job.image));
     console.event("job", json!({ "job": job }));
-    let reporter = send::progress(&station, job.id, progress);
+    let reporter = reporter(&station, job.id, progress);
 
     progress.enter(Phase::Trust, 0);
     let store = station.store()?;
     // One lost answer while the signatures are checked must not fail a device; a store that is away for a minute does.
-    let mut patience = ask::Patience::new(Some(settings.give_up_after.map_or(STORE, |limit| limit.min(STORE))));
+    let mut patience = Patience::new(Some(settings.give_up_after.map_or(STORE, |limit| limit.min(STORE))));
     let trusted = loop {
         let attempt = async {
             let opened = Trusted::open(&store, &settings.trust, settings.access.clone(), &job.image, Some(&job.manifest)).await;

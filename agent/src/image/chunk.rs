@@ -3,16 +3,8 @@
 use livery_contract::{Fault, Result, chunkmap::Content, compose::Extent, digest::Blob};
 use tokio::runtime::Handle;
 
-use crate::{
-    device::AlignedBuffer,
-    image::{
-        decode::Decoder,
-        source::{self, Source},
-        trust::Trusted,
-    },
-    work::stop::Stop,
-    write::plan::Piece,
-};
+use super::{decode::Decoder, piece::Piece, range, source::Source, trust::Trusted};
+use crate::{device::AlignedBuffer, work::stop::Stop};
 
 /// Fetches one chunk into `into`, which has its length. A digest that does not hold is asked for once more: a fault on
 /// the way must not condemn the store.
@@ -31,7 +23,7 @@ pub fn fetch_piece<S: Source>(
     let mut wrong = String::new();
     for _ in 0..2 {
         let frame = piece.frame;
-        let bytes = handle.block_on(source::range(source, packs, frame.pack, frame.offset, u64::from(frame.length), stop))?;
+        let bytes = handle.block_on(range::range(source, packs, frame.pack, frame.offset, u64::from(frame.length), stop))?;
         match decoder.decode(&bytes, &piece.digest, into) {
             Ok(()) => return Ok(()),
             Err(what) => wrong = what,

@@ -6,7 +6,7 @@
 use livery_contract::{Digest, Fault, Reference, Result, compose::Composed, manifest::Manifest};
 use livery_store::{Access, Location, Store};
 
-use crate::image::source::Source;
+use super::source::Source;
 
 /// An image that the signatures vouch for. Can only be made by [`Trusted::open`].
 #[derive(Clone, Debug)]

@@ -1,13 +1,18 @@
 //! Whole disks: name, size, sectors from sysfs; serial, WWN and bus from udev where it runs, else from sysfs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use livery_contract::{
     Fault, Result,
     inventory::{Disk, Transport},
 };
 
-use super::{holders, names, number, text, udev, unreadable};
+use super::{
+    holders::Holders,
+    partitions::{guid, partitions},
+    sysfs::{names, number, text, unreadable},
+    udev,
+};
 
 /// SCSI device type of CD and DVD drives (SPC-4, table 138).
 const SCSI_ROM: u32 = 5;
@@ -16,7 +21,7 @@ const SCSI_ROM: u32 = 5;
 pub(super) fn physical(root: &Path) -> Result<Vec<Disk>> {
     let class = root.join("sys/block");
     std::fs::read_dir(&class).map_err(|error| unreadable(&class, error))?;
-    let holders = holders::Holders::read(root);
+    let holders = Holders::read(root);
     Ok(names(&class)
         .into_iter()
         .filter(|name| is_physical(&class.join(name), name))
@@ -36,7 +41,7 @@ pub(super) fn by_number(root: &Path, path: &Path, major: u64, minor: u64) -> Res
             .fix(format!("an image covers a whole disk: --disk /dev/{}", whole.unwrap_or_else(|| "…".into()))));
     }
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut disk = disk(root, &folder, &name, &holders::Holders::read(root)).ok_or_else(|| refuse("the disk went away"))?;
+    let mut disk = disk(root, &folder, &name, &Holders::read(root)).ok_or_else(|| refuse("the disk went away"))?;
     disk.path = path.display().to_string();
     Ok(disk)
 }
@@ -51,7 +56,7 @@ fn is_physical(folder: &Path, name: &str) -> bool {
         && !(name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb")))
 }
 
-fn disk(root: &Path, folder: &Path, name: &str, holders: &holders::Holders) -> Option<Disk> {
+fn disk(root: &Path, folder: &Path, name: &str, holders: &Holders) -> Option<Disk> {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let devno = text(folder.join("dev"))?;
     let udev = udev::properties(root, &devno);
@@ -78,7 +83,7 @@ fn disk(root: &Path, folder: &Path, name: &str, holders: &holders::Holders) -> O
         diskseq: number(folder.join("diskseq")),
         partition_guids: partitions(folder)
             .iter()
-            .filter_map(|partition| holders::partition_guid(root, partition, &text(partition.join("dev"))?)?.parse().ok())
+            .filter_map(|partition| guid(root, partition, &text(partition.join("dev"))?)?.parse().ok())
             .collect(),
         held_by: holders.of(root, folder),
     })
@@ -116,9 +121,4 @@ fn transport(real: &Path, name: &str, bus: Option<&str>) -> Transport {
     } else {
         Transport::Unknown
     }
-}
-
-/// The folders of a disk's partitions.
-pub(super) fn partitions(folder: &Path) -> Vec<PathBuf> {
-    names(folder).into_iter().map(|name| folder.join(name)).filter(|path| path.join("partition").exists()).collect()
 }

@@ -3,10 +3,13 @@
 use std::{
     fs,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use super::{disks::partitions, names, text, udev};
+use super::{
+    partitions::{guid, partitions},
+    sysfs::{lossy, names, text},
+};
 
 /// systemd's boot loader interface: which partition the firmware loaded us from (systemd.io/BOOT_LOADER_INTERFACE).
 const LOADER_PARTITION: &str = "sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -22,7 +25,7 @@ pub(super) struct Holders {
 impl Holders {
     pub(super) fn read(root: &Path) -> Self {
         let mut uses = Vec::new();
-        for line in read(&root.join("proc/self/mountinfo")).lines() {
+        for line in lossy(&root.join("proc/self/mountinfo")).lines() {
             // 36 35 98:0 /root /mount options... - type source options (proc_pid_mountinfo(5))
             let fields: Vec<&str> = line.split(' ').collect();
             let (Some(number), Some(place)) = (fields.get(2), fields.get(4)) else { continue };
@@ -34,7 +37,7 @@ impl Holders {
                 uses.push((number, held));
             }
         }
-        for line in read(&root.join("proc/swaps")).lines().skip(1) {
+        for line in lossy(&root.join("proc/swaps")).lines().skip(1) {
             if let Some(number) = line.split_whitespace().next().and_then(|path| block_number(root, &unescape(path))) {
                 uses.push((number, "swap".into()));
             }
@@ -50,7 +53,7 @@ impl Holders {
             held.extend(self.uses.iter().filter(|(used, _)| *used == number).map(|(_, by)| by.clone()));
             held.extend(names(&folder.join("holders")).into_iter().map(|holder| format!("part of {holder}")));
             if let Some(boot) = &self.boot
-                && partition_guid(root, &folder, &number).as_ref() == Some(boot)
+                && guid(root, &folder, &number).as_ref() == Some(boot)
             {
                 held.push("the medium that this machine was booted from".into());
             }
@@ -70,14 +73,6 @@ fn boot_partition(root: &Path) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A partition's GUID: from udev, or from the kernel (`PARTUUID=` in uevent, Linux 6.13).
-pub(super) fn partition_guid(root: &Path, folder: &Path, number: &str) -> Option<String> {
-    udev::properties(root, number)
-        .remove("ID_PART_ENTRY_UUID")
-        .or_else(|| read(&folder.join("uevent")).lines().find_map(|line| line.strip_prefix("PARTUUID=").map(str::to_owned)))
-        .map(|guid| guid.to_ascii_lowercase())
-}
-
 fn block_number(root: &Path, path: &str) -> Option<String> {
     let relative = path.strip_prefix('/')?;
     let metadata = fs::metadata(root.join(relative)).ok()?;
@@ -90,8 +85,4 @@ fn block_number(root: &Path, path: &str) -> Option<String> {
 /// The kernel writes space, tab, newline and backslash in these files as octal `\040`.
 fn unescape(text: &str) -> String {
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
-}
-
-fn read(path: &PathBuf) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

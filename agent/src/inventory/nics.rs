@@ -4,7 +4,7 @@ use std::path::Path;
 
 use livery_contract::inventory::Nic;
 
-use super::{names, text};
+use super::sysfs::{names, text};
 
 /// Interfaces with a device behind them: no loopback, bridges or tunnels.
 pub(super) fn nics(root: &Path) -> Vec<Nic> {

@@ -4,10 +4,8 @@ use std::path::Path;
 
 use livery_contract::inventory::{Firmware, System, usable_serial};
 
-use super::text;
-
-/// The global variable vendor (UEFI 2.10, section 3.3).
-const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+use super::sysfs::text;
+use crate::firmware::variables::GLOBAL;
 
 /// Manufacturer, product, serial and UUID. The serial and the UUID can be read by root only.
 pub(super) fn system(root: &Path) -> System {

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
 
-use super::*;
+use livery_contract::inventory::Transport;
+
+use super::read::read_below;
 
 /// A machine in a folder: an NVMe disk that is free, a SATA disk with a mounted partition, a USB stick that was booted.
 fn machine() -> tempfile::TempDir {

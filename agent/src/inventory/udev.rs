@@ -2,7 +2,12 @@
 //!
 //! Read rather than linked to: libudev would be the only system library of this program, for ten lines.
 
-use std::{collections::BTreeMap, io::Read as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// The properties that udev gave to a block device; empty where udev does not run.
 pub(super) fn properties(root: &Path, number: &str) -> BTreeMap<String, String> {
@@ -17,4 +22,18 @@ pub(super) fn properties(root: &Path, number: &str) -> BTreeMap<String, String> 
         .filter(|(_, value)| !value.is_empty() && !value.chars().any(char::is_control))
         .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
         .collect()
+}
+
+/// Waits until udev has handled all events, so that no disk is missed that is still being found; at most `limit`.
+///
+/// What `udevadm settle` does: while events are queued, udev keeps the file `/run/udev/queue`.
+pub fn settle(limit: Duration) {
+    let start = Instant::now();
+    while Path::new("/run/udev/queue").exists() {
+        if start.elapsed() > limit {
+            tracing::warn!("udev has not settled after {} s; going on", limit.as_secs());
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

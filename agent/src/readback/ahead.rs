@@ -2,9 +2,9 @@
 
 use livery_contract::{Fault, Result};
 
+use super::reads::{READ, Read};
 use crate::{
     device::{AlignedBuffer, Device, Queue},
-    readback::pass::{READ, Read},
     work::stop::Stop,
 };
 

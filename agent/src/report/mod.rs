@@ -1,4 +1,13 @@
-//! The evidence ([`record`]), and what the station gets to know of it and of the way to it ([`send`]).
+//! What the station gets to know.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`progress`](mod@progress) | how far the device is, now and then |
+//! | [`record`](mod@record) | the evidence, from a finished disk and from nothing else |
+//! | [`send`] | the record, until the station's receipt is here |
+//! | [`failure`](mod@failure) | why it failed |
 
+pub mod failure;
+pub mod progress;
 pub mod record;
 pub mod send;

@@ -1,7 +1,7 @@
-//! What the station gets to know: progress now and then, the record until it is accepted, or why it failed.
+//! The record, sent until the station has it.
 //!
 //! No record, no ship label: a device says DONE only when it holds the station's signed receipt for exactly the bytes that
-//! it sent. Progress is the opposite: it is never waited for, and a lost message is only logged.
+//! it sent.
 
 use std::time::Duration;
 
@@ -10,19 +10,14 @@ use livery_contract::{
     envelope::{Envelope, PublicKey},
     job::Job,
     record::Record,
-    wire::{self, Failure, Phase, Receipt},
+    wire::{Phase, Receipt},
 };
-use uuid::Uuid;
 
 use crate::{
     console::Console,
-    enrol::ask::Patience,
-    station::client::Station,
-    work::progress::{Progress, Rate},
+    station::{client::Station, patience::Patience},
+    work::progress::Progress,
 };
-
-/// Attempts at telling of a failure: the operator reads it on the screen anyway.
-const FAILURE_ATTEMPTS: u32 = 5;
 
 /// Sends the record until the station has it, and checks its receipt.
 ///
@@ -64,63 +59,14 @@ fn receipt(bytes: &[u8], job: &Job, job_key: &PublicKey, sent: &Digest) -> Resul
     Ok(receipt)
 }
 
-/// Tells of a failure, a few times; whether that worked is only logged.
-pub async fn failure(station: &Station, job: Option<Uuid>, serial: &str, phase: Phase, fault: &Fault) {
-    let message = Failure { job, serial: serial.into(), phase, fault: fault.report() };
-    for attempt in 1..=FAILURE_ATTEMPTS {
-        match station.send("api/v1/failures", &message).await {
-            Ok(_) => return,
-            Err(error) if error.exit() == Exit::Source && attempt < FAILURE_ATTEMPTS => {
-                tokio::time::sleep(Duration::from_secs(u64::from(attempt))).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the station does not know of the failure");
-                return;
-            }
-        }
-    }
-}
-
-/// Sends progress once a second while it changes, until the guard is dropped.
-#[must_use]
-pub fn progress(station: &Station, job: Uuid, progress: &Progress) -> Reporter {
-    let (station, progress) = (station.clone(), progress.clone());
-    Reporter(tokio::spawn(async move {
-        let (mut rate, mut last) = (Rate::default(), None);
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            let snapshot = progress.snapshot();
-            let rate = rate.see(std::time::Instant::now(), snapshot);
-            if last == Some(snapshot) {
-                continue;
-            }
-            let message = wire::Progress { job, phase: snapshot.phase, done: snapshot.done, total: snapshot.total, rate };
-            match station.send("api/v1/progress", &message).await {
-                Ok(_) => last = Some(snapshot),
-                Err(fault) => tracing::info!(%fault, "a progress message was lost"),
-            }
-        }
-    }))
-}
-
-/// Progress is sent as long as this lives.
-#[derive(Debug)]
-pub struct Reporter(tokio::task::JoinHandle<()>);
-
-impl Drop for Reporter {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use ed25519_dalek::SigningKey;
     use jiff::Timestamp;
     use livery_contract::job::SCHEMA;
+
+    use uuid::Uuid;
 
     use super::*;
 

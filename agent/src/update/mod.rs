@@ -54,12 +54,12 @@ use crate::{
     config,
     console::{Console, bytes},
     device::{Device, Mode},
-    finish::finished::EFIVARS,
-    firmware::boot_entry::{self, Entry},
-    flow::hand::blocking,
+    firmware::{
+        boot_entry::{self, Entry},
+        variables::EFIVARS,
+    },
     image::trust::Trusted,
-    work::{progress::Progress, stop::Stop},
-    write::written::Work,
+    work::{Work, progress::Progress, stop::Stop, threads::blocking},
 };
 
 /// How often a newer image is started before it is given up; until then it may have been somebody who switched the device off.

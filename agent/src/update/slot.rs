@@ -15,16 +15,13 @@ use livery_contract::{
 
 use crate::{
     device::{AlignedBuffer, Device},
-    image::{
-        source::{self, Source},
-        trust::Trusted,
-    },
-    readback::pass::{Pass, differs},
-    verify::verified,
-    work::threads,
+    image::{piece::Piece, source::Source, trust::Trusted},
+    readback::{differ::differs, pass::Pass, sections::total},
+    work::{Work, threads},
     write::{
-        plan::{self, Piece, ToFetch},
-        written::{self, Work},
+        fetch,
+        runs::{ToFetch, runs},
+        stream::write_all,
     },
 };
 
@@ -83,14 +80,14 @@ pub fn fill<S: Source>(
             sorted.fetch(piece);
         }
     }
-    let runs = plan::runs(sorted.pieces);
+    let runs = runs(sorted.pieces);
     let fetched: u64 = runs.iter().map(|run| run.length).sum();
     let missed: u64 = runs.iter().flat_map(|run| &run.pieces).map(|piece| piece.length * piece.places.len() as u64).sum();
-    let fetching = source::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
-    written::write_all(part, device, fetching, &sorted.zeros, work)?;
+    let fetching = fetch::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
+    write_all(part, device, fetching, &sorted.zeros, work)?;
     work.progress.enter(Phase::Flush, 0);
     device.flush()?;
-    let length = verified::total(sections);
+    let length = total(sections);
     work.progress.enter(Phase::Verify, length);
     let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
     traffic.written += sorted.to_write;

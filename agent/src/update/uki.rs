@@ -13,8 +13,8 @@ use livery_contract::{
 use super::esp::Esp;
 use crate::{
     device::AlignedBuffer,
-    image::{chunk, trust::Trusted},
-    write::{plan::Piece, written::Work},
+    image::{chunk, piece::Piece, trust::Trusted},
+    work::Work,
 };
 
 /// The UKI's bytes, as they were signed. Most of them are a kernel and an initrd that the one in use (of the image `old`) has too.

@@ -1,4 +1,4 @@
-//! Work that is shared among threads.
+//! Work that is shared among threads, and work that blocks next to async tasks.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -48,6 +48,16 @@ pub fn each<I: Sync, S, T: Send>(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Runs a long step that blocks, on a thread where no async task waits for it.
+///
+/// # Errors
+/// The step's own; exit 1 where it panicked.
+pub async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(step)
+        .await
+        .unwrap_or_else(|error| Err(Fault::internal("a step broke off; the disk does not count as written").cause(error)))
 }
 
 #[cfg(test)]

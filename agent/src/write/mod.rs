@@ -1,6 +1,21 @@
-//! The image onto the disk: what the disk has already, what is to be done, and doing it.
+//! The image onto the disk: what the disk has of it already, what is to be done, and doing it.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`survey`](mod@survey) | what the disk has already: a [`Found`](found::Found) |
+//! | [`ends`] | what is cleared first and written last |
+//! | [`plan`] | what to fetch and where to put it, by [`moves`] and [`runs`](mod@runs) |
+//! | [`fetch`] | runs of frames, several requests in flight |
+//! | [`stream`], [`batch`] | zeros and chunks onto the disk, by several threads |
+//! | [`written`] | all of it, in the right order: a [`Written`](written::Written) |
 
+pub mod batch;
+pub mod ends;
+pub mod fetch;
+pub mod found;
 pub mod moves;
 pub mod plan;
+pub mod runs;
+pub mod stream;
 pub mod survey;
 pub mod written;

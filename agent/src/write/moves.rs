@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use livery_contract::Digest;
 
-use crate::write::plan::Piece;
+use crate::image::piece::Piece;
 
 /// The most bytes that are copied at once: what a reader must be ready to allocate.
 pub const MAX_COPY: u64 = 4 << 20;

@@ -4,61 +4,17 @@
 //! runs of neighbouring frames (one range request each), runs of zeros, and the *held* chunks: those that make the disk a
 //! disk that boots, written last. Pure; fails with exit 4 where the extents contradict the manifest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use livery_contract::{
-    Digest, Fault, Result,
-    chunkmap::{Content, Frame},
-    compose::{Composed, Extent},
-    manifest::Manifest,
+use livery_contract::{Fault, Result, chunkmap::Content, compose::Composed, manifest::Manifest};
+
+use super::{
+    ends::{cleared, is_held},
+    found::Found,
+    moves::{self, Copy, Move},
+    runs::{Run, ToFetch, runs},
 };
-
-use crate::{
-    device::whole_blocks,
-    write::{
-        moves::{self, Copy, Move},
-        survey::Found,
-    },
-};
-
-/// The most bytes that one range request asks for. What is in flight at a kill is fetched again, and the last request of
-/// all is waited for alone: both ask for short ones. That many of them are in flight makes up for it.
-pub const MAX_RUN: u64 = 512 << 10;
-/// Frames at most this far apart share a request: the bytes between cost less than a round trip.
-pub const MAX_GAP: u64 = 64 << 10;
-/// Data below this offset (and below the first partition) is held: boot sector, primary GPT, a boot loader's core.
-pub const HEAD: u64 = 1 << 20;
-/// Data in the image's last bytes is held too: the backup GPT (at most 34 sectors of 512 or 5 of 4096 bytes), from which
-/// firmware restores a primary one that it finds missing (UEFI 2.10, section 5.3.2).
-pub const TAIL: u64 = 64 << 10;
-/// How much at the disk's end is cleared: the old backup GPT, and RAID or ZFS labels by which a stale disk comes alive.
-pub const END: u64 = 1 << 20;
-
-/// One chunk to decode, and where its bytes go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Where the frame lies.
-    pub frame: Frame,
-    /// Bytes when decoded.
-    pub length: u64,
-    /// SHA-256 of those.
-    pub digest: Digest,
-    /// Offsets on the disk; more than one where the image has the same chunk in several places.
-    pub places: Vec<u64>,
-}
-
-/// Neighbouring frames of one pack: one range request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Index into [`Composed::packs`].
-    pub pack: u32,
-    /// First byte in the pack.
-    pub offset: u64,
-    /// Bytes.
-    pub length: u64,
-    /// The chunks in it.
-    pub pieces: Vec<Piece>,
-}
+use crate::image::piece::Piece;
 
 /// All of an image's content, sorted by how it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,68 +101,25 @@ impl Plan {
     }
 }
 
-/// Where each chunk that is to be fetched belongs, by pack, offset and length of its frame, its own length and its digest.
-pub(crate) type ToFetch = BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>>;
-
-/// Neighbouring frames share a request.
-pub(crate) fn runs(pieces: ToFetch) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for ((pack, start, frame_length, length, digest), places) in pieces {
-        let end = start + u64::from(frame_length);
-        let piece = Piece { frame: Frame { pack, offset: start, length: frame_length }, length, digest, places };
-        match runs.last_mut() {
-            Some(run)
-                if run.pack == pack
-                    && start <= run.offset + run.length + MAX_GAP
-                    && end.max(run.offset + run.length) - run.offset <= MAX_RUN =>
-            {
-                run.length = end.max(run.offset + run.length) - run.offset;
-                run.pieces.push(piece);
-            }
-            _ => runs.push(Run { pack, offset: start, length: end - start, pieces: vec![piece] }),
-        }
-    }
-    runs
-}
-
-/// What is cleared before anything is written, from byte to byte: at both ends of the disk, so that a broken run leaves
-/// no disk that boots.
-pub fn cleared(disk_size: u64) -> [(u64, u64); 2] {
-    [(0, HEAD.min(disk_size)), whole_blocks(disk_size.saturating_sub(END), disk_size, disk_size)]
-}
-
-/// Whether a data extent is written last.
-pub fn is_held(manifest: &Manifest, extent: &Extent) -> bool {
-    if !matches!(extent.content, Content::Data { .. }) {
-        return false;
-    }
-    let head = manifest.partitions.first().map_or(HEAD, |first| first.offset.min(HEAD));
-    let last_end = manifest.partitions.last().map_or(0, |last| last.offset + last.length);
-    let tail = manifest.size.saturating_sub(TAIL).max(last_end);
-    extent.offset < head || extent.offset + extent.length > tail
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     #![allow(clippy::unwrap_used)]
     use livery_contract::{
-        chunkmap::{Chunk, ChunkMap},
+        Digest,
+        chunkmap::{Chunk, ChunkMap, Frame},
         digest::Blob,
-        manifest::{BLOCK, SCHEMA},
+        manifest::BLOCK,
     };
     use proptest::prelude::*;
 
-    use super::*;
-
-    /// As JSON, so that a field that the contract gains does not concern us.
-    pub(crate) fn manifest(size: u64, partitions: &serde_json::Value) -> Manifest {
-        let manifest = serde_json::json!({
-            "schema": SCHEMA, "name": "t", "version": "1", "created": "2026-11-01T00:00:00Z",
-            "size": size, "sector_size": 512, "partitions": partitions, "minimum_disk": size,
-            "layers": [{ "offset": 0, "length": size, "chunk_map": { "digest": Digest::of(b""), "length": 0 } }],
-        });
-        Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).unwrap()
-    }
+    use super::{
+        super::{
+            found::Chunks,
+            runs::{MAX_GAP, MAX_RUN},
+        },
+        *,
+    };
+    use crate::image::sample::manifest;
 
     fn plan(chunks: Vec<Chunk>) -> (Manifest, Plan) {
         let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
@@ -303,7 +216,7 @@ pub(crate) mod tests {
                 Content::Data { digest, .. } if *seen => Some((digest, seed * BLOCK)),
                 _ => None,
             }).collect();
-            let found = Found::Some(crate::write::survey::Chunks { in_place: in_place.clone(), seen });
+            let found = Found::Some(Chunks { in_place: in_place.clone(), seen });
             let size = manifest.size + (8 << 20);
             let plan = Plan::new(&manifest, &composed, &found, size).unwrap();
             let mut places: Vec<(u64, u64)> = plan.zeros.clone();

@@ -9,7 +9,7 @@
 //! recognised wherever it lies; and it is compared in place by the image's own chunks, however those were cut.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -22,17 +22,19 @@ use livery_contract::{
     wire::Phase,
 };
 
+use super::found::{Chunks, Found};
 use crate::{
     device::{AlignedBuffer, Device},
+    fit::head::{finished_or_not, original_head},
     image::{source::Source, trust::Trusted},
     readback::{
         ahead::ReadAhead,
-        pass::{self, Read},
+        differ::differs,
+        reads::{self, Read},
+        sections::total,
     },
-    target::choose::Target,
-    verify::verified,
-    work::threads,
-    write::written::Work,
+    target::claim::Target,
+    work::{Work, threads},
 };
 
 /// Windows that are looked at first, spread over the image's data.
@@ -43,27 +45,6 @@ const SAMPLE: usize = 1 << 20;
 const ENOUGH: usize = 2;
 /// Content that is not the image's in its place is cut into chunks in portions of so many bytes.
 const PORTION: usize = 8 << 20;
-
-/// What a disk holds of an image.
-#[derive(Debug, Default)]
-pub enum Found {
-    /// Too little for a closer look.
-    #[default]
-    Nothing,
-    /// These chunks.
-    Some(Chunks),
-    /// All of it, the partition table too.
-    Whole,
-}
-
-/// Chunks of an image that a disk holds.
-#[derive(Debug, Default)]
-pub struct Chunks {
-    /// For each extent of the image, whether its place on the disk holds it.
-    pub in_place: Vec<bool>,
-    /// Where on the disk a data chunk was seen.
-    pub seen: HashMap<Digest, u64>,
-}
 
 /// Looks at the disk. Blocking; not for an async task.
 ///
@@ -76,8 +57,8 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
         return Ok(Found::Nothing);
     }
     let sections = trusted.manifest().sections();
-    work.progress.enter(Phase::Survey, verified::total(&sections));
-    let originals = verified::original_head(device, trusted)?.into_iter().map(|head| (0, head)).collect::<Vec<_>>();
+    work.progress.enter(Phase::Survey, total(&sections));
+    let originals = original_head(device, trusted)?.into_iter().map(|head| (0, head)).collect::<Vec<_>>();
     let in_place: Vec<AtomicBool> = composed.extents.iter().map(|_| AtomicBool::new(true)).collect();
     let look = Look { composed, wanted: &wanted, originals: &originals, in_place: &in_place, work };
     let seen = threads::each(&sections, || ReadAhead::new(device), |ahead, section| look.section(section, ahead))?;
@@ -85,7 +66,7 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
         Chunks { in_place: in_place.into_iter().map(AtomicBool::into_inner).collect(), seen: seen.into_iter().flatten().collect() };
     // A disk that lost only what finishing put there is finished anew: it must not be refused for ever as faulty.
     let head = originals.first().map(|(_, head)| head.as_slice());
-    if chunks.in_place.iter().all(|held| *held) && verified::finished_or_not(target, trusted, head)? {
+    if chunks.in_place.iter().all(|held| *held) && finished_or_not(target, trusted, head)? {
         return Ok(Found::Whole);
     }
     for (extent, held) in composed.extents.iter().zip(&chunks.in_place) {
@@ -180,7 +161,7 @@ impl Look<'_> {
     fn section(&self, section: &SectionRange, ahead: &mut ReadAhead) -> Result<Vec<(Digest, u64)>> {
         let mut known = Vec::new();
         let mut strange = Strange { start: section.offset, bytes: Vec::new() };
-        let reads = pass::plan(&self.composed.extents, section, &|_| false);
+        let reads = reads::plan(&self.composed.extents, section, &|_| false);
         ahead.each(&reads, self.originals, &self.work.stop, |read, bytes| {
             self.look(read, bytes, &mut strange, &mut known);
             self.work.progress.add(read.length as u64);
@@ -194,7 +175,7 @@ impl Look<'_> {
         let mut at = 0;
         for part in &read.parts {
             let (place, bytes) = (read.offset + at as u64, &bytes[at..at + part.length]);
-            let ours = !matches!(part.content, Content::Skip) && pass::differs(bytes, &part.content).is_none();
+            let ours = !matches!(part.content, Content::Skip) && differs(bytes, &part.content).is_none();
             if ours {
                 strange.end(self.wanted, known);
             } else {

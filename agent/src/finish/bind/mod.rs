@@ -15,7 +15,7 @@ use std::path::Path;
 
 use livery_contract::{Result, manifest::Manifest, record::Bound};
 
-use crate::{finish::finished::Finished, fit::patch::Patch, target::choose::Target};
+use crate::{finish::finished::Finished, fit::patch::Patch, target::claim::Target};
 
 /// Where the kernel says what kind of TPM there is.
 const TPM: &str = "/sys/class/tpm/tpm0/tpm_version_major";

@@ -146,7 +146,7 @@ fn the_last_partition_grows_and_that_can_be_undone() {
                     "type_guid": guid, "guid": guid, "label": "x"})
             };
             let list: Vec<_> = before.iter().map(|(number, from, to)| partition(*number, *from, *to)).collect();
-            let mut manifest = crate::write::plan::tests::manifest(4 << 20, &serde_json::json!(list));
+            let mut manifest = crate::image::sample::manifest(4 << 20, &serde_json::json!(list));
             manifest.grow = Some(3);
             let undone = undo(&after[..256 << 10], &manifest).unwrap();
             assert!(undone == image[..256 << 10]);

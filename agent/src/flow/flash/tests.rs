@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     target::choose::Needs,
-    verify::verified::{BackupGpt, compare},
+    verify::compare::{BackupGpt, compare},
     work::{progress::Progress, stop::Stop},
 };
 
@@ -168,7 +168,7 @@ fn manifest() -> Manifest {
         })
     };
     let partitions = json!([partition(1, "esp", 1 << 20, 2 << 20), partition(2, "root", 3 << 20, 4 << 20)]);
-    crate::write::plan::tests::manifest(IMAGE, &partitions)
+    crate::image::sample::manifest(IMAGE, &partitions)
 }
 
 fn trusted(spoil: impl Fn(usize, &mut Vec<u8>) -> Option<Fault> + Send + Sync + 'static) -> (Vec<u8>, Trusted<Memory>) {

@@ -87,7 +87,7 @@ fn trusted_for(sector: u32, image: &[u8], table: bool, (mut map, pack): (ChunkMa
     let root = json!({"number": 2, "role": "root", "offset": 3 << 20, "length": 4 << 20,
         "type_guid": guid, "guid": guid, "label": "root"});
     let partitions = if table { json!([root]) } else { json!([]) };
-    let mut manifest = crate::write::plan::tests::manifest(image.len() as u64, &partitions);
+    let mut manifest = crate::image::sample::manifest(image.len() as u64, &partitions);
     manifest.sector_size = if table { 512 } else { sector };
     manifest.converts_to_4096 = table;
     map.sections = sections(&manifest, image, &map);
