@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use livery_contract::{Fault, Result};
 use tokio::task::spawn_blocking;
 
-use super::{Missing, too_long};
+use super::answer::{Missing, too_long};
 
 /// The store's top.
 #[derive(Clone, Debug)]

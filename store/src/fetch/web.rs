@@ -4,7 +4,7 @@ use bytes::Bytes;
 use livery_contract::{Fault, Result};
 use reqwest::{Client, StatusCode, header};
 
-use super::{Missing, SERVER, body, cut_short, ignores_ranges, lacks_pack, unexpected, unreachable};
+use super::answer::{Missing, SERVER, body, cut_short, ignores_ranges, lacks_pack, unexpected, unreachable};
 use crate::location::Location;
 
 /// The store's top, and the client that reaches it.

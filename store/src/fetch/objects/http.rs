@@ -1,4 +1,4 @@
-//! Our HTTP client below `object_store`: the authorities, timeouts and redirects of [`Access`](super::super::Access) count,
+//! Our HTTP client below `object_store`: the authorities, timeouts and redirects of [`Access`](crate::fetch::access::Access) count,
 //! whatever the crate's own options say, and an answer that refuses is read with a limit.
 
 use http_body_util::BodyExt as _;
@@ -8,10 +8,8 @@ use object_store::{
 };
 use reqwest::{Client, Response, StatusCode, Url, header};
 
-use super::{
-    super::SILENCE,
-    refusal::{Refusal, Said},
-};
+use super::refusal::{Refusal, Said};
+use crate::fetch::access::SILENCE;
 
 /// The most that is read of an answer that refuses: S3's are below 2 KiB.
 const MAX_REFUSAL: usize = 64 << 10;

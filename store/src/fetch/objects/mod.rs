@@ -17,7 +17,7 @@ use object_store::{GetOptions, GetRange, GetResult, ObjectStore as _, RetryConfi
 use reqwest::Client;
 
 use self::refusal::Refusal;
-use super::{Missing, SERVER, body, cut_short, ignores_ranges, lacks_pack, unreachable};
+use super::answer::{Missing, SERVER, body, cut_short, ignores_ranges, lacks_pack, unreachable};
 use crate::location::Location;
 
 /// The store's top in its bucket, and the client that reaches it.
@@ -158,7 +158,7 @@ fn told(error: &dyn Error) -> io::Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Access;
+    use crate::fetch::{access::Access, fetcher::Fetcher};
 
     #[test]
     fn no_secret_in_what_is_printed() {
@@ -169,7 +169,7 @@ mod tests {
             ("AWS_SESSION_TOKEN", "token-of-mine"),
         ];
         let objects = Objects::new(&location, Access::default().client().unwrap(), variables.map(|(k, v)| (k.into(), v.into())));
-        let printed = format!("{:?}", super::super::Fetcher::Objects(objects.unwrap()));
+        let printed = format!("{:?}", Fetcher::Objects(objects.unwrap()));
         assert!(printed.contains("s3") && printed.contains("bucket") && printed.contains("signed: true"), "{printed}");
         assert!(!printed.contains("of-mine"), "{printed}");
     }

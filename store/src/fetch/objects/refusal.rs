@@ -6,7 +6,7 @@
 use livery_contract::Fault;
 use reqwest::StatusCode;
 
-use super::super::{Missing, SERVER, unexpected};
+use crate::fetch::answer::{Missing, SERVER, unexpected};
 
 /// An answer that brings no bytes.
 #[derive(Debug, thiserror::Error)]
