@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use livery_contract::{
-    Exit, Fault, Result,
+    Fault, Result,
     inventory::Inventory,
     job::Job,
     record::Record,
@@ -140,25 +140,11 @@ async fn steps(settings: &Settings, console: &Console, stop: &Stop, progress: &P
     progress.enter(Phase::Trust, 0);
     let store = station.store()?;
     // One lost answer while the signatures are checked must not fail a device; a store that is away for a minute does.
-    let mut patience = Patience::new(Some(settings.give_up_after.map_or(STORE, |limit| limit.min(STORE))));
-    let trusted = loop {
-        let attempt = async {
-            let opened = Trusted::open(&store, &settings.trust, settings.access.clone(), &job.image, Some(&job.manifest)).await;
-            match opened {
-                Err(fault) if fault.exit() == Exit::Source => {
-                    tokio::time::sleep(patience.pause(fault, "the store", console)?).await;
-                    Ok(None)
-                }
-                other => other.map(Some),
-            }
-        };
-        let opened = tokio::select! {
-            opened = attempt => opened?,
-            () = stop.wait() => return Err(stop.fault()),
-        };
-        if let Some(trusted) = opened {
-            break trusted;
-        }
+    let patience = Patience::new(Some(settings.give_up_after.map_or(STORE, |limit| limit.min(STORE))));
+    let open = async || Trusted::open(&store, &settings.trust, settings.access.clone(), &job.image, Some(&job.manifest)).await;
+    let trusted = tokio::select! {
+        opened = patience.ask("the store", console, open) => opened?,
+        () = stop.wait() => return Err(stop.fault()),
     };
 
     progress.enter(Phase::Target, 0);

@@ -3,7 +3,13 @@
 use livery_contract::{Fault, Result, chunkmap::Content, compose::Extent, digest::Blob};
 use tokio::runtime::Handle;
 
-use super::{decode::Decoder, piece::Piece, range, source::Source, trust::Trusted};
+use super::{
+    decode::Decoder,
+    piece::Piece,
+    range::{self, Outage, Range},
+    source::Source,
+    trust::Trusted,
+};
 use crate::{device::AlignedBuffer, work::stop::Stop};
 
 /// Fetches one chunk into `into`, which has its length. A digest that does not hold is asked for once more: a fault on
@@ -23,7 +29,8 @@ pub fn fetch_piece<S: Source>(
     let mut wrong = String::new();
     for _ in 0..2 {
         let frame = piece.frame;
-        let bytes = handle.block_on(range::range(source, packs, frame.pack, frame.offset, u64::from(frame.length), stop))?;
+        let wanted = Range { pack: frame.pack, offset: frame.offset, length: frame.length.into() };
+        let bytes = handle.block_on(range::range(source, packs, wanted, &Outage::default(), stop))?;
         match decoder.decode(&bytes, &piece.digest, into) {
             Ok(()) => return Ok(()),
             Err(what) => wrong = what,

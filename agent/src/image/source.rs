@@ -1,20 +1,13 @@
 //! Where packs are read from: the store in the field, memory that fails on purpose in tests.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
+use backon::ExponentialBuilder;
 use bytes::Bytes;
 use livery_contract::{Result, digest::Blob};
 use livery_store::{Location, Store};
 
-/// How long to wait before each retry: half a minute in all, a switch's reboot.
-const RETRIES: [Duration; 6] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-    Duration::from_secs(15),
-];
+use crate::work::retry;
 
 /// Where packs are read from. The store in the field; memory that fails on purpose in tests.
 pub trait Source: Clone + Send + Sync + 'static {
@@ -22,8 +15,8 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn range(&self, pack: &Blob, offset: u64, length: u64) -> impl Future<Output = Result<Bytes>> + Send;
     /// Path or URL of a pack, for messages.
     fn place(&self, pack: &Blob) -> String;
-    /// How long to wait before each retry.
-    fn retries(&self) -> &'static [Duration];
+    /// When a range that failed is asked for again.
+    fn retries(&self) -> ExponentialBuilder;
     /// How many requests are worth having in flight.
     fn in_flight(&self) -> usize;
 }
@@ -37,9 +30,8 @@ impl Source for Store {
         Self::place(self, &pack.digest)
     }
 
-    fn retries(&self) -> &'static [Duration] {
-        // A folder that fails now fails in a second too.
-        if matches!(self.location(), Location::Folder(_)) { &RETRIES[..1] } else { &RETRIES }
+    fn retries(&self) -> ExponentialBuilder {
+        if matches!(self.location(), Location::Folder(_)) { retry::RANGE_OF_A_FILE } else { retry::RANGE }
     }
 
     fn in_flight(&self) -> usize {

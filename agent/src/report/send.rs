@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use livery_contract::{
-    Digest, Exit, Fault, Result,
+    Digest, Fault, Result,
     envelope::{Envelope, PublicKey},
     job::Job,
     record::Record,
@@ -33,18 +33,11 @@ pub async fn record(
     progress: &Progress,
 ) -> Result<Receipt> {
     progress.enter(Phase::Report, 0);
-    let mut patience = Patience::new(give_up_after);
-    loop {
-        match station.send("api/v1/records", record).await {
-            // An Ed25519 signature is deterministic: sent again, it is the same envelope, byte for byte.
-            Ok((bytes, sent)) => return receipt(&bytes, job, job_key, &sent),
-            Err(fault) if fault.exit() == Exit::Source => {
-                let pause = patience.pause(fault, "the station (the disk is good, but do not ship without a record)", console)?;
-                tokio::time::sleep(pause).await;
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
+    // An Ed25519 signature is deterministic: sent again, it is the same envelope, byte for byte.
+    let who = "the station (the disk is good, but do not ship without a record)";
+    let (bytes, sent) =
+        Patience::new(give_up_after).ask(who, console, async || station.send("api/v1/records", record).await).await?;
+    receipt(&bytes, job, job_key, &sent)
 }
 
 fn receipt(bytes: &[u8], job: &Job, job_key: &PublicKey, sent: &Digest) -> Result<Receipt> {

@@ -1,26 +1,24 @@
 //! How long to go on asking somebody who does not answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use livery_contract::{Fault, Result};
+use backon::{BackoffBuilder as _, ExponentialBackoff};
+use livery_contract::{Exit, Fault, Result};
 use serde_json::json;
 
-use crate::console::Console;
+use crate::{console::Console, work::retry};
 
-/// The longest pause between two attempts.
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// How long to go on asking somebody who does not answer, and how often.
+/// The pauses between attempts, and when to give up.
 #[derive(Debug)]
 pub(crate) struct Patience {
     give_up_after: Option<Duration>,
-    since: std::time::Instant,
-    next: Duration,
+    since: Instant,
+    pauses: ExponentialBackoff,
 }
 
 impl Patience {
     pub(crate) fn new(give_up_after: Option<Duration>) -> Self {
-        Self { give_up_after, since: std::time::Instant::now(), next: Duration::from_secs(1) }
+        Self { give_up_after, since: Instant::now(), pauses: retry::NEEDED.build() }
     }
 
     /// There was an answer: the waiting begins anew.
@@ -33,23 +31,32 @@ impl Patience {
     /// # Errors
     /// The fault itself, once patience is at its end.
     pub(crate) fn pause(&mut self, fault: Fault, who: &str, console: &Console) -> Result<Duration> {
-        let pause = self.next;
         let waited = self.since.elapsed();
-        if self.give_up_after.is_some_and(|limit| waited + pause > limit) {
+        let Some(pause) = self.pauses.next().filter(|pause| self.give_up_after.is_none_or(|limit| waited + *pause <= limit)) else {
             return Err(fault);
-        }
-        self.next = (pause * 2).min(LONGEST);
+        };
         console.say(format!("NO ANSWER from {who} for {} s, asking again in {} s: {fault}", waited.as_secs(), pause.as_secs()));
         console.event("no-answer", json!({ "seconds": waited.as_secs(), "fault": fault.report() }));
         Ok(pause)
+    }
+
+    /// Asks until there is an answer.
+    ///
+    /// # Errors
+    /// What is not the source's fault, at once; the source's, once patience is at its end.
+    pub(crate) async fn ask<T>(mut self, who: &str, console: &Console, mut once: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match once().await {
+                Err(fault) if fault.exit() == Exit::Source => tokio::time::sleep(self.pause(fault, who, console)?).await,
+                answered => return answered,
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use livery_contract::Exit;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,8 @@
-//! What every long step needs, whichever it is: counters that show how far it is, a way to be interrupted, threads.
+//! What every long step needs, whichever it is: counters that show how far it is, a way to be interrupted, threads,
+//! and when a request that failed is made again.
 
 pub mod progress;
+pub mod retry;
 pub mod stop;
 pub mod threads;
 

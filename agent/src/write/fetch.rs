@@ -11,7 +11,10 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::runs::Run;
 use crate::{
-    image::{range::range, source::Source},
+    image::{
+        range::{Outage, Range, range},
+        source::Source,
+    },
     work::stop::Stop,
 };
 
@@ -31,17 +34,20 @@ pub fn start<S: Source>(
     let (sender, receiver) = mpsc::channel(WAITING);
     let most = source.in_flight();
     let (source, packs, stop): (S, Arc<[Blob]>, Stop) = (source.clone(), packs.into(), stop.clone());
+    let outage = Arc::<Outage>::default();
     handle.spawn(async move {
         let (mut runs, mut requests, mut window) = (runs.into_iter(), FuturesUnordered::new(), most);
         loop {
             while requests.len() < window
                 && let Some(run) = runs.next()
             {
-                let (source, packs, stop) = (source.clone(), packs.clone(), stop.clone());
+                let (source, packs, outage, stop) = (source.clone(), packs.clone(), outage.clone(), stop.clone());
                 // A task of its own, so that a body is read on while an earlier run waits for the disk: a connection that
                 // nobody reads would run into its timeout.
                 requests.push(tokio::spawn(async move {
-                    let bytes = range(&source, &packs, run.pack, run.offset, run.length, &stop).await?;
+                    let bytes =
+                        range(&source, &packs, Range { pack: run.pack, offset: run.offset, length: run.length }, &outage, &stop)
+                            .await?;
                     Ok((run, bytes))
                 }));
             }

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use backon::ExponentialBuilder;
 use bytes::Bytes;
 use livery_contract::{
     Digest, Fault,
@@ -63,9 +64,8 @@ impl Source for Memory {
         "memory/pack".into()
     }
 
-    fn retries(&self) -> &'static [Duration] {
-        const RETRIES: [Duration; 2] = [Duration::from_millis(1); 2];
-        &RETRIES
+    fn retries(&self) -> ExponentialBuilder {
+        ExponentialBuilder::new().with_factor(1.0).with_min_delay(Duration::from_millis(1)).with_max_times(2)
     }
 
     fn in_flight(&self) -> usize {
