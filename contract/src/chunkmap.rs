@@ -265,8 +265,8 @@ impl Reader<'_> {
         let Some(pack) = packs.get(frame.pack as usize) else {
             return Err(self.wrong(format!("a chunk lies in pack {} of {}", frame.pack, packs.len())));
         };
-        let inside = frame.offset.checked_add(u64::from(frame.length)).is_some_and(|end| end <= pack.length);
-        if frame.length == 0 || frame.length > MAX_FRAME || !inside {
+        let in_pack = frame.offset.checked_add(u64::from(frame.length)).is_some_and(|end| end <= pack.length);
+        if frame.length == 0 || frame.length > MAX_FRAME || !in_pack {
             return Err(self.wrong(format!(
                 "a frame of {} bytes at {} does not fit into a pack of {}",
                 frame.length, frame.offset, pack.length

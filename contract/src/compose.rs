@@ -61,8 +61,8 @@ impl Composed {
         for partition in &manifest.partitions {
             let (from, to) = (partition.offset + partition.filled(), partition.offset + partition.length);
             let first = self.extents.partition_point(|extent| extent.offset + extent.length <= from);
-            let mut inside = self.extents[first..].iter().take_while(|extent| extent.offset < to);
-            if from < to && inside.any(|extent| extent.content != Content::Skip) {
+            let mut overlapped = self.extents[first..].iter().take_while(|extent| extent.offset < to);
+            if from < to && overlapped.any(|extent| extent.content != Content::Skip) {
                 return Err(Fault::untrusted(format!(
                     "partition {} has content where the manifest says that it is not used, from byte {from} on",
                     partition.number
@@ -141,8 +141,8 @@ impl Composed {
             .map(|extent| {
                 let (from, to) = (extent.offset.max(offset), (extent.offset + extent.length).min(end));
                 let whole = (from, to - from) == (extent.offset, extent.length);
-                let inside = if whole { *extent } else { part(*extent, from, to)? };
-                Ok(Extent { offset: inside.offset - offset, ..inside })
+                let covered = if whole { *extent } else { part(*extent, from, to)? };
+                Ok(Extent { offset: covered.offset - offset, ..covered })
             })
             .collect::<Result<_>>()?;
         let known = self.known.iter().filter(|known| known.offset >= offset && known.offset + known.length <= end);

@@ -28,7 +28,7 @@ pub const SECTION: u64 = 64 << 20;
 pub const MAX_SECTIONS: u64 = 512;
 /// The most bytes of an image's SBOM.
 pub const MAX_SBOM: u64 = 64 << 20;
-/// The most bytes of a UKI: it is held in memory.
+/// The most bytes of a UKI: all of it is in memory at once.
 pub const MAX_UKI: u64 = 512 << 20;
 
 /// The most bytes of a line of [`Manifest::restricted`].
@@ -88,7 +88,7 @@ pub struct Manifest {
     /// for an image that has no second slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uki: Option<Uki>,
-    /// What is inside, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
+    /// What is in it, as an SBOM (SPDX 2.3, JSON); `None` for an image that was imported, and whose content nobody listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Blob>,
     /// Where the personal layer of an imported image goes: a file of a file system that we did not make.
@@ -414,10 +414,10 @@ impl Manifest {
         }
         if let Some(uki) = &self.uki {
             let esp = self.partition(Role::Esp);
-            let inside = esp.is_some_and(|esp| {
+            let fits = esp.is_some_and(|esp| {
                 uki.offset >= esp.offset && uki.offset.checked_add(uki.length).is_some_and(|end| end <= esp.offset + esp.length)
             });
-            if !inside || uki.length == 0 || uki.length > MAX_UKI {
+            if !fits || uki.length == 0 || uki.length > MAX_UKI {
                 return wrong(format!("its UKI of {} bytes at {} is not in an ESP, or too long", uki.length, uki.offset));
             }
             let slots = [Role::Root, Role::RootVerity, Role::RootB, Role::RootVerityB].map(|role| self.partition(role));

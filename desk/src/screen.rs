@@ -1,7 +1,7 @@
 //! Becomes the compositor, once the GPU is there. In: the personal layer's keyboard (`XKB_DEFAULT_*` of the unit's environment), the GPU.
 //! Out: sway, with a configuration that binds no key. Fails where sway does not start.
 //!
-//! The keyboard is given to sway as libxkbcommon's defaults: the employee's layout first, `us` beside it to switch to. The option
+//! The keyboard is given to sway as libxkbcommon's defaults: the employee's layout first, `us` second, to switch to. The option
 //! `srvrkeys:none` takes Ctrl-Alt-F1 and its like out of the keymap: no key means another console, and a remote desktop gets them.
 
 use std::{env, os::unix::process::CommandExt as _, path::Path, process::Command};
@@ -13,7 +13,7 @@ use crate::renderer::Renderer;
 /// What a second layout is for: passwords that were chosen on another keyboard, and programs that expect it.
 const OTHER: &str = "us";
 
-/// Layouts, variants and options for libxkbcommon: the own one, perhaps another beside it.
+/// Layouts, variants and options for libxkbcommon: the employee's, perhaps another to switch to.
 #[derive(Debug, PartialEq, Eq)]
 struct Keyboard {
     layouts: String,

@@ -42,7 +42,7 @@ pub struct Device {
 /// For what a [`Device`] is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Reading only, beside others.
+    /// Reading only, as others may too.
     Read,
     /// Reading and writing, with nobody else.
     Write,
@@ -113,7 +113,7 @@ impl Device {
     /// # Errors
     /// Exit 6 with the offset.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.inside(offset, buffer.len() as u64)?;
+        self.check_bounds(offset, buffer.len() as u64)?;
         self.file.read_exact_at(buffer, offset).map_err(|error| self.read_failed(offset, buffer.len() as u64, error))
     }
 
@@ -132,7 +132,7 @@ impl Device {
     /// # Errors
     /// Exit 6 with the offset.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.inside(offset, bytes.len() as u64)?;
+        self.check_bounds(offset, bytes.len() as u64)?;
         self.file.write_all_at(bytes, offset).map_err(|error| self.write_failed(offset, bytes.len() as u64, error))
     }
 
@@ -146,7 +146,7 @@ impl Device {
     /// # Errors
     /// Exit 6 with the offset.
     pub fn zero(&self, offset: u64, length: u64) -> Result<()> {
-        self.inside(offset, length)?;
+        self.check_bounds(offset, length)?;
         let fail = |error: Errno| {
             self.fault("zeroing the disk failed", offset, length)
                 .cause(error)
@@ -232,7 +232,7 @@ impl Device {
             .fix("the disk is faulty or full: replace it, then start again")
     }
 
-    pub(super) fn inside(&self, offset: u64, length: u64) -> Result<()> {
+    pub(super) fn check_bounds(&self, offset: u64, length: u64) -> Result<()> {
         if offset.checked_add(length).is_none_or(|end| end > self.size) {
             return Err(Fault::internal(format!("bytes {offset}+{length} of a disk of {}", self.size)).at(self.path.display()));
         }
@@ -319,12 +319,12 @@ mod tests {
     #[test]
     fn two_writers_are_refused_and_nothing_is_created() {
         let file = file(8192);
-        let held = Device::open(file.path(), Mode::Write).unwrap();
+        let first = Device::open(file.path(), Mode::Write).unwrap();
         let start = std::time::Instant::now();
         let error = Device::open(file.path(), Mode::Write).unwrap_err();
         assert_eq!(error.exit().code(), 3);
         assert!(start.elapsed() < Duration::from_secs(20));
-        drop(held);
+        drop(first);
         let missing = file.path().with_extension("missing");
         assert_eq!(Device::open(&missing, Mode::Write).unwrap_err().exit().code(), 3);
         assert!(!missing.exists());

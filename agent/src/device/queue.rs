@@ -106,7 +106,7 @@ impl<'a> Queue<'a> {
     }
 
     fn begin(&mut self, request: Request) -> Result<()> {
-        self.device.inside(request.offset, request.length as u64)?;
+        self.device.check_bounds(request.offset, request.length as u64)?;
         if request.length > request.buffer.len() {
             return Err(Fault::internal(format!("{} bytes of a buffer of {}", request.length, request.buffer.len())));
         }

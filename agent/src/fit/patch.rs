@@ -16,14 +16,14 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Writes it, whole blocks at a time; what lies beside it stays.
+    /// Writes it, whole blocks at a time; what lies around it stays.
     ///
     /// # Errors
     /// Exit 6.
     pub fn apply(&self, device: &Device) -> Result<()> {
-        let (start, mut blocks, inside) = self.blocks(device)?;
+        let (start, mut blocks, range) = self.blocks(device)?;
         let length = blocks.1;
-        blocks.0[inside.clone()].copy_from_slice(&self.bytes);
+        blocks.0[range.clone()].copy_from_slice(&self.bytes);
         device.write(start, &blocks.0[..length])
     }
 
@@ -32,8 +32,8 @@ impl Patch {
     /// # Errors
     /// Exit 6 for an I/O error.
     pub fn is_on(&self, device: &Device) -> Result<bool> {
-        let (_, blocks, inside) = self.blocks(device)?;
-        Ok(blocks.0[inside] == self.bytes)
+        let (_, blocks, range) = self.blocks(device)?;
+        Ok(blocks.0[range] == self.bytes)
     }
 
     /// The whole blocks that it lies in, as read back.
@@ -41,8 +41,8 @@ impl Patch {
     /// # Errors
     /// Exit 6 for an I/O error, or where the disk does not hold it.
     pub fn read_back(&self, device: &Device) -> Result<Change> {
-        let (start, blocks, inside) = self.blocks(device)?;
-        if blocks.0[inside] != self.bytes {
+        let (start, blocks, range) = self.blocks(device)?;
+        if blocks.0[range] != self.bytes {
             return Err(device
                 .fault(&format!("{} was not kept by the disk", self.reason), self.offset, self.bytes.len() as u64)
                 .fix("the disk does not keep what it is given: replace it"));

@@ -169,8 +169,8 @@ async fn steps(settings: &Settings, console: &Console, stop: &Stop, progress: &P
     console.say(format!("disk {}", choose::describe(target.disk())));
 
     let work = Work { handle: Handle::current(), progress: progress.clone(), stop: stop.clone() };
-    let (stays, own_job) = (Stays { boot_entry: settings.boot_entry, bind: settings.bind }, job.clone());
-    let record = blocking(move || flash::flash(&trusted, target, system, Some(&own_job), stays, &work)).await?;
+    let (stays, this_job) = (Stays { boot_entry: settings.boot_entry, bind: settings.bind }, job.clone());
+    let record = blocking(move || flash::flash(&trusted, target, system, Some(&this_job), stays, &work)).await?;
 
     let receipt = send::record(&station, &job, &settings.job_key, &record, settings.give_up_after, console, progress).await?;
     drop(reporter);

@@ -70,15 +70,15 @@ pub fn range<S: Source>(
     for extent in &trusted.composed().extents {
         let (from, to) = (extent.offset.max(offset), (extent.offset + extent.length).min(offset + length));
         let (Content::Data { .. }, true) = (extent.content, from < to) else { continue };
-        let inside = size(from - extent.offset)?..size(to - extent.offset)?;
+        let part = size(from - extent.offset)?..size(to - extent.offset)?;
         let into = &mut bytes[size(from - offset)?..size(to - offset)?];
         if let Some((_, chunk)) = here.iter().find(|(piece, _)| piece.places.contains(&extent.offset)) {
-            into.copy_from_slice(&chunk[inside]);
+            into.copy_from_slice(&chunk[part]);
             continue;
         }
         let mut chunk = AlignedBuffer::new(size(extent.length)?);
         fetch_piece(trusted, &piece(extent)?, &mut decoder, &mut chunk, handle, stop)?;
-        into.copy_from_slice(&chunk[inside]);
+        into.copy_from_slice(&chunk[part]);
     }
     Ok(bytes)
 }

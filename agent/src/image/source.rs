@@ -36,7 +36,7 @@ impl Source for Store {
 
     fn in_flight(&self) -> usize {
         // Each connection loses its speed after a lost packet, and stands still from the end of one answer to the start of
-        // the next; many of them fill the line all the same (`scripts/bench link`).
+        // the next; many of them fill the link all the same (`scripts/bench link`).
         if matches!(self.location(), Location::Folder(_)) { 4 } else { 28 }
     }
 }

@@ -29,12 +29,12 @@ impl Holders {
             // 36 35 98:0 /root /mount options... - type source options (proc_pid_mountinfo(5))
             let fields: Vec<&str> = line.split(' ').collect();
             let (Some(number), Some(place)) = (fields.get(2), fields.get(4)) else { continue };
-            let held = format!("mounted on {}", unescape(place));
-            uses.push(((*number).to_owned(), held.clone()));
+            let by = format!("mounted on {}", unescape(place));
+            uses.push(((*number).to_owned(), by.clone()));
             // btrfs and others give a mount a number of its own (0:x): the source names the device.
             let source = fields.iter().position(|field| *field == "-").and_then(|dash| fields.get(dash + 2));
             if let Some(number) = source.and_then(|source| block_number(root, &unescape(source))) {
-                uses.push((number, held));
+                uses.push((number, by));
             }
         }
         for line in lossy(&root.join("proc/swaps")).lines().skip(1) {

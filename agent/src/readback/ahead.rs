@@ -75,8 +75,8 @@ mod tests {
             put_over(offset, &mut buffer, at, &bytes);
             for (index, byte) in buffer.iter().enumerate() {
                 let place = offset + index as u64;
-                let inside = place.checked_sub(at).and_then(|inside| usize::try_from(inside).ok());
-                let expected = inside.and_then(|inside| bytes.get(inside)).copied().unwrap_or(0);
+                let index = place.checked_sub(at).and_then(|index| usize::try_from(index).ok());
+                let expected = index.and_then(|index| bytes.get(index)).copied().unwrap_or(0);
                 prop_assert_eq!(*byte, expected);
             }
         }

@@ -61,7 +61,7 @@ impl Pass<'_> {
 
     fn section(&self, section: &SectionRange, ahead: &mut ReadAhead, work: &Work) -> Result<Option<Section>> {
         let reads = plan(&self.all.extents, section, self.without);
-        let whole = reads.iter().flat_map(|read| &read.parts).map(|part| part.inside as u64).sum::<u64>() == section.length;
+        let whole = reads.iter().flat_map(|read| &read.parts).map(|part| part.in_section as u64).sum::<u64>() == section.length;
         let all_zero = reads.iter().flat_map(|read| &read.parts).all(|part| part.content == Content::Zero);
         // What was compared with zero, byte for byte, has the digest of zeros.
         let zeros = zeros::digest(section.length).filter(|_| whole && all_zero);
@@ -98,8 +98,8 @@ impl Pass<'_> {
         work: &Work,
     ) -> Result<()> {
         ahead.each(reads, self.patches, &work.stop, |read, bytes| {
-            let inside = self.compare(read, bytes, compare)?;
-            take(&bytes[..inside]);
+            let in_section = self.compare(read, bytes, compare)?;
+            take(&bytes[..in_section]);
             Ok(())
         })
     }
@@ -131,19 +131,19 @@ impl Pass<'_> {
 
     /// Compares what was read; gives how many of the bytes belong to the section.
     fn compare(&self, read: &Read, bytes: &[u8], compare: Compare) -> Result<usize> {
-        let (mut at, mut inside) = (0, 0);
+        let (mut at, mut in_section) = (0, 0);
         for part in &read.parts {
             let place = read.offset + at as u64;
             // Of a chunk that reaches over the section's end, its digest says a part only.
-            if (compare == Compare::Each || part.inside < part.length)
+            if (compare == Compare::Each || part.in_section < part.length)
                 && let Some((skip, what)) = differs(&bytes[at..at + part.length], &part.content)
             {
                 return Err(self.mismatch(place + skip as u64, part.length - skip, &what));
             }
             at += part.length;
-            inside += part.inside;
+            in_section += part.in_section;
         }
-        Ok(inside)
+        Ok(in_section)
     }
 
     fn mismatch(&self, offset: u64, length: usize, what: &str) -> Fault {

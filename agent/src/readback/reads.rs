@@ -10,7 +10,7 @@ pub(crate) const READ: usize = 4 << 20;
 pub(crate) struct Part {
     pub length: usize,
     /// How many of these bytes belong to the section; a chunk that reaches over its end is read in whole, to be compared.
-    pub inside: usize,
+    pub in_section: usize,
     pub content: Content,
 }
 
@@ -51,10 +51,10 @@ pub(crate) fn plan(extents: &[Extent], section: &SectionRange, without: &dyn Fn(
                 reads.push(Read { offset: at, length: 0, parts: Vec::new() });
                 rest.min(READ)
             };
-            let inside = usize::try_from(section_end.saturating_sub(at)).unwrap_or(usize::MAX).min(length);
+            let in_section = usize::try_from(section_end.saturating_sub(at)).unwrap_or(usize::MAX).min(length);
             if let Some(last) = reads.last_mut() {
                 last.length += length;
-                last.parts.push(Part { length, inside, content });
+                last.parts.push(Part { length, in_section, content });
             }
             at += length as u64;
         }
@@ -116,9 +116,9 @@ mod tests {
             let (mut at, mut compared) = (0, Vec::new());
             while at < end {
                 let section = section(at, (step * 4096).min(end - at));
-                let mut inside = at;
+                let mut end = at;
                 for read in plan(&extents, &section, &|_| false) {
-                    prop_assert_eq!(read.offset, inside, "no gap");
+                    prop_assert_eq!(read.offset, end, "no gap");
                     prop_assert!(read.length <= READ);
                     prop_assert_eq!(read.parts.iter().map(|part| part.length).sum::<usize>(), read.length);
                     let mut place = read.offset;
@@ -128,10 +128,10 @@ mod tests {
                         }
                         place += part.length as u64;
                     }
-                    inside += read.parts.iter().map(|part| part.inside as u64).sum::<u64>();
+                    end += read.parts.iter().map(|part| part.in_section as u64).sum::<u64>();
                 }
                 at += section.length;
-                prop_assert_eq!(inside, at);
+                prop_assert_eq!(end, at);
             }
             let wanted: Vec<_> = extents.iter().filter(|extent| matches!(extent.content, Content::Data { .. }))
                 .map(|extent| (extent.offset, extent.length)).collect();

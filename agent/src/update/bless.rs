@@ -1,4 +1,4 @@
-//! A newer image that was started and is up is kept; one that does not come up makes the device start again, with the one before.
+//! A newer image that was started and is up is committed; one that does not come up makes the device start again, with the one before.
 //!
 //! Up is: the units that the image names are active, and stay so for a while. What starts next time was decided before: the firmware
 //! started the newer one once, so a device that hangs or is switched off comes back with the one before by itself.
@@ -34,8 +34,9 @@ pub enum Blessed {
         /// What runs.
         image: Reference,
     },
-    /// What runs is kept from now on.
-    Kept {
+    /// What runs is committed: it starts from now on.
+    #[serde(rename = "kept")]
+    Committed {
         /// What runs.
         image: Reference,
     },
@@ -53,13 +54,13 @@ impl Blessed {
     pub fn words(&self) -> String {
         match self {
             Self::Nothing { image } => format!("{image} runs, and nothing is on trial"),
-            Self::Kept { image } => format!("{image} is up, and is what starts from now on"),
+            Self::Committed { image } => format!("{image} is up, and is what starts from now on"),
             Self::Before { image, newer } => format!("{newer} was to be started, and {image} runs: it is tried again, a few times"),
         }
     }
 }
 
-/// Keeps what is up.
+/// Commits what is up.
 ///
 /// # Errors
 /// Exit 6 where what is on trial does not come up: the device is then starting again.
@@ -84,8 +85,8 @@ pub fn run(place: &Path, stop: &Stop) -> Result<Blessed> {
                 After::Reboot.carry_out()?;
                 return Err(fault);
             }
-            esp.keep()?;
-            Ok(Blessed::Kept { image })
+            esp.commit()?;
+            Ok(Blessed::Committed { image })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! UKIs in the EFI system partition. What is always started is `EFI\BOOT\BOOTX64.EFI`; a newer one lies beside it until it is kept, with a
+//! UKIs in the EFI system partition. What is always started is `EFI\BOOT\BOOTX64.EFI`; a newer one lies next to it until it is committed, with a
 //! note of how often it was started.
 //!
 //! Each file comes into being under another name, is read back, and takes its own by a rename, which on FAT changes one directory entry in
@@ -28,7 +28,7 @@ pub const NEXT: &str = r"\EFI\livery\next.efi";
 const NEXT_FILE: &str = "EFI/livery/next.efi";
 const NOTE: &str = "EFI/livery/next.json";
 /// What the firmware starts on any disk.
-const KEPT: &str = "EFI/BOOT/BOOTX64.EFI";
+const DEFAULT: &str = "EFI/BOOT/BOOTX64.EFI";
 /// The most bytes of the note.
 const MAX_NOTE: u64 = 4096;
 
@@ -84,8 +84,8 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where it can't be read.
-    pub fn kept(&self, uki: &Uki) -> Result<Vec<u8>> {
-        let path = self.0.join(KEPT);
+    pub fn current(&self, uki: &Uki) -> Result<Vec<u8>> {
+        let path = self.0.join(DEFAULT);
         let mut bytes = Vec::new();
         File::open(&path)
             .and_then(|file| file.take(MAX_UKI).read_to_end(&mut bytes))
@@ -93,7 +93,7 @@ impl Esp {
         Ok(if bytes.len() as u64 == uki.length { bytes } else { Vec::new() })
     }
 
-    /// Puts a UKI beside the one in use, for a root and a hash tree that were read back.
+    /// Puts a UKI next to the one in use, for a root and a hash tree that were read back.
     ///
     /// # Errors
     /// Exit 3 where there is no room, 6 where the partition does not take it or does not keep it.
@@ -137,12 +137,12 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where the partition does not take it.
-    pub fn keep(&self) -> Result<()> {
-        let (next, kept, note) = (self.0.join(NEXT_FILE), self.0.join(KEPT), self.0.join(NOTE));
-        match fs::rename(&next, &kept) {
+    pub fn commit(&self) -> Result<()> {
+        let (next, current, note) = (self.0.join(NEXT_FILE), self.0.join(DEFAULT), self.0.join(NOTE));
+        match fs::rename(&next, &current) {
             Ok(()) => {}
             // It was renamed before a power cut.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && kept.exists() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && current.exists() => {}
             Err(error) => return Err(failed("keeping", &next, error)),
         }
         self.flush()?;
@@ -229,7 +229,7 @@ mod tests {
     fn esp() -> (tempfile::TempDir, Esp) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("EFI/BOOT")).unwrap();
-        fs::write(folder.path().join(KEPT), "old").unwrap();
+        fs::write(folder.path().join(DEFAULT), "old").unwrap();
         let esp = Esp::at(folder.path());
         (folder, esp)
     }
@@ -248,9 +248,9 @@ mod tests {
         assert!(!folder.path().join("EFI/livery/next.new").exists());
         esp.note(&trial(1)).unwrap();
         esp.note(&trial(2)).unwrap();
-        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (Some(trial(2)), b"old".to_vec()));
-        esp.keep().unwrap();
-        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (None, b"new".to_vec()));
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(DEFAULT)).unwrap()), (Some(trial(2)), b"old".to_vec()));
+        esp.commit().unwrap();
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(DEFAULT)).unwrap()), (None, b"new".to_vec()));
         assert!(!folder.path().join(NEXT_FILE).exists());
     }
 
@@ -264,13 +264,13 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_between_the_two_steps_of_keeping_costs_nothing() {
+    fn a_power_cut_between_the_two_steps_of_committing_costs_nothing() {
         let (folder, esp) = esp();
         esp.put_file(b"new").unwrap();
         esp.note(&trial(1)).unwrap();
-        fs::rename(folder.path().join(NEXT_FILE), folder.path().join(KEPT)).unwrap();
-        esp.keep().unwrap();
-        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(KEPT)).unwrap()), (None, b"new".to_vec()));
+        fs::rename(folder.path().join(NEXT_FILE), folder.path().join(DEFAULT)).unwrap();
+        esp.commit().unwrap();
+        assert_eq!((esp.trial().unwrap(), fs::read(folder.path().join(DEFAULT)).unwrap()), (None, b"new".to_vec()));
     }
 
     #[test]

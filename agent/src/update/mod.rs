@@ -1,10 +1,10 @@
-//! A newer image onto a device in use, beside the one that runs: `livery-agent update` and `livery-agent bless`.
+//! A newer image onto a device in use, into its spare slot: `livery-agent update` and `livery-agent bless`.
 //!
 //! In: what the image says of itself ([`settings`]), a store. Out: an [`Outcome`]. The one that runs is not touched until the newer one
 //! was started and is up, so that a fault, a power cut or a bad image costs nothing but another try:
 //!
 //! ```text
-//! newest ── Trusted ──> spare slot filled, read back ──> UKI beside, read back ──> BootNext ──> … started once … ──> up? kept
+//! newest ── Trusted ──> spare slot filled, read back ──> UKI put, read back ──> BootNext ──> … started once … ──> up? committed
 //!  (TUF)                  Filled (root, hash tree)        EFI\livery\next.efi       firmware                          renamed
 //!                                                                                     └─ not up: the one before starts
 //! ```
@@ -16,10 +16,10 @@
 //! | [`slot`] | a partition of the spare slot: filled, read back |
 //! | [`uki`] | the newer UKI's bytes |
 //! | [`esp`] | UKIs in the EFI system partition |
-//! | [`bless`] | a newer image that is up is kept |
+//! | [`bless`] | a newer image that is up is committed |
 //!
 //! Which UKI starts is decided by the firmware's own variables: `BootNext` names the newer one for one start (UEFI 2.10, section 3.3),
-//! and what is kept takes the place that the firmware starts anyway. No boot loader is needed for it. Each UKI finds the root that it was
+//! and what is committed takes the place that the firmware starts anyway. No boot loader is needed for it. Each UKI finds the root that it was
 //! made for by the UUIDs in it, in whichever slot.
 //!
 //! Fails with exit 3 where the newer image does not fit this device or does not come up on it, 4 where it is not trusted, 5 where the
@@ -78,7 +78,7 @@ pub enum Outcome {
         /// What runs.
         image: Reference,
     },
-    /// A newer image runs, and is not kept yet.
+    /// A newer image runs, and is not committed yet.
     OnTrial {
         /// What runs.
         image: Reference,
@@ -134,7 +134,7 @@ enum Found {
     Newer(Newer),
 }
 
-/// A newer image that is to be put beside the one in use.
+/// A newer image that is to be put into the spare slot.
 struct Newer {
     store: Store,
     newer: Reference,
@@ -169,7 +169,7 @@ async fn look(settings: &Settings, trust: &Path) -> Result<Found> {
 }
 
 impl Newer {
-    /// Fills the spare slot, puts the UKI beside the one in use, and has the firmware start it next.
+    /// Fills the spare slot, puts the UKI next to the one in use, and has the firmware start it next.
     async fn put(self, settings: &Settings, console: &Console, stop: &Stop) -> Result<Outcome> {
         let Self { store, newer, tries } = self;
         let (image, entry) = (settings.image.clone(), entry(settings)?);

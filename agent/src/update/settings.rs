@@ -27,7 +27,7 @@ pub struct Settings {
     pub esp: Uuid,
     /// The two slots.
     pub slots: [Slot; 2],
-    /// systemd units that must be active before a newer image is kept.
+    /// systemd units that must be active before a newer image is committed.
     pub units: Vec<String>,
 }
 

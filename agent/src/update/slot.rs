@@ -65,7 +65,7 @@ pub fn fill<S: Source>(
     traffic: &mut Traffic,
 ) -> Result<Filled> {
     let in_place = look(part.composed(), device, work)?;
-    let held: HashMap<Digest, u64> = from
+    let running: HashMap<Digest, u64> = from
         .iter()
         .flat_map(|(_, composed)| &composed.extents)
         .filter_map(|extent| {
@@ -73,7 +73,7 @@ pub fn fill<S: Source>(
             Some((digest, extent.offset))
         })
         .collect();
-    let mut sorted = Sorted::new(part.composed(), &in_place, &held);
+    let mut sorted = Sorted::new(part.composed(), &in_place, &running);
     work.progress.enter(Phase::Write, sorted.to_write);
     if let Some((source, _)) = from {
         for piece in copy(&sorted.copies, source, device, work)? {
@@ -109,8 +109,8 @@ fn look(all: &Composed, device: &Device, work: &Work) -> Result<Vec<bool>> {
         return Ok(in_place);
     }
     work.progress.enter(Phase::Survey, data.iter().map(|index| all.extents[*index].length).sum());
-    for (index, held) in data.iter().zip(holds(all, &data, device, work)?) {
-        in_place[*index] = held;
+    for (index, here) in data.iter().zip(holds(all, &data, device, work)?) {
+        in_place[*index] = here;
     }
     Ok(in_place)
 }
@@ -150,7 +150,7 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(all: &Composed, in_place: &[bool], held: &HashMap<Digest, u64>) -> Self {
+    fn new(all: &Composed, in_place: &[bool], running: &HashMap<Digest, u64>) -> Self {
         let mut sorted = Self::default();
         for (index, extent) in all.extents.iter().enumerate() {
             match extent.content {
@@ -163,7 +163,7 @@ impl Sorted {
                 Content::Data { digest, frame } => {
                     sorted.to_write += extent.length;
                     let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
-                    match held.get(&digest) {
+                    match running.get(&digest) {
                         Some(from) => sorted.copy(*from, piece),
                         None => sorted.fetch(piece),
                     }

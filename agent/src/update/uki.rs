@@ -25,7 +25,7 @@ pub fn fetch(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &Work, t
     let uki = trusted.manifest().uki.ok_or_else(|| Fault::internal("an image without a UKI passed its check"))?;
     let of_it = |extent: &&Extent| extent.offset < uki.offset + uki.length && uki.offset < extent.offset + extent.length;
     let here = match old.and_then(|old| Some((old.composed(), old.manifest().uki?))) {
-        Some((composed, in_use)) => here(trusted.composed().extents.iter().filter(of_it), composed, in_use, &esp.kept(&in_use)?),
+        Some((composed, in_use)) => here(trusted.composed().extents.iter().filter(of_it), composed, in_use, &esp.current(&in_use)?),
         None => Vec::new(),
     };
     for extent in trusted.composed().extents.iter().filter(of_it) {

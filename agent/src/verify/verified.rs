@@ -23,7 +23,7 @@ use crate::{
     },
     target::claim::Target,
     work::Work,
-    write::{ends::is_held, written::Written},
+    write::{ends::is_deferred, written::Written},
 };
 
 /// A disk that was read back completely and holds the image.
@@ -65,20 +65,20 @@ impl Verified {
     }
 }
 
-/// Reads everything back; then writes the held chunks, flushes, and reads the sections that they lie in back too.
+/// Reads everything back; then writes the deferred chunks, flushes, and reads the sections that they lie in back too.
 /// Blocking; not for an async task.
 ///
 /// # Errors
 /// Exit 6 for an I/O error or a mismatch.
 pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
-    let Written { target, held, mut traffic, started, written, .. } = written;
+    let Written { target, deferred, mut traffic, started, written, .. } = written;
     let (manifest, extents) = (trusted.manifest(), trusted.composed().extents.as_slice());
     let all = trusted.composed().sections(manifest);
     // The sections that hold the partition tables can be read in whole only when those are written.
-    let held_extent = |extent: &Extent| is_held(manifest, extent);
+    let deferred_extent = |extent: &Extent| is_deferred(manifest, extent);
     let later: Vec<SectionRange> = all
         .iter()
-        .filter(|section| extents.iter().any(|extent| held_extent(extent) && overlaps(extent, section)))
+        .filter(|section| extents.iter().any(|extent| deferred_extent(extent) && overlaps(extent, section)))
         .cloned()
         .collect();
     work.progress.enter(Phase::Verify, total(&all) + total(&later));
@@ -87,10 +87,10 @@ pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work)
     let pass = |sections: &[SectionRange], without: &(dyn Fn(&Extent) -> bool + Sync)| {
         Pass { device, all: trusted.composed(), sections, without, patches: &[] }.run(work)
     };
-    let mut sections = pass(&all, &held_extent)?;
+    let mut sections = pass(&all, &deferred_extent)?;
     work.stop.check()?;
     // From here on it is quick, and an interruption would only leave a good disk without its record.
-    for (piece, bytes) in &held {
+    for (piece, bytes) in &deferred {
         for place in &piece.places {
             let end = usize::try_from(piece.length).unwrap_or(bytes.len());
             device.write(*place, &bytes[..end])?;

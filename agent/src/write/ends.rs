@@ -4,9 +4,9 @@ use livery_contract::{chunkmap::Content, compose::Extent, manifest::Manifest};
 
 use crate::device::whole_blocks;
 
-/// Data below this offset (and below the first partition) is held: boot sector, primary GPT, a boot loader's core.
+/// Data below this offset (and below the first partition) is deferred: boot sector, primary GPT, a boot loader's core.
 pub const HEAD: u64 = 1 << 20;
-/// Data in the image's last bytes is held too: the backup GPT (at most 34 sectors of 512 or 5 of 4096 bytes), from which
+/// Data in the image's last bytes is deferred too: the backup GPT (at most 34 sectors of 512 or 5 of 4096 bytes), from which
 /// firmware restores a primary one that it finds missing (UEFI 2.10, section 5.3.2).
 pub const TAIL: u64 = 64 << 10;
 /// How much at the disk's end is cleared: the old backup GPT, and RAID or ZFS labels by which a stale disk comes alive.
@@ -19,7 +19,7 @@ pub fn cleared(disk_size: u64) -> [(u64, u64); 2] {
 }
 
 /// Whether a data extent is written last.
-pub fn is_held(manifest: &Manifest, extent: &Extent) -> bool {
+pub fn is_deferred(manifest: &Manifest, extent: &Extent) -> bool {
     if !matches!(extent.content, Content::Data { .. }) {
         return false;
     }

@@ -54,7 +54,7 @@ pub fn start<S: Source>(
             let Some(result) = requests.next().await else { return };
             let result = result.unwrap_or_else(|error| Err(Fault::internal("fetching broke off").cause(error)));
             let failed = result.is_err();
-            // Whoever is waited for decides: an empty place in the queue says the line, a full queue the disk. Slowly, since
+            // Whoever is waited for decides: an empty place in the queue says the network, a full queue the disk. Slowly, since
             // requests that began together end together.
             window = if sender.capacity() == 0 { (window - 1).max(FEWEST) } else { window + 4 }.min(most);
             if sender.send(result).await.is_err() || failed {

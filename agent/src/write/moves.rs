@@ -119,7 +119,7 @@ mod tests {
         Move { from, piece: Piece { frame, length, digest: Digest::of(&to.to_le_bytes()), places: vec![to] } }
     }
 
-    /// Copies on a disk of numbered bytes, and whether each target then holds what its source held before.
+    /// Copies on a disk of numbered bytes, and whether each target then holds what its source had before.
     fn holds(moves: &[Move], size: usize) -> (bool, usize) {
         let at = |offset: u64, length: u64| {
             let start = usize::try_from(offset).unwrap_or(usize::MAX);

@@ -1,7 +1,7 @@
 //! What to fetch and where to put it, worked out before the first byte is written.
 //!
 //! In: the composed extents of an image, and what the disk holds of them. Out: a [`Plan`]: chunks to copy on the disk,
-//! runs of neighbouring frames (one range request each), runs of zeros, and the *held* chunks: those that make the disk a
+//! runs of neighbouring frames (one range request each), runs of zeros, and the *deferred* chunks: those that make the disk a
 //! disk that boots, written last. Pure; fails with exit 4 where the extents contradict the manifest.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use livery_contract::{Fault, Result, chunkmap::Content, compose::Composed, manifest::Manifest};
 
 use super::{
-    ends::{cleared, is_held},
+    ends::{cleared, is_deferred},
     found::Found,
     moves::{self, Copy, Move},
     runs::{Run, ToFetch, runs},
@@ -26,8 +26,8 @@ pub struct Plan {
     /// Ranges that must read as zero: offset and length.
     pub zeros: Vec<(u64, u64)>,
     /// What is written last, in this order: the chunk at the disk's beginning is the very last.
-    pub held: Vec<Piece>,
-    /// Bytes of data and zeros to write, copies and held ones included.
+    pub deferred: Vec<Piece>,
+    /// Bytes of data and zeros to write, copies and deferred ones included.
     pub written: u64,
     /// Bytes that the disk holds in their places.
     pub kept: u64,
@@ -42,10 +42,10 @@ impl Plan {
     /// Exit 4 where the extents do not cover the image end to end.
     pub fn new(manifest: &Manifest, composed: &Composed, found: &Found, disk_size: u64) -> Result<Self> {
         let mut plan =
-            Self { copies: Vec::new(), runs: Vec::new(), zeros: Vec::new(), held: Vec::new(), written: 0, kept: 0, skipped: 0 };
+            Self { copies: Vec::new(), runs: Vec::new(), zeros: Vec::new(), deferred: Vec::new(), written: 0, kept: 0, skipped: 0 };
         let mut pieces = ToFetch::new();
         let mut moved = Vec::new();
-        // What is cleared first is gone, whatever the disk held there.
+        // What is cleared first is gone, whatever the disk had there.
         let cleared = cleared(disk_size);
         let stays = |offset: u64, length: u64| !cleared.iter().any(|(start, end)| offset < *end && *start < offset + length);
         let none = HashMap::new();
@@ -60,7 +60,8 @@ impl Plan {
             }
             at += extent.length;
             let skip = extent.content == Content::Skip;
-            if !skip && in_place.get(index) == Some(&true) && stays(extent.offset, extent.length) && !is_held(manifest, extent) {
+            if !skip && in_place.get(index) == Some(&true) && stays(extent.offset, extent.length) && !is_deferred(manifest, extent)
+            {
                 plan.kept += extent.length;
                 continue;
             }
@@ -75,8 +76,8 @@ impl Plan {
                 }
                 Content::Data { digest, frame } => {
                     plan.written += extent.length;
-                    if is_held(manifest, extent) {
-                        plan.held.push(Piece { frame, length: extent.length, digest, places: vec![extent.offset] });
+                    if is_deferred(manifest, extent) {
+                        plan.deferred.push(Piece { frame, length: extent.length, digest, places: vec![extent.offset] });
                     } else if let Some(from) = seen.get(&digest).filter(|from| stays(**from, extent.length)) {
                         let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
                         moved.push(Move { from: *from, piece });
@@ -90,7 +91,7 @@ impl Plan {
         if at != manifest.size {
             return Err(Fault::untrusted(format!("the image's chunks cover {at} bytes, its manifest says {}", manifest.size)));
         }
-        plan.held.reverse();
+        plan.deferred.reverse();
         let (copies, instead) = moves::order(moved);
         plan.copies = copies;
         for Piece { frame, length, digest, places } in instead {
@@ -140,10 +141,10 @@ mod tests {
     const SKIP: Chunk = Chunk { blocks: 1 << 10, content: Content::Skip };
 
     #[test]
-    fn the_beginning_and_the_end_are_held_and_the_first_chunk_is_last() {
+    fn the_beginning_and_the_end_are_deferred_and_the_first_chunk_is_last() {
         let (manifest, plan) = plan(vec![data(1, 0, 0, 10), SKIP, data(1, 0, 10, 10), SKIP, data(1, 0, 20, 10)]);
-        let held: Vec<u64> = plan.held.iter().map(|piece| piece.places[0]).collect();
-        assert_eq!(held, [manifest.size - BLOCK, 0]);
+        let deferred: Vec<u64> = plan.deferred.iter().map(|piece| piece.places[0]).collect();
+        assert_eq!(deferred, [manifest.size - BLOCK, 0]);
         assert_eq!((plan.runs.len(), plan.written, plan.skipped), (1, 3 * BLOCK, 2 << 22));
     }
 
@@ -196,7 +197,7 @@ mod tests {
                     prop_assert!(piece.frame.offset + u64::from(piece.frame.length) <= run.offset + run.length);
                 }
             }
-            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.held) {
+            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.deferred) {
                 got.extend(piece.places.iter().map(|place| (*place, piece.length, piece.frame)));
             }
             got.sort_by_key(|(place, ..)| *place);
@@ -204,15 +205,15 @@ mod tests {
             prop_assert!(plan.written + plan.skipped == at);
         }
 
-        /// With anything found anywhere, every extent is kept, copied, zeroed, fetched or held, exactly once.
+        /// With anything found anywhere, every extent is kept, copied, zeroed, fetched or deferred, exactly once.
         #[test]
-        fn with_what_the_disk_holds_nothing_is_left_out(chunks in chunks(), held in prop::collection::vec(any::<(bool, bool)>(), 60), seed in 0_u64..1_000_000) {
+        fn with_what_the_disk_holds_nothing_is_left_out(chunks in chunks(), present in prop::collection::vec(any::<(bool, bool)>(), 60), seed in 0_u64..1_000_000) {
             let packs = vec![Blob { digest: Digest::of(b"p"), length: 1 << 30 }; 3];
             let map = ChunkMap { packs, chunks, ..ChunkMap::default() };
             let manifest = manifest(map.length(), &serde_json::json!([]));
             let composed = Composed::new(&manifest, &[map]).unwrap();
-            let in_place: Vec<bool> = composed.extents.iter().zip(&held).map(|(_, (held, _))| *held).collect();
-            let seen = composed.extents.iter().zip(&held).filter_map(|(extent, (_, seen))| match extent.content {
+            let in_place: Vec<bool> = composed.extents.iter().zip(&present).map(|(_, (here, _))| *here).collect();
+            let seen = composed.extents.iter().zip(&present).filter_map(|(extent, (_, seen))| match extent.content {
                 Content::Data { digest, .. } if *seen => Some((digest, seed * BLOCK)),
                 _ => None,
             }).collect();
@@ -221,16 +222,16 @@ mod tests {
             let plan = Plan::new(&manifest, &composed, &found, size).unwrap();
             let mut places: Vec<(u64, u64)> = plan.zeros.clone();
             places.extend(plan.copies.iter().map(|copy| (copy.to, copy.length)));
-            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.held) {
+            for piece in plan.runs.iter().flat_map(|run| &run.pieces).chain(&plan.deferred) {
                 places.extend(piece.places.iter().map(|place| (*place, piece.length)));
             }
             for copy in &plan.copies {
                 prop_assert!(cleared(size).iter().all(|(start, end)| copy.from >= *end || copy.from + copy.length <= *start));
             }
-            for (extent, held) in composed.extents.iter().zip(&in_place) {
+            for (extent, here) in composed.extents.iter().zip(&in_place) {
                 if extent.content == Content::Skip { continue; }
                 let cleared = cleared(size).iter().any(|(start, end)| extent.offset < *end && *start < extent.offset + extent.length);
-                if *held && !cleared && !is_held(&manifest, extent) { places.push((extent.offset, extent.length)); }
+                if *here && !cleared && !is_deferred(&manifest, extent) { places.push((extent.offset, extent.length)); }
             }
             places.sort_unstable();
             prop_assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0), "nothing twice");

@@ -66,12 +66,12 @@ pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> 
         Chunks { in_place: in_place.into_iter().map(AtomicBool::into_inner).collect(), seen: seen.into_iter().flatten().collect() };
     // A disk that lost only what finishing put there is finished anew: it must not be refused for ever as faulty.
     let head = originals.first().map(|(_, head)| head.as_slice());
-    if chunks.in_place.iter().all(|held| *held) && finished_or_not(target, trusted, head)? {
+    if chunks.in_place.iter().all(|here| *here) && finished_or_not(target, trusted, head)? {
         return Ok(Found::Whole);
     }
-    for (extent, held) in composed.extents.iter().zip(&chunks.in_place) {
+    for (extent, here) in composed.extents.iter().zip(&chunks.in_place) {
         // What lies in its place is never written over: the best place to copy from.
-        if let (Some(digest), true) = (digest(extent), *held) {
+        if let (Some(digest), true) = (digest(extent), *here) {
             chunks.seen.insert(digest, extent.offset);
         }
     }

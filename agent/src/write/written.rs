@@ -24,47 +24,49 @@ use crate::{
 pub struct Written {
     pub(crate) target: Target,
     /// The chunks to write last, with their bytes, in order.
-    pub(crate) held: Vec<(Piece, AlignedBuffer)>,
+    pub(crate) deferred: Vec<(Piece, AlignedBuffer)>,
     pub(crate) traffic: Traffic,
     pub(crate) started: Timestamp,
     pub(crate) written: Timestamp,
 }
 
-/// Writes all of the image but the held chunks, and flushes. Blocking; not for an async task.
+/// Writes all of the image but the deferred chunks, and flushes. Blocking; not for an async task.
 ///
 /// # Errors
 /// Exit 4 for a chunk that is not what was signed, 5 where the source fails, 6 where the disk does.
 pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, work: &Work) -> Result<Written> {
     let mut plan = Plan::new(trusted.manifest(), trusted.composed(), found, target.device().size())?;
-    work.progress.enter(Phase::Write, plan.written - plan.held.iter().map(|piece| piece.length).sum::<u64>());
+    work.progress.enter(Phase::Write, plan.written - plan.deferred.iter().map(|piece| piece.length).sum::<u64>());
     let started = Timestamp::now();
     let mut traffic = Traffic { written: plan.written, kept: plan.kept, skipped: plan.skipped, ..Traffic::default() };
     traffic.moved = plan.copies.iter().map(|copy| copy.length).sum();
     traffic.fetched = plan.runs.iter().map(|run| run.length).sum::<u64>()
-        + plan.held.iter().map(|piece| u64::from(piece.frame.length)).sum::<u64>();
-    // First of all, so that the line fills while the rest gets ready: it only reads, and only so much as it may hold.
+        + plan.deferred.iter().map(|piece| u64::from(piece.frame.length)).sum::<u64>();
+    // First of all, so that the network is busy while the rest gets ready: it only reads, and only so much as it may hold.
     let runs = std::mem::take(&mut plan.runs);
     let fetched = fetch::start(&work.handle, trusted.source(), &trusted.composed().packs, runs, &work.stop);
-    let held = fetch_held(trusted, &plan, work)?;
+    let deferred = fetch_deferred(trusted, &plan, work)?;
 
     // What cannot be made to fit the disk is refused while nothing is written yet.
-    patches(&target, trusted.manifest(), &|offset, length| chunk::range(trusted, &held, offset, length, &work.handle, &work.stop))?;
+    patches(&target, trusted.manifest(), &|offset, length| {
+        chunk::range(trusted, &deferred, offset, length, &work.handle, &work.stop)
+    })?;
     work.stop.check()?;
     work.stop.disk_touched();
     let device = target.device();
     invalidate(device)?;
     copy_all(device, &plan.copies, work)?;
     write_all(trusted, device, fetched, &plan.zeros, work)?;
-    // A step of its own: else the line would stand at 100% (raspberrypi/rpi-imager#1216).
+    // A step of its own: else the progress bar would stand at 100% (raspberrypi/rpi-imager#1216).
     work.progress.enter(Phase::Flush, 0);
     device.flush()?;
-    Ok(Written { target, held, traffic, started, written: Timestamp::now() })
+    Ok(Written { target, deferred, traffic, started, written: Timestamp::now() })
 }
 
 /// The chunks that are written last, fetched and checked first: then the end needs no network any more.
-fn fetch_held<S: Source>(trusted: &Trusted<S>, plan: &Plan, work: &Work) -> Result<Vec<(Piece, AlignedBuffer)>> {
+fn fetch_deferred<S: Source>(trusted: &Trusted<S>, plan: &Plan, work: &Work) -> Result<Vec<(Piece, AlignedBuffer)>> {
     let mut decoder = Decoder::new()?;
-    plan.held
+    plan.deferred
         .iter()
         .map(|piece| {
             let length = usize::try_from(piece.length).map_err(|_| Fault::internal("a chunk is larger than memory"))?;

@@ -70,7 +70,7 @@ async fn keyboard(settings: &Settings, bus: &Bus) -> Option<String> {
     layout_of(value("XKB_DEFAULT_LAYOUT"), value("XKB_DEFAULT_VARIANT"))
 }
 
-/// The first of several layouts, as a roster writes it: the others are beside it to switch to.
+/// The first of several layouts, as a roster writes it: the others are there to switch to.
 fn layout_of(layouts: &str, variants: &str) -> Option<String> {
     let first = |list: &str| list.split(',').next().unwrap_or_default().to_owned();
     match (first(layouts), first(variants)) {

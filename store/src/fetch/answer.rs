@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use super::access::SILENCE;
 
 /// One that trickles says something all the time: less than so many bytes within [`SILENCE`] counts as nothing (3 KiB/s; a
-/// slow line that 28 requests share still gives each more).
+/// slow link that 28 requests share still gives each more).
 const LEAST: u64 = 64 << 10;
 
 /// What to do where a server answers, and wrongly.

@@ -274,7 +274,7 @@ fn a_disk_that_was_not_blank_holds_exactly_the_image_and_the_record_says_so() {
 fn a_flipped_byte_in_the_source_is_not_trusted_and_leaves_no_disk_that_boots() {
     let runtime = Runtime::new().unwrap();
     let (_, trusted) = trusted(|_, bytes| {
-        // Not in the held chunks, which compress well.
+        // Not in the deferred chunks, which compress well.
         if bytes.len() > 10_000 {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
