@@ -42,15 +42,15 @@ Exit codes: 0 done (write: and verified), 2 wrong usage, 3 refused and nothing t
 pub struct Cli {
     /// JSON on standard output: one object, or for `run` one event a line
     #[arg(long, global = true)]
-    pub json: bool,
+    json: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+enum Command {
     /// Show what this device is: system, disks, network interfaces
     Inventory,
     /// Write an image to a disk or file, read it back, print the record (JSON)
@@ -67,73 +67,73 @@ pub enum Command {
 
 /// Which image, from where, on which disk.
 #[derive(Debug, Args)]
-pub struct Which {
+struct Which {
     /// The image: NAME@VERSION or NAME@VERSION/ORDER
     #[arg(value_name = "REF")]
-    pub reference: Reference,
+    reference: Reference,
     /// The store: a folder, an https:// URL, or s3://BUCKET/PREFIX with credentials, region and endpoint by AWS_ACCESS_KEY_ID,
     /// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL
     #[arg(long, value_name = "DIR|URL")]
-    pub from: Location,
+    from: Location,
     /// The store's trusted root.json
     #[arg(long, value_name = "FILE")]
-    pub trust: PathBuf,
+    trust: PathBuf,
     /// The disk, or a regular file that stands for one; it must exist
     #[arg(long, value_name = "PATH")]
-    pub disk: PathBuf,
+    disk: PathBuf,
     /// PEM file of the only authority that may vouch for the store's server [default: the system's]
     #[arg(long, value_name = "PEM")]
-    pub ca: Option<PathBuf>,
+    ca: Option<PathBuf>,
 }
 
 /// `write`.
 #[derive(Debug, Args)]
-pub struct Write {
+struct Write {
     /// Which image, from where, on which disk.
     #[command(flatten)]
-    pub which: Which,
+    which: Which,
     /// Allow a removable or USB disk
     #[arg(long)]
-    pub removable: bool,
+    removable: bool,
     /// Put no entry into this machine's boot menu
     #[arg(long)]
-    pub no_boot_entry: bool,
+    no_boot_entry: bool,
     /// The disk stays in this machine: bind it to this machine's TPM, where it has one
     #[arg(long)]
-    pub bind: bool,
+    bind: bool,
     /// Write the record to this file too
     #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
+    record: Option<PathBuf>,
 }
 
 /// `run`.
 #[derive(Debug, Args)]
-pub struct Run {
+struct Run {
     /// Configuration file; flags go before what it says [default: /etc/livery/agent.toml where it is there]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Settings.
     #[command(flatten)]
-    pub settings: Config,
+    settings: Config,
 }
 
 /// `update`.
 #[derive(Debug, Args)]
-pub struct Update {
+struct Update {
     /// What the image says of itself.
     #[command(flatten)]
-    pub image: OfTheImage,
+    image: OfTheImage,
     /// The store's trusted root.json
     #[arg(long, value_name = "FILE", default_value = settings::TRUST)]
-    pub trust: PathBuf,
+    trust: PathBuf,
 }
 
 /// What the image says of itself.
 #[derive(Debug, Args)]
-pub struct OfTheImage {
+struct OfTheImage {
     /// What the image says of itself and of its store
     #[arg(long, value_name = "FILE", default_value = settings::PLACE)]
-    pub config: PathBuf,
+    config: PathBuf,
 }
 
 /// Does what the command line says, and shows the fault where it fails.

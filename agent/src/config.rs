@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::power::After;
 
-/// Where the medium has it.
-pub const DEFAULT: &str = "/etc/livery/agent.toml";
+pub(crate) const DEFAULT: &str = "/etc/livery/agent.toml";
 
 /// Settings of the unattended flow. The doc comments are the flags' help.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// The station's address, such as https://station.factory.example:8443
     #[arg(long, value_name = "URL")]
     pub station: Option<String>,
@@ -62,18 +61,14 @@ pub struct Config {
 
 /// Settings that are all there, read and checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The station's address.
+pub(crate) struct Settings {
     pub station: String,
     /// Authorities for TLS.
     pub access: Access,
     /// Who signs jobs and receipts.
     pub job_key: PublicKey,
-    /// The store's trusted root.
     pub trust: Vec<u8>,
-    /// At the end.
     pub after: After,
-    /// After a failure.
     pub after_failure: After,
     /// `None`: for ever.
     pub fail_hold: Option<Duration>,
@@ -81,9 +76,7 @@ pub struct Settings {
     pub done_hold: Duration,
     /// `None`: never.
     pub give_up_after: Option<Duration>,
-    /// Whether to put one in.
     pub boot_entry: bool,
-    /// Whether to bind to the TPM.
     pub bind: bool,
     /// The organisation's Secure Boot variables.
     pub secure_boot: Option<PathBuf>,
@@ -94,7 +87,7 @@ impl Config {
     ///
     /// # Errors
     /// Exit 2 where it can't be read, or holds what we do not know.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Fault::usage("the configuration cannot be read")
                 .at(path.display())
@@ -109,7 +102,7 @@ impl Config {
 
     /// These settings over those of a file.
     #[must_use]
-    pub fn over(self, file: Self) -> Self {
+    pub(crate) fn over(self, file: Self) -> Self {
         Self {
             station: self.station.or(file.station),
             ca: self.ca.or(file.ca),
@@ -131,7 +124,7 @@ impl Config {
     ///
     /// # Errors
     /// Exit 2 where something is missing or does not parse.
-    pub fn settings(&self) -> Result<Settings> {
+    pub(crate) fn settings(&self) -> Result<Settings> {
         let needed = |what: &str, key: &str, flag: &str| {
             Fault::usage(format!("{what} is not set")).fix(format!("set `{key} = …` in {DEFAULT}, or give {flag}"))
         };
@@ -162,7 +155,7 @@ impl Config {
 ///
 /// # Errors
 /// Exit 2 where it can't be read.
-pub fn access(ca: Option<&Path>) -> Result<Access> {
+pub(crate) fn access(ca: Option<&Path>) -> Result<Access> {
     Ok(Access { authorities: ca.map(file).transpose()?.into_iter().collect() })
 }
 
@@ -170,7 +163,7 @@ pub fn access(ca: Option<&Path>) -> Result<Access> {
 ///
 /// # Errors
 /// Exit 2 where it can't be read, or has more than 1 MiB.
-pub fn file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn file(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, (1 << 20) + 1), &mut bytes))

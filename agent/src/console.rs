@@ -24,7 +24,7 @@ const COLUMNS: usize = 74;
 
 /// Where the operator looks.
 #[derive(Clone, Debug)]
-pub struct Console(Arc<Inner>);
+pub(crate) struct Console(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,7 +37,7 @@ struct Inner {
 impl Console {
     /// On standard error; with `events` also JSON lines on standard output. `others` are devices such as `/dev/ttyS0`
     /// that get the plain lines too; one that cannot be opened is said and left out.
-    pub fn new(events: bool, others: &[PathBuf]) -> Self {
+    pub(crate) fn new(events: bool, others: &[PathBuf]) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let open = |path: &PathBuf| match File::options().write(true).open(path) {
             Ok(file) => Some(file),
@@ -54,7 +54,7 @@ impl Console {
     }
 
     /// A line for people.
-    pub fn say(&self, line: impl AsRef<str>) {
+    pub(crate) fn say(&self, line: impl AsRef<str>) {
         let line = ascii(line.as_ref());
         self.0.bar.suspend(|| eprintln!("{line}"));
         self.say_elsewhere(&line);
@@ -68,7 +68,7 @@ impl Console {
     }
 
     /// An event for programs: an object with `event` in it.
-    pub fn event(&self, event: &str, mut fields: Value) {
+    pub(crate) fn event(&self, event: &str, mut fields: Value) {
         if self.0.events {
             if let Some(fields) = fields.as_object_mut() {
                 fields.insert("event".into(), event.into());
@@ -79,7 +79,7 @@ impl Console {
     }
 
     /// The block that nobody can overlook.
-    pub fn block(&self, title: &str, lines: &[String]) {
+    pub(crate) fn block(&self, title: &str, lines: &[String]) {
         let edge = format!("+{}+", "=".repeat(COLUMNS));
         self.say("");
         self.say(&edge);
@@ -95,7 +95,7 @@ impl Console {
     }
 
     /// The block of a failure: what, where, what to do.
-    pub fn failed(&self, title: &str, fault: &Fault) {
+    pub(crate) fn failed(&self, title: &str, fault: &Fault) {
         let report = fault.report();
         let mut lines = vec![format!("reason: {}", report.what)];
         lines.extend(report.at.map(|at| format!("where:  {at}")));
@@ -106,7 +106,7 @@ impl Console {
 
     /// Shows progress until the guard is dropped.
     #[must_use]
-    pub fn watch(&self, progress: &Progress) -> Watch {
+    pub(crate) fn watch(&self, progress: &Progress) -> Watch {
         let (console, progress) = (self.clone(), progress.clone());
         if self.0.terminal {
             self.0.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -166,7 +166,7 @@ impl Console {
 
 /// Progress is shown as long as this lives.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     task: tokio::task::JoinHandle<()>,
     console: Console,
 }
@@ -192,7 +192,7 @@ fn tail(snapshot: Snapshot, rate: u64) -> String {
 }
 
 /// Bytes for people, in powers of ten as on a disk's box.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
     match units.iter().find(|(unit, _)| count >= *unit) {
         Some((unit, name)) => format!("{}.{} {name}", count / unit, count % unit / (unit / 10)),

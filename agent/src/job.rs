@@ -13,7 +13,7 @@ use livery_contract::{
 ///
 /// # Errors
 /// Exit 4 for another signer, serial, key or time, and for a device that has no serial to be told apart by.
-pub fn open(envelope: &Envelope, job_key: &PublicKey, serial: &str, key: &PublicKey) -> Result<Job> {
+pub(crate) fn open(envelope: &Envelope, job_key: &PublicKey, serial: &str, key: &PublicKey) -> Result<Job> {
     let job: Job = envelope.open(job_key)?;
     if serial.is_empty() {
         return Err(Fault::untrusted("this device has no serial number, so no job can be for it")

@@ -5,22 +5,22 @@
 //!
 //! | step | folder | out |
 //! |---|---|---|
-//! | what this device is | [`inventory`] | `Inventory` |
-//! | the organisation's keys into its firmware, and asking the station for work | [`enrol`] | an envelope |
-//! | the work, checked | [`job`] | `Job` |
-//! | the image that it names, trusted | [`image`] | `Trusted` |
-//! | the right disk, or none | [`target`] | `Target` |
-//! | what the disk has of the image already; all but the partition table | [`write`](mod@write) | `Found`, `Written` |
-//! | read back from the medium | [`verify`] | `Verified` |
-//! | backup GPT, boot entry, what ties the content to this machine | [`finish`] | `Finished` |
-//! | the evidence, and the station has it | [`report`] | `Record`, `Receipt` |
+//! | what this device is | `inventory` | `Inventory` |
+//! | the organisation's keys into its firmware, and asking the station for work | `enrol` | an envelope |
+//! | the work, checked | `job` | `Job` |
+//! | the image that it names, trusted | `image` | `Trusted` |
+//! | the right disk, or none | `target` | `Target` |
+//! | what the disk has of the image already; all but the partition table | `write` | `Found`, `Written` |
+//! | read back from the medium | `verify` | `Verified` |
+//! | backup GPT, boot entry, what ties the content to this machine | `finish` | `Finished` |
+//! | the evidence, and the station has it | `report` | `Record`, `Receipt` |
 //!
-//! [`flow`] chains them: unattended as on the medium, or by hand. On a device in use, [`update`] puts a newer image into the spare slot,
+//! `flow` chains them: unattended as on the medium, or by hand. On a device in use, `update` puts a newer image into the spare slot,
 //! with the same steps, and commits it when it is up.
 //!
-//! Below the steps lies what several of them use: [`device`] (the disk's bytes), [`readback`] (reading and comparing), [`fit`] (the table
-//! made to fit the disk), [`firmware`] (its variables), [`station`] (the conversation), [`work`] (progress, Ctrl-C, threads),
-//! [`console`] (what the operator sees), [`config`], [`power`]. On top of all is [`cli`].
+//! Below the steps lies what several of them use: `device` (the disk's bytes), `readback` (reading and comparing), `fit` (the table
+//! made to fit the disk), `firmware` (its variables), `station` (the conversation), `work` (progress, Ctrl-C, threads),
+//! `console` (what the operator sees), `config`, `power`. On top of all is [`cli`].
 //!
 //! ```text
 //! cli ─> flow, update ─> report ─> finish ─> verify ─> write ─> fit, readback, image, target ─> device, inventory ─> work
@@ -28,27 +28,29 @@
 //!
 //! Imports run that way only.
 
+#![warn(unreachable_pub)]
+
 pub mod cli;
-pub mod config;
-pub mod console;
-pub mod device;
-pub mod enrol;
-pub mod finish;
-pub mod firmware;
-pub mod fit;
-pub mod flow;
-pub mod image;
-pub mod inventory;
-pub mod job;
-pub mod power;
-pub mod readback;
-pub mod report;
-pub mod station;
-pub mod target;
-pub mod update;
-pub mod verify;
-pub mod work;
-pub mod write;
+mod config;
+mod console;
+mod device;
+mod enrol;
+mod finish;
+mod firmware;
+mod fit;
+mod flow;
+mod image;
+mod inventory;
+mod job;
+mod power;
+mod readback;
+mod report;
+mod station;
+mod target;
+mod update;
+mod verify;
+mod work;
+mod write;
 
 /// Version of the agent, as in records.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

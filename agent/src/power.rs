@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// What to do at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum After {
+pub(crate) enum After {
     /// Leave it on; the program ends.
     #[default]
     Stay,
@@ -24,7 +24,7 @@ impl After {
     ///
     /// # Errors
     /// Exit 1 where it cannot be done.
-    pub fn carry_out(self) -> Result<()> {
+    pub(crate) fn carry_out(self) -> Result<()> {
         let (verb, mode) = match self {
             Self::Stay => return Ok(()),
             Self::PowerOff => ("poweroff", RebootMode::RB_POWER_OFF),

@@ -36,11 +36,11 @@ pub const MAX_CHUNKS: u32 = 1 << 20;
 const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 64 << 20);
 /// The most sections that a chunk map may have: [`MAX_SECTIONS`](crate::manifest::MAX_SECTIONS), some for the bounds of 128
 /// partitions, and each cut by runs of zeros.
-pub const MAX_SECTIONS: u32 = 1 << 14;
+const MAX_SECTIONS: u32 = 1 << 14;
 /// The most bytes that a pack may have.
-pub const MAX_PACK: u64 = 1 << 30;
+const MAX_PACK: u64 = 1 << 30;
 /// [`MAX_CHUNK`] in blocks.
-pub const MAX_DATA_BLOCKS: u32 = MAX_CHUNK / 4096;
+pub(crate) const MAX_DATA_BLOCKS: u32 = MAX_CHUNK / 4096;
 /// The most blocks that one zero or skipped chunk may cover: 4 GiB.
 pub const MAX_RUN: u32 = 1 << 20;
 

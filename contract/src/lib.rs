@@ -16,6 +16,8 @@
 //! | [`confirmation`] | what took effect on a device in use | desk | station |
 //! | [`fault`] | an error with its exit code, place and mend | all | people, scripts |
 
+#![warn(unreachable_pub)]
+
 pub mod chunkmap;
 pub mod compose;
 pub mod confirmation;

@@ -22,17 +22,17 @@ pub const MAX_BYTES: u64 = 256 * 1024;
 pub const BLOCK: u64 = 4096;
 /// The most bytes that an image may cover: 16 TiB. Bounds what arithmetic must hold.
 pub const MAX_IMAGE: u64 = 16 << 40;
-/// The most bytes of a section of a record, for an image of up to [`MAX_SECTIONS`] of these.
+/// The most bytes of a section of a record, for an image of up to 512 of these.
 pub const SECTION: u64 = 64 << 20;
 /// A larger image has larger sections: so that its record stays well under a message's limit.
-pub const MAX_SECTIONS: u64 = 512;
+pub(crate) const MAX_SECTIONS: u64 = 512;
 /// The most bytes of an image's SBOM.
 pub const MAX_SBOM: u64 = 64 << 20;
 /// The most bytes of a UKI: all of it is in memory at once.
 pub const MAX_UKI: u64 = 512 << 20;
 
 /// The most bytes of a line of [`Manifest::restricted`].
-pub const MAX_RESTRICTION: usize = 1200;
+const MAX_RESTRICTION: usize = 1200;
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

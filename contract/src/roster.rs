@@ -37,7 +37,7 @@ pub struct Employee {
     /// The laptop's own address in the tunnel, of each kind at most one, with a space between: `10.200.0.17/32`; unique in a roster.
     #[serde(rename = "tunnel-address")]
     pub tunnel_address: Option<String>,
-    /// crypt(5) hash of the one-time code that the employee signs in with at a new laptop; see [`is_password_hash`].
+    /// crypt(5) hash of the one-time code that the employee signs in with at a new laptop, of a strong scheme.
     #[serde(rename = "first-password")]
     pub first_password: Option<String>,
 }
@@ -411,7 +411,7 @@ pub fn is_keyboard(text: &str) -> bool {
 }
 
 /// One address or two, of different kinds: each in the form in which it is written most shortly, with a prefix's length or without.
-pub fn is_tunnel_address(text: &str) -> bool {
+fn is_tunnel_address(text: &str) -> bool {
     let kinds: Option<Vec<bool>> = text
         .split(' ')
         .map(|one| {
@@ -428,7 +428,7 @@ pub fn is_tunnel_address(text: &str) -> bool {
 
 /// A password's hash as crypt(5) has it, of a scheme that is strong, and whose cost a laptop can bear at each sign-in: yescrypt (`$y$`,
 /// 16 to 1024 MiB) or SHA-512 (`$6$`, at most 9,999,999 rounds).
-pub fn is_password_hash(text: &str) -> bool {
+fn is_password_hash(text: &str) -> bool {
     let itoa64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'));
     let mut parts = text.split('$');
     if parts.next() != Some("") {

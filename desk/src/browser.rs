@@ -18,7 +18,7 @@ const CITRIX: &str = "/usr/lib/livery/citrix-client";
 ///
 /// # Errors
 /// Exit 1 where the profile can't be made.
-pub fn become_it(settings: &Settings, name: &str, page: &str) -> Result<Fault> {
+pub(crate) fn become_it(settings: &Settings, name: &str, page: &str) -> Result<Fault> {
     let folder = env::var_os("RUNTIME_DIRECTORY")
         .ok_or_else(|| Fault::usage("$RUNTIME_DIRECTORY is not set").fix("start it as livery-browser.service"))?;
     let profile = Path::new(&folder).join("profile");

@@ -10,10 +10,8 @@ const MOST: usize = 32;
 
 /// What the link is called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// Show the settings page.
+pub(crate) enum Call {
     Settings,
-    /// End the session.
     Leave,
 }
 
@@ -41,7 +39,7 @@ fn place() -> Result<PathBuf> {
 ///
 /// # Errors
 /// Exit 1 where nobody listens.
-pub fn ring(call: Call) -> Result<()> {
+pub(crate) fn ring(call: Call) -> Result<()> {
     let place = place()?;
     let failed = |error| Fault::internal("the browser's link does not listen").at(place.display()).cause(error);
     let socket = UnixDatagram::unbound().map_err(failed)?;
@@ -51,14 +49,14 @@ pub fn ring(call: Call) -> Result<()> {
 
 /// The link's end.
 #[derive(Debug)]
-pub struct Doorbell(tokio::net::UnixDatagram);
+pub(crate) struct Doorbell(tokio::net::UnixDatagram);
 
 impl Doorbell {
     /// Listens, in the place of the session before.
     ///
     /// # Errors
     /// Exit 1 where it can't.
-    pub fn hang() -> Result<Self> {
+    pub(crate) fn hang() -> Result<Self> {
         let place = place()?;
         let _ = fs::remove_file(&place);
         let socket = tokio::net::UnixDatagram::bind(&place);
@@ -69,7 +67,7 @@ impl Doorbell {
     ///
     /// # Errors
     /// Exit 1 where the socket fails.
-    pub async fn next(&self) -> Result<Call> {
+    pub(crate) async fn next(&self) -> Result<Call> {
         loop {
             let mut word = [0; MOST];
             let length = self.0.recv(&mut word).await.map_err(|error| Fault::internal("the link can't listen").cause(error))?;

@@ -11,34 +11,36 @@
 //! ```
 //!
 //! Nothing of it listens on a port: the browser's pages are the Gateway's, and what they could reach they could ask. The extension
-//! speaks with [`link`] through native messaging, which the browser opens to that extension alone.
+//! speaks with `link` through native messaging, which the browser opens to that extension alone.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`settings`] | what the image says of this desk |
-//! | [`renderer`] | whether the GPU can draw |
-//! | [`screen`] | becomes the compositor |
-//! | [`browser`] | a new profile; becomes the browser |
-//! | [`link`] | the browser's other end: heartbeat, end of a session, network settings |
-//! | [`watchdog`] | what systemd is told of the browser |
-//! | [`doorbell`] | bar and idle time call the link |
-//! | [`bar`] | the status bar: network, sound, keyboard, clock |
-//! | [`network`] | NetworkManager: state, Wi-Fi |
-//! | [`confirm`] | tells the station what took effect |
-//! | [`notice`] | tells a laptop's employee that a newer image is ready |
-//! | [`words`] | the texts in the employee's language |
+//! | `settings` | what the image says of this desk |
+//! | `renderer` | whether the GPU can draw |
+//! | `screen` | becomes the compositor |
+//! | `browser` | a new profile; becomes the browser |
+//! | `link` | the browser's other end: heartbeat, end of a session, network settings |
+//! | `watchdog` | what systemd is told of the browser |
+//! | `doorbell` | bar and idle time call the link |
+//! | `bar` | the status bar: network, sound, keyboard, clock |
+//! | `network` | NetworkManager: state, Wi-Fi |
+//! | `confirm` | tells the station what took effect |
+//! | `notice` | tells a laptop's employee that a newer image is ready |
+//! | `words` | the texts in the employee's language |
 //! | [`cli`] | the command line |
 
-pub mod bar;
-pub mod browser;
+#![warn(unreachable_pub)]
+
+mod bar;
+mod browser;
 pub mod cli;
-pub mod confirm;
-pub mod doorbell;
-pub mod link;
-pub mod network;
-pub mod notice;
-pub mod renderer;
-pub mod screen;
-pub mod settings;
-pub mod watchdog;
-pub mod words;
+mod confirm;
+mod doorbell;
+mod link;
+mod network;
+mod notice;
+mod renderer;
+mod screen;
+mod settings;
+mod watchdog;
+mod words;

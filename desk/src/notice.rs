@@ -14,7 +14,7 @@ use zbus::{proxy, zvariant::Value};
 use crate::words::Language;
 
 /// What `livery-agent update` leaves.
-pub const PLACE: &str = "/run/livery-update/state.json";
+pub(crate) const PLACE: &str = "/run/livery-update/state.json";
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(30);
 /// The most bytes that are read of it.
@@ -52,7 +52,7 @@ struct Outcome {
 ///
 /// # Errors
 /// Exit 1 where the session has no bus.
-pub async fn run(place: &Path) -> Result<()> {
+pub(crate) async fn run(place: &Path) -> Result<()> {
     let failed = |error| Fault::internal("the session's bus does not answer").cause(error);
     let connection = zbus::Connection::session().await.map_err(failed)?;
     let screen = NotificationsProxy::new(&connection).await.map_err(failed)?;

@@ -19,22 +19,20 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// What draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renderer {
-    /// The GPU.
+pub(crate) enum Renderer {
     Hardware,
-    /// The processor.
     Software,
 }
 
 impl Renderer {
     /// This device's; software where there is no GPU (yet).
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self::of(Path::new(CARDS)).unwrap_or(Self::Software)
     }
 
     /// This device's, once there is a GPU, ready to be used: its driver may take longer than all else, and what is decided before it is
     /// there would be decided wrongly. Where none comes in time, software.
-    pub fn awaited() -> Self {
+    pub(crate) fn awaited() -> Self {
         let begun = Instant::now();
         loop {
             let found = Self::of(Path::new(CARDS));
@@ -69,7 +67,7 @@ fn accessible(nodes: &Path) -> bool {
 }
 
 /// Whether the processor itself is emulated, as in a test without KVM: everything then takes tens of times longer.
-pub fn emulated() -> bool {
+pub(crate) fn emulated() -> bool {
     let detect = std::process::Command::new("systemd-detect-virt").arg("--vm").output();
     detect.is_ok_and(|output| output.stdout.trim_ascii() == b"qemu")
 }

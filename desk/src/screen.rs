@@ -30,7 +30,7 @@ impl Keyboard {
 }
 
 /// Becomes sway; returns only where that fails.
-pub fn become_it(configuration: &Path) -> Fault {
+pub(crate) fn become_it(configuration: &Path) -> Fault {
     let variable = |name: &str| env::var(name).unwrap_or_default();
     let keyboard = Keyboard::of(&variable("XKB_DEFAULT_LAYOUT"), &variable("XKB_DEFAULT_VARIANT"));
     let mut sway = Command::new("sway");

@@ -7,13 +7,11 @@ use livery_contract::{Fault, Result};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Where the image has it.
-pub const PLACE: &str = "/etc/livery/desk.json";
+pub(crate) const PLACE: &str = "/etc/livery/desk.json";
 
-/// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The page that a session begins with.
     pub home: Url,
     /// Where the Gateway signs a person out: a session ends when the browser was there.
@@ -27,7 +25,7 @@ impl Settings {
     ///
     /// # Errors
     /// Exit 3 where they can't be read or do not parse.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let wrong = |what: &str| Fault::refused(what).at(path.display());
         let text = fs::read_to_string(path).map_err(|error| wrong("the desk's settings can't be read").cause(error))?;
         serde_json::from_str(&text).map_err(|error| wrong("the desk's settings do not parse").cause(error))

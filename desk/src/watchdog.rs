@@ -16,23 +16,23 @@ fn tell(states: &[NotifyState]) {
 }
 
 /// The first heartbeat: from now on systemd counts (`WatchdogSec=`).
-pub fn ready() {
+pub(crate) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Watchdog]);
 }
 
 /// A heartbeat.
-pub fn alive() {
+pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
 /// The session ends: systemd kills all that is left of it, removes what it kept, and starts the next one.
-pub fn end(why: &str) {
+pub(crate) fn end(why: &str) {
     info!("the session ends: {why}");
     tell(&[NotifyState::Status(why), NotifyState::WatchdogTrigger]);
 }
 
 /// On an emulated processor the usual times would end a browser that is only slow.
-pub fn patience() {
+pub(crate) fn patience() {
     let microseconds = u32::try_from(PATIENCE.as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::WatchdogUsec(microseconds), NotifyState::ExtendTimeoutUsec(microseconds)]);
 }

@@ -2,22 +2,16 @@
 
 use std::env;
 
-/// Which language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// German.
+pub(crate) enum Language {
     German,
-    /// English.
     English,
-    /// French.
     French,
-    /// Dutch.
     Dutch,
 }
 
-/// The texts.
 #[derive(Clone, Copy, Debug)]
-pub struct Words {
+pub(crate) struct Words {
     /// No network.
     pub away: &'static str,
     /// By cable.
@@ -46,7 +40,7 @@ pub struct Words {
 
 impl Language {
     /// Of this process.
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
         Self::of(&set.into_iter().find(|value| !value.is_empty()).unwrap_or_default())
     }
@@ -60,8 +54,7 @@ impl Language {
         }
     }
 
-    /// Its texts.
-    pub const fn words(self) -> Words {
+    pub(crate) const fn words(self) -> Words {
         match self {
             Self::German => Words {
                 away: "Kein Netz",

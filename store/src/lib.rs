@@ -16,14 +16,16 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`location`] | where a store is: a folder, behind HTTPS, or in an object store |
-//! | [`fetch`] | bytes from there: whole files with a limit, ranges |
-//! | [`trust`] | TUF over that, by `tough`; its errors as ours |
-//! | [`open`] | the opened store: manifests, images, blobs |
+//! | `fetch` | bytes from there: whole files with a limit, ranges |
+//! | `trust` | TUF over that, by `tough`; its errors as ours |
+//! | `open` | the opened store: manifests, images, blobs |
 
-pub mod fetch;
+#![warn(unreachable_pub)]
+
+mod fetch;
 pub mod location;
-pub mod open;
-pub mod trust;
+mod open;
+mod trust;
 
 pub use fetch::Access;
 pub use location::Location;

@@ -13,7 +13,7 @@ const _: () = assert!(ALIGN as u64 == BLOCK);
 
 /// A zeroed byte buffer whose address is a multiple of [`BLOCK`]. Freed when dropped.
 #[derive(Debug)]
-pub struct AlignedBuffer {
+pub(crate) struct AlignedBuffer {
     start: NonNull<u8>,
     layout: Layout,
 }
@@ -25,7 +25,7 @@ unsafe impl Sync for AlignedBuffer {}
 
 impl AlignedBuffer {
     /// A buffer of `length` bytes, rounded up to a multiple of [`BLOCK`], all zero.
-    pub fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let size = length.max(1).next_multiple_of(ALIGN);
         let layout = Layout::from_size_align(size, ALIGN).unwrap_or_else(|_| unreachable!("4096 is a power of two"));
         // SAFETY: the layout's size is not zero.

@@ -11,7 +11,7 @@ use std::{
     io,
     os::{
         fd::AsRawFd as _,
-        unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+        unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -27,11 +27,11 @@ use nix::{
 use super::{buffer::AlignedBuffer, ioctl};
 
 /// The most bytes that are zeroed in one step: so that progress moves and Ctrl-C is heard on a disk that must write them.
-pub const ZERO_STEP: u64 = 64 << 20;
+pub(crate) const ZERO_STEP: u64 = 64 << 20;
 
 /// An open disk, or a regular file that stands for one.
 #[derive(Debug)]
-pub struct Device {
+pub(crate) struct Device {
     pub(super) file: Flock<File>,
     path: PathBuf,
     size: u64,
@@ -41,7 +41,7 @@ pub struct Device {
 
 /// For what a [`Device`] is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Reading only, as others may too.
     Read,
     /// Reading and writing, with nobody else.
@@ -53,7 +53,7 @@ impl Device {
     ///
     /// # Errors
     /// Exit 3 where it is not there, held by somebody, or neither a block device nor a regular file.
-    pub fn open(path: &Path, mode: Mode) -> Result<Self> {
+    pub(crate) fn open(path: &Path, mode: Mode) -> Result<Self> {
         let refuse = |what: &str| Fault::refused(what.to_owned()).at(path.display());
         let metadata = std::fs::metadata(path).map_err(|error| {
             refuse("the disk cannot be opened").cause(error).fix("`livery-agent inventory` shows the disks; a file must exist")
@@ -78,33 +78,27 @@ impl Device {
     }
 
     /// Its path, for messages.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Bytes.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// Logical sector size in bytes; 512 for a file.
-    pub fn sector(&self) -> u32 {
+    pub(crate) fn sector(&self) -> u32 {
         self.sector
     }
 
     /// Whether it is a block device, not a file.
-    pub fn is_block(&self) -> bool {
+    pub(crate) fn is_block(&self) -> bool {
         self.block
     }
 
-    /// Major and minor number; of a block device.
-    pub fn number(&self) -> Result<(u64, u64)> {
-        let metadata = self.file.metadata().map_err(|error| self.fault("the disk does not answer", 0, 0).cause(error))?;
-        Ok((nix::sys::stat::major(metadata.rdev()), nix::sys::stat::minor(metadata.rdev())))
-    }
-
     /// The kernel's disk sequence number; `None` before Linux 5.15 and for a file.
-    pub fn diskseq(&self) -> Option<u64> {
+    pub(crate) fn diskseq(&self) -> Option<u64> {
         if self.block { ioctl::diskseq(&self.file).ok() } else { None }
     }
 
@@ -112,7 +106,7 @@ impl Device {
     ///
     /// # Errors
     /// Exit 6 with the offset.
-    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.check_bounds(offset, buffer.len() as u64)?;
         self.file.read_exact_at(buffer, offset).map_err(|error| self.read_failed(offset, buffer.len() as u64, error))
     }
@@ -121,7 +115,7 @@ impl Device {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut buffer = AlignedBuffer::new(length);
         self.read(offset, &mut buffer[..length])?;
         Ok(buffer[..length].to_vec())
@@ -131,7 +125,7 @@ impl Device {
     ///
     /// # Errors
     /// Exit 6 with the offset.
-    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.check_bounds(offset, bytes.len() as u64)?;
         self.file.write_all_at(bytes, offset).map_err(|error| self.write_failed(offset, bytes.len() as u64, error))
     }
@@ -145,7 +139,7 @@ impl Device {
     ///
     /// # Errors
     /// Exit 6 with the offset.
-    pub fn zero(&self, offset: u64, length: u64) -> Result<()> {
+    pub(crate) fn zero(&self, offset: u64, length: u64) -> Result<()> {
         self.check_bounds(offset, length)?;
         let fail = |error: Errno| {
             self.fault("zeroing the disk failed", offset, length)
@@ -179,7 +173,7 @@ impl Device {
     ///
     /// # Errors
     /// Exit 6: a failed flush says that *something* written before is lost.
-    pub fn flush(&self) -> Result<()> {
+    pub(crate) fn flush(&self) -> Result<()> {
         let fail = |error: std::io::Error| {
             Fault::device("flushing the disk failed: something that was written is not on it")
                 .at(self.path.display())
@@ -200,7 +194,7 @@ impl Device {
     /// Asks the kernel to read the partition table anew; a disk that is busy for a moment is asked again.
     ///
     /// Not being able to is no fault: the disk is right, only this running kernel's view of it is old.
-    pub fn reread_partitions(&self) {
+    pub(crate) fn reread_partitions(&self) {
         if !self.block {
             return;
         }
@@ -216,7 +210,7 @@ impl Device {
     }
 
     /// A device fault at a place on this disk.
-    pub fn fault(&self, what: &str, offset: u64, length: u64) -> Fault {
+    pub(crate) fn fault(&self, what: &str, offset: u64, length: u64) -> Fault {
         Fault::device(what.to_owned()).at(format!("{}, bytes {offset}..{}", self.path.display(), offset.saturating_add(length)))
     }
 
@@ -284,7 +278,7 @@ fn lock(mut file: File, path: &Path, mode: Mode) -> Result<Flock<File>> {
 }
 
 /// The smallest range of whole blocks around `offset..end`, cut at the disk's size.
-pub fn whole_blocks(offset: u64, end: u64, size: u64) -> (u64, u64) {
+pub(crate) fn whole_blocks(offset: u64, end: u64, size: u64) -> (u64, u64) {
     let start = offset - offset % BLOCK;
     (start, end.next_multiple_of(BLOCK).min(size))
 }

@@ -6,7 +6,7 @@ mod disk;
 mod ioctl;
 mod queue;
 
-pub use self::{
+pub(crate) use self::{
     buffer::AlignedBuffer,
     disk::{Device, Mode, ZERO_STEP, whole_blocks},
     queue::Queue,

@@ -49,21 +49,20 @@ impl Request {
 
 /// How requests reach the kernel. At most one is under way.
 trait Engine: Send {
-    /// Begins one.
     fn begin(&mut self, device: &Device, request: Request) -> Result<()>;
     /// Waits for the one that is under way, if any.
     fn end(&mut self, device: &Device) -> Result<Option<Request>>;
 }
 
 /// A thread's way to a device, with at most one request under way.
-pub struct Queue<'a> {
+pub(crate) struct Queue<'a> {
     device: &'a Device,
     engine: Box<dyn Engine>,
 }
 
 impl<'a> Queue<'a> {
     /// With io_uring where that can be had.
-    pub fn new(device: &'a Device) -> Self {
+    pub(crate) fn new(device: &'a Device) -> Self {
         let engine: Box<dyn Engine> = match Uring::new() {
             Ok(uring) => Box::new(uring),
             // ENOSYS: not built in. EPERM: switched off (`kernel.io_uring_disabled`), or a container's seccomp filter.
@@ -85,7 +84,7 @@ impl<'a> Queue<'a> {
     ///
     /// # Errors
     /// Those of what was under way; some engines tell those of this one here, others by [`end`](Self::end).
-    pub fn read(&mut self, buffer: AlignedBuffer, offset: u64, length: usize) -> Result<()> {
+    pub(crate) fn read(&mut self, buffer: AlignedBuffer, offset: u64, length: usize) -> Result<()> {
         self.begin(Request { direction: Direction::Read, buffer, offset, length })
     }
 
@@ -93,7 +92,7 @@ impl<'a> Queue<'a> {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn write(&mut self, buffer: AlignedBuffer, offset: u64, length: usize) -> Result<()> {
+    pub(crate) fn write(&mut self, buffer: AlignedBuffer, offset: u64, length: usize) -> Result<()> {
         self.begin(Request { direction: Direction::Write, buffer, offset, length })
     }
 
@@ -101,7 +100,7 @@ impl<'a> Queue<'a> {
     ///
     /// # Errors
     /// Exit 6 with the offset.
-    pub fn end(&mut self) -> Result<Option<(AlignedBuffer, usize)>> {
+    pub(crate) fn end(&mut self) -> Result<Option<(AlignedBuffer, usize)>> {
         Ok(self.engine.end(self.device)?.map(|request| (request.buffer, request.length)))
     }
 

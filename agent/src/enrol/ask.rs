@@ -25,7 +25,7 @@ use crate::{
 ///
 /// # Errors
 /// As the module says.
-pub async fn enrol(
+pub(crate) async fn enrol(
     station: &Station,
     inventory: &Inventory,
     give_up_after: Option<Duration>,

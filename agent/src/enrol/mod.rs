@@ -1,5 +1,5 @@
 //! The device is taken in: the organisation's keys go into a firmware that has none ([`secure_boot`]), and the station is asked for
 //! work ([`ask`]).
 
-pub mod ask;
-pub mod secure_boot;
+pub(crate) mod ask;
+pub(crate) mod secure_boot;

@@ -36,7 +36,7 @@ fn in_setup_mode(efivars: &Path) -> bool {
 ///
 /// # Errors
 /// Exit 2 where a file can't be read, 6 where the firmware does not take a variable or stays in setup mode.
-pub fn enrol(folder: &Path, efivars: &Path) -> Result<bool> {
+pub(crate) fn enrol(folder: &Path, efivars: &Path) -> Result<bool> {
     if !in_setup_mode(efivars) || !folder.is_dir() {
         return Ok(false);
     }

@@ -16,7 +16,7 @@ use crate::{target::claim::Target, verify::verified::Verified, work::progress::P
 
 /// A disk that is ready to boot.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     target: Target,
     sections: Vec<Section>,
     changed_after: Vec<Change>,
@@ -45,8 +45,7 @@ impl Finished {
         Parts { target, sections, changed_after, boot_entry, bound, keys, traffic, times }
     }
 
-    /// The disk.
-    pub fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
@@ -64,7 +63,7 @@ impl Finished {
 ///
 /// # Errors
 /// Exit 4 where the image's partition table is none, 6 where disk or firmware do not take or keep a change.
-pub fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progress: &Progress) -> Result<Finished> {
+pub(crate) fn finish(verified: Verified, manifest: &Manifest, boot_entry: bool, progress: &Progress) -> Result<Finished> {
     progress.enter(Phase::Finish, 0);
     let mut changed_after = verified.changed().to_vec();
     changed_after.extend(fit(verified.target(), manifest)?);

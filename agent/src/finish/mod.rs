@@ -1,5 +1,5 @@
 //! What the image cannot know: where this disk ends, what this firmware boots ([`finished`]), and what ties it to this machine ([`bind`]).
 
-pub mod bind;
-pub mod finished;
+pub(crate) mod bind;
+pub(crate) mod finished;
 mod place;

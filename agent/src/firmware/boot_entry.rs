@@ -39,14 +39,14 @@ const MAX_VARIABLE: u64 = 64 << 10;
 
 /// A boot entry as the firmware keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     label: String,
     option: Vec<u8>,
 }
 
 impl Entry {
     /// The entry that a manifest asks for; the partition's place is counted in sectors.
-    pub fn new(boot: &BootEntry, partition: &Partition, sector: u32) -> Self {
+    pub(crate) fn new(boot: &BootEntry, partition: &Partition, sector: u32) -> Self {
         let mut disk = Vec::new();
         disk.extend(partition.number.to_le_bytes());
         disk.extend((partition.offset / u64::from(sector)).to_le_bytes());
@@ -87,7 +87,7 @@ fn label(option: &[u8]) -> Option<String> {
 ///
 /// # Errors
 /// Exit 6 where the firmware does not take it, or does not keep it.
-pub fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
+pub(crate) fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
     let variables = Variables(efivars);
     let entries = variables.entries()?;
     let number = variables.number_for(entry, &entries)?;
@@ -107,7 +107,7 @@ pub fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
 ///
 /// # Errors
 /// Exit 6 where the firmware's variables can't be read or changed.
-pub fn start_none(efivars: &Path, entry: &Entry) -> Result<()> {
+pub(crate) fn start_none(efivars: &Path, entry: &Entry) -> Result<()> {
     if is_next(efivars, entry)? { Variables(efivars).remove("BootNext") } else { Ok(()) }
 }
 
@@ -115,7 +115,7 @@ pub fn start_none(efivars: &Path, entry: &Entry) -> Result<()> {
 ///
 /// # Errors
 /// Exit 6 where its variables can't be read.
-pub fn is_next(efivars: &Path, entry: &Entry) -> Result<bool> {
+pub(crate) fn is_next(efivars: &Path, entry: &Entry) -> Result<bool> {
     let variables = Variables(efivars);
     let next = variables.read("BootNext")?.and_then(|value| Some(u16::from_le_bytes(value.get(..2)?.try_into().ok()?)));
     let Some(number) = next else { return Ok(false) };
@@ -126,7 +126,7 @@ pub fn is_next(efivars: &Path, entry: &Entry) -> Result<bool> {
 ///
 /// # Errors
 /// Exit 6 where the firmware does not take it, or does not keep it.
-pub fn put(efivars: &Path, entry: &Entry) -> Result<String> {
+pub(crate) fn put(efivars: &Path, entry: &Entry) -> Result<String> {
     let variables = Variables(efivars);
     let entries = variables.entries()?;
     let ours: Vec<u16> =

@@ -8,7 +8,7 @@
 use livery_contract::{Fault, Result};
 
 /// The reserved area is read up to this length; a longer one is refused.
-pub const RESERVED: usize = 64 << 10;
+pub(crate) const RESERVED: usize = 64 << 10;
 /// A sector of the disk.
 const SECTOR: usize = 4096;
 const RATIO: u32 = 8;
@@ -29,7 +29,7 @@ const BACKUP_BOOT: usize = 50;
 ///
 /// # Errors
 /// Exit 3 where this is no FAT32 for 512-byte sectors, or not aligned so that it can be converted.
-pub fn for_4096(front: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn for_4096(front: &[u8]) -> Result<Vec<u8>> {
     let refuse = |what: &str| {
         Fault::refused(format!("the image's EFI system partition cannot be used with sectors of 4096 bytes: {what}"))
             .fix("build the image with `image.sectors = \"any\"`, or use a disk of 512-byte sectors")

@@ -9,8 +9,8 @@
 //! | [`patches`](mod@patches) | which ranges these are, for an image and a disk |
 //! | [`head`] | the image's first bytes, recognised on a disk that was finished |
 
-pub mod fat;
-pub mod head;
-pub mod patch;
-pub mod patches;
-pub mod table;
+pub(crate) mod fat;
+pub(crate) mod head;
+pub(crate) mod patch;
+pub(crate) mod patches;
+pub(crate) mod table;

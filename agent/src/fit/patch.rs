@@ -6,12 +6,11 @@ use crate::device::{AlignedBuffer, Device, whole_blocks};
 
 /// Bytes that finishing puts on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
+pub(crate) struct Patch {
     /// Why, for the record.
     pub reason: &'static str,
     /// First byte on the disk, a multiple of the sector size.
     pub offset: u64,
-    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
@@ -20,7 +19,7 @@ impl Patch {
     ///
     /// # Errors
     /// Exit 6.
-    pub fn apply(&self, device: &Device) -> Result<()> {
+    pub(crate) fn apply(&self, device: &Device) -> Result<()> {
         let (start, mut blocks, range) = self.blocks(device)?;
         let length = blocks.1;
         blocks.0[range.clone()].copy_from_slice(&self.bytes);
@@ -31,7 +30,7 @@ impl Patch {
     ///
     /// # Errors
     /// Exit 6 for an I/O error.
-    pub fn is_on(&self, device: &Device) -> Result<bool> {
+    pub(crate) fn is_on(&self, device: &Device) -> Result<bool> {
         let (_, blocks, range) = self.blocks(device)?;
         Ok(blocks.0[range] == self.bytes)
     }
@@ -40,7 +39,7 @@ impl Patch {
     ///
     /// # Errors
     /// Exit 6 for an I/O error, or where the disk does not hold it.
-    pub fn read_back(&self, device: &Device) -> Result<Change> {
+    pub(crate) fn read_back(&self, device: &Device) -> Result<Change> {
         let (start, blocks, range) = self.blocks(device)?;
         if blocks.0[range] != self.bytes {
             return Err(device

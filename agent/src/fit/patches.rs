@@ -12,7 +12,11 @@ use crate::target::claim::Target;
 ///
 /// # Errors
 /// Exit 3 where it cannot be made to fit; what `image` fails with.
-pub fn patches(target: &Target, manifest: &Manifest, image: &dyn Fn(u64, u64) -> Result<Vec<u8>>) -> Result<Option<Vec<Patch>>> {
+pub(crate) fn patches(
+    target: &Target,
+    manifest: &Manifest,
+    image: &dyn Fn(u64, u64) -> Result<Vec<u8>>,
+) -> Result<Option<Vec<Patch>>> {
     let disk = table::Disk { size: target.device().size(), sector: target.disk().logical_sector, grow: manifest.grow };
     let head = image(0, table::HEAD.min(manifest.size))?;
     let Some(mut patches) = table::plan(&head, manifest.sector_size, disk)? else {

@@ -19,7 +19,7 @@ use livery_contract::{
 use super::patch::Patch;
 
 /// So many first bytes hold every table that we accept: MBR, header, up to [`MAX_ENTRIES`] entries.
-pub const HEAD: u64 = 256 << 10;
+pub(crate) const HEAD: u64 = 256 << 10;
 const MAX_ENTRIES: u32 = 1024;
 /// Bytes of an entry; the only size in use, and the only one that the crate reads.
 const ENTRY: u32 = 128;
@@ -28,7 +28,7 @@ const GROWTH: u64 = 1 << 20;
 
 /// What a table must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// Bytes.
     pub size: u64,
     /// Bytes of a logical sector.
@@ -38,13 +38,13 @@ pub struct Disk {
 }
 
 /// Whether these first bytes of a disk hold a valid GPT.
-pub fn is_gpt(head: &[u8], sector: u32) -> bool {
+pub(crate) fn is_gpt(head: &[u8], sector: u32) -> bool {
     table(head, sector).is_some()
 }
 
 /// The first bytes of the image whose table was made to fit another disk: the inverse of [`plan`], for the image itself.
 /// `None` where these hold no GPT. Whether it is the image's, only a digest tells.
-pub fn undo(head: &[u8], manifest: &Manifest) -> Option<Vec<u8>> {
+pub(crate) fn undo(head: &[u8], manifest: &Manifest) -> Option<Vec<u8>> {
     let sector = manifest.sector_size;
     let (header, _) = table(head, sector)?;
     let mut head = head.to_vec();
@@ -64,7 +64,7 @@ pub fn undo(head: &[u8], manifest: &Manifest) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// Exit 4 where a partition of the image would reach into the new backup, or does not begin and end on the disk's sectors.
-pub fn plan(head: &[u8], sector: u32, disk: Disk) -> Result<Option<Vec<Patch>>> {
+pub(crate) fn plan(head: &[u8], sector: u32, disk: Disk) -> Result<Option<Vec<Patch>>> {
     let Some((header, _)) = table(head, sector) else { return Ok(None) };
     let last_lba = (disk.size / u64::from(disk.sector)).saturating_sub(1);
     if sector == disk.sector && header.backup_lba == last_lba {

@@ -20,7 +20,7 @@ use crate::{
 
 /// What is done since the disk stays in this machine.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stays {
+pub(crate) struct Stays {
     /// Put an entry into the firmware's boot menu.
     pub boot_entry: bool,
     /// Bind the content to this machine's TPM, where it has one.
@@ -31,7 +31,7 @@ pub struct Stays {
 ///
 /// # Errors
 /// The first fault of any step; then the disk does not boot, unless finishing failed on a disk that was verified.
-pub fn flash<S: Source>(
+pub(crate) fn flash<S: Source>(
     trusted: &Trusted<S>,
     target: Target,
     system: System,

@@ -21,14 +21,10 @@ use crate::{
 
 /// Which image, from where, to which disk.
 #[derive(Clone, Debug)]
-pub struct Order<'a> {
-    /// The image.
+pub(crate) struct Order<'a> {
     pub reference: &'a Reference,
-    /// The store.
     pub from: &'a Location,
-    /// The store's trusted root.
     pub trust: &'a [u8],
-    /// Authorities for TLS.
     pub access: Access,
     /// Disk or file.
     pub disk: &'a Path,
@@ -38,7 +34,13 @@ pub struct Order<'a> {
 ///
 /// # Errors
 /// The first fault of any step.
-pub async fn write(order: &Order<'_>, allow_removable: bool, stays: Stays, console: &Console, stop: &Stop) -> Result<Record> {
+pub(crate) async fn write(
+    order: &Order<'_>,
+    allow_removable: bool,
+    stays: Stays,
+    console: &Console,
+    stop: &Stop,
+) -> Result<Record> {
     let work = work(stop);
     let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
     let target = Target::by_hand(order.disk, Needs::from(trusted.manifest()), allow_removable)?;
@@ -60,7 +62,7 @@ pub async fn write(order: &Order<'_>, allow_removable: bool, stays: Stays, conso
 ///
 /// # Errors
 /// Exit 6 where anything differs.
-pub async fn verify(order: &Order<'_>, console: &Console, stop: &Stop) -> Result<Comparison> {
+pub(crate) async fn verify(order: &Order<'_>, console: &Console, stop: &Stop) -> Result<Comparison> {
     let work = work(stop);
     let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
     let target = Target::for_reading(order.disk, Needs::from(trusted.manifest()))?;

@@ -43,7 +43,7 @@ const STORE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The fault that was shown.
-pub async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<Option<Receipt>> {
+pub(crate) async fn run(settings: &Settings, console: &Console, stop: &Stop) -> Result<Option<Receipt>> {
     let progress = Progress::default();
     let mut known = Known::default();
     let watch = console.watch(&progress);

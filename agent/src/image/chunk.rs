@@ -17,7 +17,7 @@ use crate::{device::AlignedBuffer, work::stop::Stop};
 ///
 /// # Errors
 /// Exit 4 naming pack, range and chunk; 5 where the source fails. Must not be called from an async task.
-pub fn fetch_piece<S: Source>(
+pub(crate) fn fetch_piece<S: Source>(
     trusted: &Trusted<S>,
     piece: &Piece,
     decoder: &mut Decoder,
@@ -41,7 +41,7 @@ pub fn fetch_piece<S: Source>(
 }
 
 /// The fault of a chunk that is not what was signed.
-pub fn not_trusted<S: Source>(trusted: &Trusted<S>, piece: &Piece, wrong: &str) -> Fault {
+pub(crate) fn not_trusted<S: Source>(trusted: &Trusted<S>, piece: &Piece, wrong: &str) -> Fault {
     let frame = piece.frame;
     let pack: Option<&Blob> = trusted.composed().packs.get(frame.pack as usize);
     let place = pack.map_or_else(|| format!("pack {}", frame.pack), |pack| trusted.source().place(pack));
@@ -56,7 +56,7 @@ pub fn not_trusted<S: Source>(trusted: &Trusted<S>, piece: &Piece, wrong: &str) 
 ///
 /// # Errors
 /// As [`fetch_piece`].
-pub fn range<S: Source>(
+pub(crate) fn range<S: Source>(
     trusted: &Trusted<S>,
     here: &[(Piece, AlignedBuffer)],
     offset: u64,

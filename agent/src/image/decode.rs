@@ -4,14 +4,14 @@ use livery_contract::{Digest, Fault, Result};
 use zstd::bulk::Decompressor;
 
 /// Decodes chunks, one after another.
-pub struct Decoder(Decompressor<'static>);
+pub(crate) struct Decoder(Decompressor<'static>);
 
 impl Decoder {
     /// A decoder.
     ///
     /// # Errors
     /// Exit 1 where zstd cannot be set up (no memory).
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Decompressor::new().map(Self).map_err(|error| Fault::internal("zstd cannot be set up").cause(error))
     }
 
@@ -19,7 +19,7 @@ impl Decoder {
     ///
     /// # Errors
     /// In words, what is wrong with the frame: the caller knows where it came from.
-    pub fn decode(&mut self, frame: &[u8], digest: &Digest, into: &mut [u8]) -> std::result::Result<(), String> {
+    pub(crate) fn decode(&mut self, frame: &[u8], digest: &Digest, into: &mut [u8]) -> std::result::Result<(), String> {
         match self.0.decompress_to_buffer(frame, into) {
             Ok(length) if length == into.len() => {}
             Ok(length) => return Err(format!("it decodes to {length} bytes, not {}", into.len())),

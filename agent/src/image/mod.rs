@@ -9,11 +9,11 @@
 //! | [`piece`] | a chunk, and where it belongs |
 //! | [`chunk`] | single chunks, in memory |
 
-pub mod chunk;
-pub mod decode;
-pub mod piece;
-pub mod range;
+pub(crate) mod chunk;
+pub(crate) mod decode;
+pub(crate) mod piece;
+pub(crate) mod range;
 #[cfg(test)]
-pub mod sample;
-pub mod source;
-pub mod trust;
+pub(crate) mod sample;
+pub(crate) mod source;
+pub(crate) mod trust;

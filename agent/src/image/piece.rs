@@ -4,7 +4,7 @@ use livery_contract::{Digest, chunkmap::Frame};
 
 /// One chunk to decode, and where its bytes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Where the frame lies.
     pub frame: Frame,
     /// Bytes when decoded.

@@ -15,10 +15,9 @@ use crate::work::stop::Stop;
 
 /// Which bytes of which pack.
 #[derive(Clone, Copy, Debug)]
-pub struct Range {
+pub(crate) struct Range {
     /// Index into the image's packs.
     pub pack: u32,
-    /// First byte.
     pub offset: u64,
     /// Bytes.
     pub length: u64,
@@ -27,7 +26,7 @@ pub struct Range {
 /// Requests to one source that fail together are one outage: sixteen lines that say the same help nobody. One line for each round of
 /// retries, however many requests are in it, until one of them is answered.
 #[derive(Debug, Default)]
-pub struct Outage {
+pub(crate) struct Outage {
     /// The last round that was told of.
     round: AtomicUsize,
 }
@@ -51,7 +50,7 @@ impl Outage {
 ///
 /// # Errors
 /// Exit 5 after the last retry; any other fault at once.
-pub async fn range<S: Source>(source: &S, packs: &[Blob], wanted: Range, outage: &Outage, stop: &Stop) -> Result<Bytes> {
+pub(crate) async fn range<S: Source>(source: &S, packs: &[Blob], wanted: Range, outage: &Outage, stop: &Stop) -> Result<Bytes> {
     let Range { pack, offset, length } = wanted;
     let Some(blob) = packs.get(pack as usize) else {
         return Err(Fault::internal(format!("pack {pack} of {}", packs.len())));

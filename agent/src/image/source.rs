@@ -10,7 +10,7 @@ use livery_store::{Location, Store};
 use crate::work::retry;
 
 /// Where packs are read from. The store in the field; memory that fails on purpose in tests.
-pub trait Source: Clone + Send + Sync + 'static {
+pub(crate) trait Source: Clone + Send + Sync + 'static {
     /// Exactly `length` bytes of a pack, not verified.
     fn range(&self, pack: &Blob, offset: u64, length: u64) -> impl Future<Output = Result<Bytes>> + Send;
     /// Path or URL of a pack, for messages.

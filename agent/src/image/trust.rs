@@ -10,7 +10,7 @@ use super::source::Source;
 
 /// An image that the signatures vouch for. Can only be made by [`Trusted::open`].
 #[derive(Clone, Debug)]
-pub struct Trusted<S = Store> {
+pub(crate) struct Trusted<S = Store> {
     source: S,
     manifest: Manifest,
     digest: Digest,
@@ -23,7 +23,7 @@ impl Trusted<Store> {
     ///
     /// # Errors
     /// Exit 3 where the store has no such image, 4 where it is not trusted, 5 where it can't be read.
-    pub async fn open(
+    pub(crate) async fn open(
         location: &Location,
         root: &[u8],
         access: Access,
@@ -37,7 +37,7 @@ impl Trusted<Store> {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn of(store: Store, reference: &Reference, expected: Option<&Digest>) -> Result<Self> {
+    pub(crate) async fn of(store: Store, reference: &Reference, expected: Option<&Digest>) -> Result<Self> {
         let image = store.image(reference).await?;
         if let Some(expected) = expected
             && image.digest != *expected
@@ -64,28 +64,27 @@ impl<S: Source> Trusted<S> {
     ///
     /// # Errors
     /// Exit 4 where a chunk lies in it only in part.
-    pub fn part(&self, offset: u64, length: u64) -> Result<Self> {
+    pub(crate) fn part(&self, offset: u64, length: u64) -> Result<Self> {
         let composed = self.composed.part(offset, length)?;
         Ok(Self { source: self.source.clone(), manifest: self.manifest.clone(), digest: self.digest, composed })
     }
 
     /// Where its packs are.
-    pub fn source(&self) -> &S {
+    pub(crate) fn source(&self) -> &S {
         &self.source
     }
 
     /// What was signed.
-    pub fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Digest of the manifest.
-    pub fn digest(&self) -> &Digest {
+    pub(crate) fn digest(&self) -> &Digest {
         &self.digest
     }
 
     /// What the disk shall hold.
-    pub fn composed(&self) -> &Composed {
+    pub(crate) fn composed(&self) -> &Composed {
         &self.composed
     }
 }

@@ -15,7 +15,7 @@ mod sysfs;
 mod system;
 mod udev;
 
-pub use self::{
+pub(crate) use self::{
     read::{disk_of_file, disk_of_node, read},
     udev::settle,
 };

@@ -13,7 +13,7 @@ use super::{disks, nics, system};
 ///
 /// # Errors
 /// Exit 6 where sysfs cannot be read.
-pub fn read() -> Result<Inventory> {
+pub(crate) fn read() -> Result<Inventory> {
     read_below(Path::new("/"))
 }
 
@@ -21,7 +21,7 @@ pub fn read() -> Result<Inventory> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_below(root: &Path) -> Result<Inventory> {
+pub(super) fn read_below(root: &Path) -> Result<Inventory> {
     Ok(Inventory {
         system: system::system(root),
         firmware: system::firmware(root),
@@ -34,12 +34,12 @@ pub fn read_below(root: &Path) -> Result<Inventory> {
 ///
 /// # Errors
 /// Exit 3 where the node is a partition, or no disk at all.
-pub fn disk_of_node(path: &Path, major: u64, minor: u64) -> Result<Disk> {
+pub(crate) fn disk_of_node(path: &Path, major: u64, minor: u64) -> Result<Disk> {
     disks::by_number(Path::new("/"), path, major, minor)
 }
 
 /// A regular file as a disk: only by hand and in tests. It has the sector size that the image wants.
-pub fn disk_of_file(path: &Path, size: u64, sector: u32) -> Disk {
+pub(crate) fn disk_of_file(path: &Path, size: u64, sector: u32) -> Disk {
     Disk {
         name: path.file_name().map_or_else(|| "file".into(), |name| name.to_string_lossy().into_owned()),
         path: path.display().to_string(),

@@ -27,7 +27,7 @@ pub(super) fn properties(root: &Path, number: &str) -> BTreeMap<String, String> 
 /// Waits until udev has handled all events, so that no disk is missed that is still being found; at most `limit`.
 ///
 /// What `udevadm settle` does: while events are queued, udev keeps the file `/run/udev/queue`.
-pub fn settle(limit: Duration) {
+pub(crate) fn settle(limit: Duration) {
     let start = Instant::now();
     while Path::new("/run/udev/queue").exists() {
         if start.elapsed() > limit {

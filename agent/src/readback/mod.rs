@@ -9,9 +9,9 @@
 //! | [`pass`] | one pass over the disk: read, compared, hashed |
 //! | [`sections`] | whether it read all of them |
 
-pub mod ahead;
-pub mod differ;
-pub mod pass;
-pub mod reads;
-pub mod sections;
-pub mod zeros;
+pub(crate) mod ahead;
+pub(crate) mod differ;
+pub(crate) mod pass;
+pub(crate) mod reads;
+pub(crate) mod sections;
+pub(crate) mod zeros;

@@ -29,7 +29,6 @@ use crate::{
 /// What to read and compare.
 pub(crate) struct Pass<'a> {
     pub device: &'a Device,
-    /// The image.
     pub all: &'a Composed,
     /// What to read, in the disk's order.
     pub sections: &'a [SectionRange],
@@ -42,7 +41,6 @@ pub(crate) struct Pass<'a> {
 /// Which chunks are compared by digests of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Compare {
-    /// All of them.
     Each,
     /// Those that reach over the section's end: the section's digest speaks for the others.
     Crossing,
@@ -53,7 +51,7 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// Exit 6 for the first I/O error or mismatch.
-    pub fn run(&self, work: &Work) -> Result<Vec<Section>> {
+    pub(crate) fn run(&self, work: &Work) -> Result<Vec<Section>> {
         let sections =
             threads::each(self.sections, || ReadAhead::new(self.device), |ahead, section| self.section(section, ahead, work))?;
         Ok(sections.into_iter().flatten().collect())

@@ -9,7 +9,7 @@ const MIB: usize = 1 << 20;
 const MOST: usize = 64;
 
 /// SHA-256 of `length` zero bytes, for whole MiB up to 64; else `None`. The first call takes some 50 ms.
-pub fn digest(length: u64) -> Option<Digest> {
+pub(crate) fn digest(length: u64) -> Option<Digest> {
     static KNOWN: OnceLock<Vec<Digest>> = OnceLock::new();
     let length = usize::try_from(length).ok().filter(|length| *length > 0 && length.is_multiple_of(MIB))?;
     if length / MIB > MOST {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{station::client::Station, work::retry};
 
 /// Tells of a failure, a few times; whether that worked is only logged.
-pub async fn failure(station: &Station, job: Option<Uuid>, serial: &str, phase: Phase, fault: &Fault) {
+pub(crate) async fn failure(station: &Station, job: Option<Uuid>, serial: &str, phase: Phase, fault: &Fault) {
     let message = Failure { job, serial: serial.into(), phase, fault: fault.report() };
     let told = (|| station.send("api/v1/failures", &message))
         .retry(retry::COURTESY)

@@ -7,7 +7,7 @@
 //! | [`send`] | the record, until the station's receipt is here |
 //! | [`failure`](mod@failure) | why it failed |
 
-pub mod failure;
-pub mod progress;
-pub mod record;
-pub mod send;
+pub(crate) mod failure;
+pub(crate) mod progress;
+pub(crate) mod record;
+pub(crate) mod send;

@@ -12,7 +12,7 @@ use crate::{
 
 /// Sends progress once a second while it changes, until the guard is dropped.
 #[must_use]
-pub fn progress(station: &Station, job: Uuid, progress: &Progress) -> Reporter {
+pub(crate) fn progress(station: &Station, job: Uuid, progress: &Progress) -> Reporter {
     let (station, progress) = (station.clone(), progress.clone());
     Reporter(tokio::spawn(async move {
         let (mut rate, mut last) = (Rate::default(), None);
@@ -36,7 +36,7 @@ pub fn progress(station: &Station, job: Uuid, progress: &Progress) -> Reporter {
 
 /// Progress is sent as long as this lives.
 #[derive(Debug)]
-pub struct Reporter(tokio::task::JoinHandle<()>);
+pub(crate) struct Reporter(tokio::task::JoinHandle<()>);
 
 impl Drop for Reporter {
     fn drop(&mut self) {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The record of a write. `job` is `None` for a write by hand.
-pub fn record<S: Source>(finished: Finished, trusted: &Trusted<S>, system: System, job: Option<&Job>) -> Record {
+pub(crate) fn record<S: Source>(finished: Finished, trusted: &Trusted<S>, system: System, job: Option<&Job>) -> Record {
     let Parts { target, sections, changed_after, boot_entry, bound, keys, traffic, times } = finished.into_parts();
     let manifest = trusted.manifest();
     Record {

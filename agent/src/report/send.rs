@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// Exit 5 where the station stays away for longer than `give_up_after`, 4 for a receipt that is not for this record.
-pub async fn record(
+pub(crate) async fn record(
     station: &Station,
     job: &Job,
     job_key: &PublicKey,

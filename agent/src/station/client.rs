@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The station, and the key that signs what goes there.
 #[derive(Clone, Debug)]
-pub struct Station {
+pub(crate) struct Station {
     base: Url,
     client: Client,
     key: SigningKey,
@@ -34,7 +34,7 @@ impl Station {
     ///
     /// # Errors
     /// Exit 2 where URL or certificate do not fit.
-    pub fn new(base: &str, access: &Access, key: SigningKey) -> Result<Self> {
+    pub(crate) fn new(base: &str, access: &Access, key: SigningKey) -> Result<Self> {
         // The same rule as for stores: https, or http on the loopback.
         let Location::Web(base) = Location::from_str(base)? else {
             return Err(Fault::usage("the station's address is no URL").at(base).fix("give https://HOST:PORT"));
@@ -50,12 +50,12 @@ impl Station {
     ///
     /// # Errors
     /// Exit 1; a base URL can always be joined to.
-    pub fn store(&self) -> Result<Location> {
+    pub(crate) fn store(&self) -> Result<Location> {
         self.url("store/")?.as_str().parse()
     }
 
     /// The public half of the key that signs.
-    pub fn key(&self) -> PublicKey {
+    pub(crate) fn key(&self) -> PublicKey {
         PublicKey::of(&self.key)
     }
 
@@ -63,7 +63,7 @@ impl Station {
     ///
     /// # Errors
     /// Exit 5 for no answer or one of 5xx, 408, 429; else what the station says.
-    pub async fn send<P: Payload>(&self, path: &str, payload: &P) -> Result<(Vec<u8>, Digest)> {
+    pub(crate) async fn send<P: Payload>(&self, path: &str, payload: &P) -> Result<(Vec<u8>, Digest)> {
         let body = serde_json::to_vec(&Envelope::sign(payload, &self.key))
             .map_err(|error| Fault::internal("an envelope is plain data").cause(error))?;
         let digest = Digest::of(&body);

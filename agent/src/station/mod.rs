@@ -1,4 +1,4 @@
 //! The conversation with the station: [`client`], and the [`patience`] of whoever asks.
 
-pub mod client;
-pub mod patience;
+pub(crate) mod client;
+pub(crate) mod patience;

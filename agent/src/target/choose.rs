@@ -17,7 +17,7 @@ use livery_contract::{
 
 /// What an image needs of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// At least this many bytes.
     pub size: u64,
     /// This logical sector size: a GPT and a FAT for 512 bytes do not work on 4096 (rackerlabs/understack#2069).
@@ -38,7 +38,7 @@ impl From<&Manifest> for Needs {
 }
 
 /// Why a disk may not be written; empty where it may.
-pub fn refusals(disk: &Disk, needs: Needs, allow_removable: bool) -> Vec<String> {
+pub(crate) fn refusals(disk: &Disk, needs: Needs, allow_removable: bool) -> Vec<String> {
     let mut why = disk.held_by.clone();
     if disk.read_only {
         why.push("write-protected".into());
@@ -91,7 +91,7 @@ fn plain_wwn(wwn: &str) -> String {
 ///
 /// # Errors
 /// Exit 3 where none or more than one does, with every disk and why.
-pub fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> Result<&'a Disk> {
+pub(crate) fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> Result<&'a Disk> {
     let judged: Vec<(&Disk, Vec<String>)> = disks
         .iter()
         .map(|disk| {
@@ -129,7 +129,7 @@ pub fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> Result<
 ///
 /// # Errors
 /// As [`choose`], once the time is over, or at once where waiting mends nothing: a second candidate.
-pub fn choose_when_there(
+pub(crate) fn choose_when_there(
     mut look: impl FnMut() -> Result<Vec<Disk>>,
     hints: &DiskHints,
     needs: Needs,
@@ -161,7 +161,7 @@ pub fn choose_when_there(
 ///
 /// # Errors
 /// Exit 3, naming the other disk.
-pub fn no_twin(chosen: &Disk, disks: &[Disk], manifest: &Manifest) -> Result<()> {
+pub(crate) fn no_twin(chosen: &Disk, disks: &[Disk], manifest: &Manifest) -> Result<()> {
     let ours = |disk: &&Disk| {
         disk.name != chosen.name
             && disk.partition_guids.iter().any(|guid| manifest.partitions.iter().any(|partition| partition.guid == *guid))
@@ -177,7 +177,7 @@ pub fn no_twin(chosen: &Disk, disks: &[Disk], manifest: &Manifest) -> Result<()>
 }
 
 /// Name, size and serial of a disk, for people.
-pub fn describe(disk: &Disk) -> String {
+pub(crate) fn describe(disk: &Disk) -> String {
     let serial = disk.serial.as_deref().map(|serial| format!(", serial {serial}")).unwrap_or_default();
     let model = disk.model.as_deref().map(|model| format!(" {model}")).unwrap_or_default();
     format!("{} ({}{model}{serial})", disk.path, crate::console::bytes(disk.size))

@@ -16,7 +16,7 @@ use crate::{
 
 /// One disk, opened and held, and proven to be the one that was chosen.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     disk: Disk,
     device: Device,
 }
@@ -26,7 +26,7 @@ impl Target {
     ///
     /// # Errors
     /// Exit 3 where it is held, or another disk has come under its name since.
-    pub fn claim(disk: &Disk) -> Result<Self> {
+    pub(crate) fn claim(disk: &Disk) -> Result<Self> {
         // The name by sequence number cannot come to mean another disk; where udev does not run there is only the other.
         let pinned =
             disk.diskseq.map(|sequence| format!("/dev/disk/by-diskseq/{sequence}")).filter(|path| Path::new(path).exists());
@@ -40,7 +40,7 @@ impl Target {
     ///
     /// # Errors
     /// Exit 3 as [`choose`], for this one disk.
-    pub fn by_hand(path: &Path, needs: Needs, allow_removable: bool) -> Result<Self> {
+    pub(crate) fn by_hand(path: &Path, needs: Needs, allow_removable: bool) -> Result<Self> {
         let target = Self::named(path, needs, Mode::Write)?;
         let why = refusals(&target.disk, needs, allow_removable);
         if !why.is_empty() {
@@ -58,7 +58,7 @@ impl Target {
     ///
     /// # Errors
     /// Exit 3 where it is too small or has other sectors: it cannot hold that image.
-    pub fn for_reading(path: &Path, needs: Needs) -> Result<Self> {
+    pub(crate) fn for_reading(path: &Path, needs: Needs) -> Result<Self> {
         let target = Self::named(path, needs, Mode::Read)?;
         let free = Disk { held_by: Vec::new(), read_only: false, ..target.disk.clone() };
         let why = refusals(&free, needs, true);
@@ -114,17 +114,15 @@ impl Target {
     }
 
     /// Whether it is a disk of this machine, and stays one: no file, no stick.
-    pub fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         self.device.is_block() && !self.disk.removable && self.disk.transport != Transport::Loop
     }
 
-    /// What the disk is.
-    pub fn disk(&self) -> &Disk {
+    pub(crate) fn disk(&self) -> &Disk {
         &self.disk
     }
 
-    /// The open disk.
-    pub fn device(&self) -> &Device {
+    pub(crate) fn device(&self) -> &Device {
         &self.device
     }
 }

@@ -25,33 +25,20 @@ const STEADY: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
-pub enum Blessed {
+pub(crate) enum Blessed {
     /// Nothing was on trial.
-    Nothing {
-        /// What runs.
-        image: Reference,
-    },
+    Nothing { image: Reference },
     /// What runs is committed: it starts from now on.
     #[serde(rename = "kept")]
-    Committed {
-        /// What runs.
-        image: Reference,
-    },
+    Committed { image: Reference },
     /// Another image was on trial, and this one runs: that one did not come up, or was not started yet.
-    Before {
-        /// What runs.
-        image: Reference,
-        /// What does not.
-        newer: Reference,
-    },
+    Before { image: Reference, newer: Reference },
 }
 
 impl Blessed {
-    /// For people.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Nothing { image } => format!("{image} runs, and nothing is on trial"),
             Self::Committed { image } => format!("{image} is up, and is what starts from now on"),
@@ -64,7 +51,7 @@ impl Blessed {
 ///
 /// # Errors
 /// Exit 6 where what is on trial does not come up: the device is then starting again.
-pub fn run(place: &Path, stop: &Stop) -> Result<Blessed> {
+pub(crate) fn run(place: &Path, stop: &Stop) -> Result<Blessed> {
     let Settings { image, units, .. } = Settings::read(place)?;
     let esp = Esp::mounted();
     match esp.trial()? {

@@ -23,7 +23,7 @@ use super::slot::Filled;
 /// Where systemd mounts it while we run (`efi.mount`).
 const MOUNTED: &str = "/efi";
 /// What the firmware is to start once.
-pub const NEXT: &str = r"\EFI\livery\next.efi";
+pub(crate) const NEXT: &str = r"\EFI\livery\next.efi";
 /// In our folder of the partition.
 const NEXT_FILE: &str = "EFI/livery/next.efi";
 const NOTE: &str = "EFI/livery/next.json";
@@ -35,8 +35,7 @@ const MAX_NOTE: u64 = 4096;
 /// A newer image that is to be started, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Trial {
-    /// Which.
+pub(crate) struct Trial {
     pub image: Reference,
     /// How often it may have been started.
     pub tries: u32,
@@ -44,16 +43,15 @@ pub struct Trial {
 
 /// The partition, mounted.
 #[derive(Clone, Debug)]
-pub struct Esp(PathBuf);
+pub(crate) struct Esp(PathBuf);
 
 impl Esp {
     /// Where systemd mounts it.
-    pub fn mounted() -> Self {
+    pub(crate) fn mounted() -> Self {
         Self::at(Path::new(MOUNTED))
     }
 
-    /// There.
-    pub fn at(folder: &Path) -> Self {
+    pub(crate) fn at(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
@@ -61,7 +59,7 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where it can't be read.
-    pub fn trial(&self) -> Result<Option<Trial>> {
+    pub(crate) fn trial(&self) -> Result<Option<Trial>> {
         let path = self.0.join(NOTE);
         let mut text = String::new();
         match File::open(&path).and_then(|file| file.take(MAX_NOTE).read_to_string(&mut text)) {
@@ -75,7 +73,7 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where it can't be written.
-    pub fn note(&self, trial: &Trial) -> Result<()> {
+    pub(crate) fn note(&self, trial: &Trial) -> Result<()> {
         let text = serde_json::to_string(trial).map_err(|error| Fault::internal("a note does not encode").cause(error))?;
         self.replace(NOTE, text.as_bytes())
     }
@@ -84,7 +82,7 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where it can't be read.
-    pub fn current(&self, uki: &Uki) -> Result<Vec<u8>> {
+    pub(crate) fn current(&self, uki: &Uki) -> Result<Vec<u8>> {
         let path = self.0.join(DEFAULT);
         let mut bytes = Vec::new();
         File::open(&path)
@@ -97,7 +95,7 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 3 where there is no room, 6 where the partition does not take it or does not keep it.
-    pub fn put(&self, uki: &[u8], _root_and_tree: &[Filled; 2]) -> Result<()> {
+    pub(crate) fn put(&self, uki: &[u8], _root_and_tree: &[Filled; 2]) -> Result<()> {
         self.put_file(uki)
     }
 
@@ -137,7 +135,7 @@ impl Esp {
     ///
     /// # Errors
     /// Exit 6 where the partition does not take it.
-    pub fn commit(&self) -> Result<()> {
+    pub(crate) fn commit(&self) -> Result<()> {
         let (next, current, note) = (self.0.join(NEXT_FILE), self.0.join(DEFAULT), self.0.join(NOTE));
         match fs::rename(&next, &current) {
             Ok(()) => {}

@@ -25,12 +25,12 @@
 //! Fails with exit 3 where the newer image does not fit this device or does not come up on it, 4 where it is not trusted, 5 where the
 //! store fails, 6 where disk or firmware do.
 
-pub mod bless;
-pub mod esp;
-pub mod running;
-pub mod settings;
-pub mod slot;
-pub mod uki;
+pub(crate) mod bless;
+pub(crate) mod esp;
+pub(crate) mod running;
+pub(crate) mod settings;
+pub(crate) mod slot;
+pub(crate) mod uki;
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -63,31 +63,22 @@ use crate::{
 };
 
 /// How often a newer image is started before it is given up; until then it may have been somebody who switched the device off.
-pub const MOST_TRIES: u32 = 3;
+pub(crate) const MOST_TRIES: u32 = 3;
 /// What the firmware's menu calls a newer image that is to be started once.
 const LABEL: &str = "Livery: newer image";
 /// Where the outcome lies for others to read.
 const STATE: &str = "/run/livery-update/state.json";
 
-/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The store has nothing newer.
-    Current {
-        /// What runs.
-        image: Reference,
-    },
+    Current { image: Reference },
     /// A newer image runs, and is not committed yet.
-    OnTrial {
-        /// What runs.
-        image: Reference,
-    },
+    OnTrial { image: Reference },
     /// A newer image is there, to be started at the next start.
     Ready {
-        /// What runs.
         image: Reference,
-        /// What will.
         newer: Reference,
         /// What it cost, UKI included; all zeros where it was there already.
         traffic: Traffic,
@@ -95,8 +86,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// For people.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Current { image } => format!("{image} runs, and the store has nothing newer"),
             Self::OnTrial { image } => format!("{image} runs for the first time: until it is kept nothing newer is written"),
@@ -113,7 +103,7 @@ impl Outcome {
 ///
 /// # Errors
 /// See the module.
-pub async fn run(place: &Path, trust: &Path, console: &Console, stop: &Stop) -> Result<Outcome> {
+pub(crate) async fn run(place: &Path, trust: &Path, console: &Console, stop: &Stop) -> Result<Outcome> {
     let settings = Settings::read(place)?;
     let outcome = get(&settings, trust, console, stop).await?;
     leave_word(&outcome);
@@ -129,7 +119,6 @@ async fn get(settings: &Settings, trust: &Path, console: &Console, stop: &Stop) 
 
 /// What a look at the store has found.
 enum Found {
-    /// There is nothing to do.
     Settled(Outcome),
     Newer(Newer),
 }

@@ -18,19 +18,15 @@ const MAPPED: &str = "root";
 
 /// The device nodes of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nodes {
-    /// Of the root file system.
+pub(crate) struct Nodes {
     pub root: PathBuf,
-    /// Of its hash tree.
     pub verity: PathBuf,
 }
 
-/// The two slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
+pub(crate) struct Running {
     /// The one in use.
     pub used: Nodes,
-    /// The other.
     pub spare: Nodes,
 }
 
@@ -39,7 +35,7 @@ impl Running {
     ///
     /// # Errors
     /// Exit 6 where not just one of the two is in use.
-    pub fn read(top: &Path, settings: &Settings) -> Result<Self> {
+    pub(crate) fn read(top: &Path, settings: &Settings) -> Result<Self> {
         let nodes =
             |slot: &super::settings::Slot| Ok::<_, Fault>(Nodes { root: node(top, slot.root)?, verity: node(top, slot.verity)? });
         let [one, other] = [nodes(&settings.slots[0])?, nodes(&settings.slots[1])?];
@@ -57,7 +53,7 @@ impl Running {
 ///
 /// # Errors
 /// Exit 6 where the kernel does not say.
-pub fn esp(top: &Path, guid: Uuid) -> Result<(Partition, u32)> {
+pub(crate) fn esp(top: &Path, guid: Uuid) -> Result<(Partition, u32)> {
     let folder = sysfs(top, &node(top, guid)?)?;
     // In sectors of 512 bytes, whatever the disk's are (sysfs-block).
     let (offset, length) = (number(&folder.join("start"))? * 512, number(&folder.join("size"))? * 512);

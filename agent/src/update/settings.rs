@@ -8,24 +8,20 @@ use uuid::Uuid;
 
 use crate::config;
 
-/// Where it lies.
-pub const PLACE: &str = "/usr/lib/livery/updates.json";
+pub(crate) const PLACE: &str = "/usr/lib/livery/updates.json";
 /// The store's trusted root, from the signed initrd.
-pub const TRUST: &str = "/run/livery/root.json";
+pub(crate) const TRUST: &str = "/run/livery/root.json";
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// What runs.
     pub image: Reference,
-    /// The store's address.
     pub store: String,
     /// PEM file of who may vouch for its server.
     pub authorities: PathBuf,
     /// GUID of the EFI system partition.
     pub esp: Uuid,
-    /// The two slots.
     pub slots: [Slot; 2],
     /// systemd units that must be active before a newer image is committed.
     pub units: Vec<String>,
@@ -34,10 +30,8 @@ pub struct Settings {
 /// The partitions of a slot, by their GUIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Slot {
-    /// The root file system's.
+pub(crate) struct Slot {
     pub root: Uuid,
-    /// Its hash tree's.
     pub verity: Uuid,
 }
 
@@ -46,7 +40,7 @@ impl Settings {
     ///
     /// # Errors
     /// Exit 2 where they are not there or not of this form.
-    pub fn read(place: &Path) -> Result<Self> {
+    pub(crate) fn read(place: &Path) -> Result<Self> {
         let bytes = config::file(place).map_err(|fault| {
             fault.fix("this is for devices whose profile has `updates.store`; on others an image is changed at the line")
         })?;

@@ -9,7 +9,7 @@ use livery_contract::{
     chunkmap::Content,
     compose::{Composed, Extent},
     manifest::{Partition, SectionRange},
-    record::{Section, Traffic},
+    record::Traffic,
     wire::Phase,
 };
 
@@ -34,17 +34,10 @@ const SAMPLES: usize = 64;
 
 /// A partition that was read back in whole, and is what was signed. Only [`fill`] makes one.
 #[derive(Debug)]
-pub struct Filled(Vec<Section>);
-
-impl Filled {
-    /// What was read back.
-    pub fn sections(&self) -> &[Section] {
-        &self.0
-    }
-}
+pub(crate) struct Filled(());
 
 /// The sections of a partition, counted from its own beginning.
-pub fn sections<S: Source>(trusted: &Trusted<S>, partition: &Partition) -> Vec<SectionRange> {
+pub(crate) fn sections<S: Source>(trusted: &Trusted<S>, partition: &Partition) -> Vec<SectionRange> {
     let end = partition.offset + partition.length;
     let mut all = trusted.composed().sections(trusted.manifest());
     all.retain(|section| section.offset >= partition.offset && section.offset < end);
@@ -56,7 +49,7 @@ pub fn sections<S: Source>(trusted: &Trusted<S>, partition: &Partition) -> Vec<S
 ///
 /// # Errors
 /// See the module.
-pub fn fill<S: Source>(
+pub(crate) fn fill<S: Source>(
     part: &Trusted<S>,
     sections: &[SectionRange],
     device: &Device,
@@ -89,13 +82,13 @@ pub fn fill<S: Source>(
     device.flush()?;
     let length = total(sections);
     work.progress.enter(Phase::Verify, length);
-    let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
+    Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
     traffic.written += sorted.to_write;
     traffic.kept += sorted.kept;
     traffic.fetched += fetched;
     traffic.moved += sorted.to_write.saturating_sub(missed + sorted.zeros.iter().map(|(_, length)| length).sum::<u64>());
     traffic.verified += length;
-    Ok(Filled(read))
+    Ok(Filled(()))
 }
 
 /// Which data chunks lie in their places already: all are looked at where one of the samples does.

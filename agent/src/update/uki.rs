@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// Exit 4 where they are not what the manifest names, 5 where the store fails, 6 where the EFI system partition can't be read.
-pub fn fetch(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &Work, traffic: &mut Traffic) -> Result<Vec<u8>> {
+pub(crate) fn fetch(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &Work, traffic: &mut Traffic) -> Result<Vec<u8>> {
     let uki = trusted.manifest().uki.ok_or_else(|| Fault::internal("an image without a UKI passed its check"))?;
     let of_it = |extent: &&Extent| extent.offset < uki.offset + uki.length && uki.offset < extent.offset + extent.length;
     let here = match old.and_then(|old| Some((old.composed(), old.manifest().uki?))) {

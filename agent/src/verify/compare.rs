@@ -20,7 +20,7 @@ use crate::{
 
 /// What [`compare`] found.
 #[derive(Debug, serde::Serialize)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// What was read, end to end over the image: as the record of a write has it.
     pub sections: Vec<Section>,
     /// The ranges that finishing changed, as they are now: the partition table, made to fit the disk.
@@ -32,7 +32,7 @@ pub struct Comparison {
 /// Where a disk's backup GPT is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum BackupGpt {
+pub(crate) enum BackupGpt {
     /// At the disk's real end, byte for byte as finishing puts it.
     Moved,
     /// As in the image, whose end is not the disk's end.
@@ -47,7 +47,7 @@ pub enum BackupGpt {
 ///
 /// # Errors
 /// Exit 6 where anything differs; 4 or 5 where the image's own partition table can't be had to compare with.
-pub fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) -> Result<Comparison> {
+pub(crate) fn compare<S: Source>(target: &Target, trusted: &Trusted<S>, work: &Work) -> Result<Comparison> {
     let device = target.device();
     let manifest = trusted.manifest();
     let all = trusted.composed().sections(manifest);

@@ -1,4 +1,4 @@
 //! All of the disk read back from the medium and compared: after writing ([`verified`]), or at any time later ([`compare`](mod@compare)).
 
-pub mod compare;
-pub mod verified;
+pub(crate) mod compare;
+pub(crate) mod verified;

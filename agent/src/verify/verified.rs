@@ -28,7 +28,7 @@ use crate::{
 
 /// A disk that was read back completely and holds the image.
 #[derive(Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     target: Target,
     sections: Vec<Section>,
     changed: Vec<Change>,
@@ -39,28 +39,17 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The disk.
-    pub fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
-    /// What was read back, end to end over the image.
-    pub fn sections(&self) -> &[Section] {
-        &self.sections
-    }
-
     /// What an earlier run changed after its own read-back, as it was found now.
-    pub fn changed(&self) -> &[Change] {
+    pub(crate) fn changed(&self) -> &[Change] {
         &self.changed
     }
 
-    /// What was moved.
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
-    }
-
     /// When writing began, and when it and reading back ended.
-    pub fn times(&self) -> (Timestamp, Timestamp, Timestamp) {
+    pub(crate) fn times(&self) -> (Timestamp, Timestamp, Timestamp) {
         (self.started, self.written, self.verified)
     }
 }
@@ -70,7 +59,7 @@ impl Verified {
 ///
 /// # Errors
 /// Exit 6 for an I/O error or a mismatch.
-pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
+pub(crate) fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
     let Written { target, deferred, mut traffic, started, written, .. } = written;
     let (manifest, extents) = (trusted.manifest(), trusted.composed().extents.as_slice());
     let all = trusted.composed().sections(manifest);
@@ -109,7 +98,7 @@ pub fn read_back<S: Source>(written: Written, trusted: &Trusted<S>, work: &Work)
 ///
 /// # Errors
 /// As [`compare`].
-pub fn already_there<S: Source>(target: Target, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
+pub(crate) fn already_there<S: Source>(target: Target, trusted: &Trusted<S>, work: &Work) -> Result<Verified> {
     let started = Timestamp::now();
     let Comparison { sections, changed_after, .. } = compare(&target, trusted, work)?;
     let skipped = trusted.composed().extents.iter().filter(|extent| extent.content == Content::Skip).map(|extent| extent.length);

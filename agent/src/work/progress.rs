@@ -15,7 +15,7 @@ use livery_contract::wire::Phase;
 
 /// The counters of one run.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<Inner>);
+pub(crate) struct Progress(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -26,8 +26,7 @@ struct Inner {
 
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Which step.
+pub(crate) struct Snapshot {
     pub phase: Phase,
     /// Bytes done in this step.
     pub done: u64,
@@ -37,7 +36,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Percent done, where the step has a length.
-    pub fn percent(&self) -> Option<u64> {
+    pub(crate) fn percent(&self) -> Option<u64> {
         (self.total > 0).then(|| self.done.min(self.total).saturating_mul(100) / self.total)
     }
 }
@@ -50,7 +49,7 @@ impl Default for Progress {
 
 impl Progress {
     /// Begins a step of `total` bytes; 0 where it has none.
-    pub fn enter(&self, phase: Phase, total: u64) {
+    pub(crate) fn enter(&self, phase: Phase, total: u64) {
         let mut current = self.0.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.0.done.store(0, Ordering::SeqCst);
         self.0.total.store(total, Ordering::SeqCst);
@@ -60,25 +59,23 @@ impl Progress {
     }
 
     /// So many bytes more are done.
-    pub fn add(&self, bytes: u64) {
+    pub(crate) fn add(&self, bytes: u64) {
         self.0.done.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Where it is now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let phase = self.0.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Snapshot { phase: *phase, done: self.0.done.load(Ordering::SeqCst), total: self.0.total.load(Ordering::SeqCst) }
     }
 
-    /// The step that is being done.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.snapshot().phase
     }
 }
 
 /// Bytes a second over the last seconds, from snapshots that it is given.
 #[derive(Debug, Default)]
-pub struct Rate {
+pub(crate) struct Rate {
     seen: VecDeque<(Instant, Phase, u64)>,
 }
 
@@ -86,7 +83,7 @@ impl Rate {
     const WINDOW: Duration = Duration::from_secs(5);
 
     /// Takes in a snapshot, and gives the rate.
-    pub fn see(&mut self, now: Instant, snapshot: Snapshot) -> u64 {
+    pub(crate) fn see(&mut self, now: Instant, snapshot: Snapshot) -> u64 {
         self.seen.retain(|(at, phase, _)| *phase == snapshot.phase && now.duration_since(*at) <= Self::WINDOW);
         self.seen.push_back((now, snapshot.phase, snapshot.done));
         let Some((at, _, done)) = self.seen.front() else { return 0 };

@@ -19,7 +19,7 @@ const TWICE: Duration = Duration::from_secs(1);
 
 /// Whether to stop, shared by all who work.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<Inner>);
+pub(crate) struct Stop(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -33,7 +33,7 @@ impl Stop {
     ///
     /// # Errors
     /// Exit 1 where the signals cannot be listened to.
-    pub fn on_signals() -> Result<Self> {
+    pub(crate) fn on_signals() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let stop = Self::default();
         let listen = |kind| signal(kind).map_err(|error| Fault::internal("no signal handler").cause(error));
@@ -61,18 +61,17 @@ impl Stop {
     }
 
     /// Asks everybody to stop.
-    pub fn ask(&self) {
+    pub(crate) fn ask(&self) {
         self.0.asked.store(true, Ordering::SeqCst);
         self.0.notify.notify_waiters();
     }
 
-    /// Whether somebody asked.
-    pub fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         self.0.asked.load(Ordering::SeqCst)
     }
 
     /// From here on the disk is not what it was.
-    pub fn disk_touched(&self) {
+    pub(crate) fn disk_touched(&self) {
         self.0.touched.store(true, Ordering::SeqCst);
     }
 
@@ -80,12 +79,12 @@ impl Stop {
     ///
     /// # Errors
     /// The [`fault`](Self::fault), once somebody asked.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.asked() { Err(self.fault()) } else { Ok(()) }
     }
 
     /// Returns when somebody asks.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         loop {
             let notified = self.0.notify.notified();
             if self.asked() {
@@ -101,7 +100,7 @@ impl Stop {
     }
 
     /// What an interruption ends with.
-    pub fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         if self.0.touched.load(Ordering::SeqCst) {
             Fault::new(Exit::Device, "interrupted: the disk holds half an image and does not boot")
                 .fix("run the same command again; it begins anew")

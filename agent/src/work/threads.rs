@@ -8,7 +8,7 @@ use std::sync::{
 use livery_contract::{Fault, Result};
 
 /// Twice as many as processors, since each waits for the disk in turn; at most 8, since each holds a buffer of 4 MiB.
-pub fn count() -> usize {
+pub(crate) fn count() -> usize {
     std::thread::available_parallelism().map_or(4, |count| (2 * count.get()).clamp(2, 8))
 }
 
@@ -16,7 +16,7 @@ pub fn count() -> usize {
 ///
 /// # Errors
 /// The first fault; after it no item is begun.
-pub fn each<I: Sync, S, T: Send>(
+pub(crate) fn each<I: Sync, S, T: Send>(
     items: &[I],
     state: impl Fn() -> S + Sync,
     step: impl Fn(&mut S, &I) -> Result<T> + Sync,
@@ -54,7 +54,7 @@ pub fn each<I: Sync, S, T: Send>(
 ///
 /// # Errors
 /// The step's own; exit 1 where it panicked.
-pub async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(step)
         .await
         .unwrap_or_else(|error| Err(Fault::internal("a step broke off; the disk does not count as written").cause(error)))

@@ -24,7 +24,7 @@ const WAITING: usize = 2;
 const FEWEST: usize = 4;
 
 /// Starts fetching; the runs come out of the channel as they come. Ends at the first fault, which comes out too.
-pub fn start<S: Source>(
+pub(crate) fn start<S: Source>(
     handle: &Handle,
     source: &S,
     packs: &[Blob],

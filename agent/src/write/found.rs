@@ -6,11 +6,10 @@ use livery_contract::Digest;
 
 /// What a disk holds of an image.
 #[derive(Debug, Default)]
-pub enum Found {
+pub(crate) enum Found {
     /// Too little for a closer look.
     #[default]
     Nothing,
-    /// These chunks.
     Some(Chunks),
     /// All of it, the partition table too.
     Whole,
@@ -18,7 +17,7 @@ pub enum Found {
 
 /// Chunks of an image that a disk holds.
 #[derive(Debug, Default)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     /// For each extent of the image, whether its place on the disk holds it.
     pub in_place: Vec<bool>,
     /// Where on the disk a data chunk was seen.

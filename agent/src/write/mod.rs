@@ -9,13 +9,13 @@
 //! | [`stream`], [`batch`] | zeros and chunks onto the disk, by several threads |
 //! | [`written`] | all of it, in the right order: a [`Written`](written::Written) |
 
-pub mod batch;
-pub mod ends;
-pub mod fetch;
-pub mod found;
-pub mod moves;
-pub mod plan;
-pub mod runs;
-pub mod stream;
-pub mod survey;
-pub mod written;
+pub(crate) mod batch;
+pub(crate) mod ends;
+pub(crate) mod fetch;
+pub(crate) mod found;
+pub(crate) mod moves;
+pub(crate) mod plan;
+pub(crate) mod runs;
+pub(crate) mod stream;
+pub(crate) mod survey;
+pub(crate) mod written;

@@ -11,12 +11,11 @@ use livery_contract::Digest;
 use crate::image::piece::Piece;
 
 /// The most bytes that are copied at once: what a reader must be ready to allocate.
-pub const MAX_COPY: u64 = 4 << 20;
+pub(crate) const MAX_COPY: u64 = 4 << 20;
 
 /// One chunk on its way from one place on the disk to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// Where it lies.
+pub(crate) struct Move {
     pub from: u64,
     /// The chunk, with the one place where it belongs.
     pub piece: Piece,
@@ -24,7 +23,7 @@ pub struct Move {
 
 /// Chunks that are neighbours in both places, copied at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub(crate) struct Copy {
     /// First byte where they lie.
     pub from: u64,
     /// First byte where they belong.
@@ -37,7 +36,7 @@ pub struct Copy {
 }
 
 /// Sorts the moves into an order in which nothing is written over before it was read. What can't be moved comes second.
-pub fn order(moves: Vec<Move>) -> (Vec<Copy>, Vec<Piece>) {
+pub(crate) fn order(moves: Vec<Move>) -> (Vec<Copy>, Vec<Piece>) {
     let copies = join(moves);
     // Sources by offset, to find those that a target overlaps.
     let mut sources: Vec<(u64, u64, usize)> =

@@ -18,7 +18,7 @@ use crate::image::piece::Piece;
 
 /// All of an image's content, sorted by how it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Chunks that the disk holds in other places, in the order in which they must be copied, before all else.
     pub copies: Vec<Copy>,
     /// Data to fetch, in the order of the packs.
@@ -40,7 +40,7 @@ impl Plan {
     ///
     /// # Errors
     /// Exit 4 where the extents do not cover the image end to end.
-    pub fn new(manifest: &Manifest, composed: &Composed, found: &Found, disk_size: u64) -> Result<Self> {
+    pub(crate) fn new(manifest: &Manifest, composed: &Composed, found: &Found, disk_size: u64) -> Result<Self> {
         let mut plan =
             Self { copies: Vec::new(), runs: Vec::new(), zeros: Vec::new(), deferred: Vec::new(), written: 0, kept: 0, skipped: 0 };
         let mut pieces = ToFetch::new();

@@ -8,20 +8,19 @@ use crate::image::piece::Piece;
 
 /// The most bytes that one range request asks for. What is in flight at a kill is fetched again, and the last request of
 /// all is waited for alone: both ask for short ones. That many of them are in flight makes up for it.
-pub const MAX_RUN: u64 = 512 << 10;
+pub(crate) const MAX_RUN: u64 = 512 << 10;
 /// Frames at most this far apart share a request: the bytes between cost less than a round trip.
-pub const MAX_GAP: u64 = 64 << 10;
+pub(crate) const MAX_GAP: u64 = 64 << 10;
 
 /// Neighbouring frames of one pack: one range request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// Index into [`Composed::packs`].
     pub pack: u32,
     /// First byte in the pack.
     pub offset: u64,
     /// Bytes.
     pub length: u64,
-    /// The chunks in it.
     pub pieces: Vec<Piece>,
 }
 

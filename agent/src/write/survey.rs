@@ -50,7 +50,7 @@ const PORTION: usize = 8 << 20;
 ///
 /// # Errors
 /// Exit 6 for an I/O error.
-pub fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> Result<Found> {
+pub(crate) fn survey<S: Source>(trusted: &Trusted<S>, target: &Target, work: &Work) -> Result<Found> {
     let (composed, device) = (trusted.composed(), target.device());
     let wanted: HashSet<Digest> = composed.extents.iter().filter_map(digest).collect();
     if samples(composed, device, &wanted, work)? < ENOUGH.min(wanted.len()) {

@@ -21,7 +21,7 @@ use crate::{
 
 /// A disk that holds all of the image but its partition table.
 #[derive(Debug)]
-pub struct Written {
+pub(crate) struct Written {
     pub(crate) target: Target,
     /// The chunks to write last, with their bytes, in order.
     pub(crate) deferred: Vec<(Piece, AlignedBuffer)>,
@@ -34,7 +34,7 @@ pub struct Written {
 ///
 /// # Errors
 /// Exit 4 for a chunk that is not what was signed, 5 where the source fails, 6 where the disk does.
-pub fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, work: &Work) -> Result<Written> {
+pub(crate) fn write<S: Source>(trusted: &Trusted<S>, target: Target, found: &Found, work: &Work) -> Result<Written> {
     let mut plan = Plan::new(trusted.manifest(), trusted.composed(), found, target.device().size())?;
     work.progress.enter(Phase::Write, plan.written - plan.deferred.iter().map(|piece| piece.length).sum::<u64>());
     let started = Timestamp::now();

@@ -11,7 +11,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// The layouts that the compositor was given, and which one counts now.
 #[derive(Debug)]
-pub struct Keyboard {
+pub(crate) struct Keyboard {
     names: Vec<String>,
     /// Which of them.
     pub active: usize,
@@ -19,26 +19,26 @@ pub struct Keyboard {
 
 impl Keyboard {
     /// From libxkbcommon's variables, which [`screen`](crate::screen) set.
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let variable = |name: &str| env::var(name).unwrap_or_default();
         Self::of(&variable("XKB_DEFAULT_LAYOUT"), &variable("XKB_DEFAULT_VARIANT"))
     }
 
     /// From layouts and variants, each with commas between.
-    pub fn of(layouts: &str, variants: &str) -> Self {
+    pub(crate) fn of(layouts: &str, variants: &str) -> Self {
         let mut variants = variants.split(',');
         let name = |layout: &str| format!("{} {}", layout.to_uppercase(), variants.next().unwrap_or_default()).trim().to_owned();
         Self { names: layouts.split(',').map(name).collect(), active: 0 }
     }
 
     /// What the bar shows.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("⌨ {}", self.names.get(self.active).map_or("?", String::as_str))
     }
 }
 
 /// Changes to the next layout.
-pub fn next() {
+pub(crate) fn next() {
     let change = || Connection::new()?.run_command("input type:keyboard xkb_switch_layout next");
     if let Err(error) = change() {
         warn!("the layout does not change: {error}");
@@ -46,7 +46,7 @@ pub fn next() {
 }
 
 /// Which layout counts, from a thread of its own: sway's socket is read blocking.
-pub fn watch() -> watch::Receiver<usize> {
+pub(crate) fn watch() -> watch::Receiver<usize> {
     let (sender, receiver) = watch::channel(0);
     thread::spawn(move || {
         while !sender.is_closed() {

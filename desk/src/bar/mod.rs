@@ -57,7 +57,7 @@ struct Bar {
 ///
 /// # Errors
 /// Exit 1 where it can't be written to.
-pub async fn run() -> Result<()> {
+pub(crate) async fn run() -> Result<()> {
     let mut output = Output::begin(tokio::io::stdout()).await?;
     let mut clicks = protocol::clicks(tokio::io::stdin());
     let mut network = watch_network();

@@ -8,12 +8,10 @@ use tokio::{
     sync::mpsc,
 };
 
-/// One block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Block {
+pub(crate) struct Block {
     /// Stands in its clicks too.
     pub name: &'static str,
-    /// What it shows.
     pub full_text: String,
     /// Its text's colour.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,12 +21,12 @@ pub struct Block {
 
 impl Block {
     /// In the bar's own colour.
-    pub fn new(name: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &'static str, text: impl Into<String>) -> Self {
         Self { name, full_text: text.into(), color: None, separator_block_width: 36 }
     }
 
     /// In another colour.
-    pub fn colour(self, colour: &'static str) -> Self {
+    pub(crate) fn colour(self, colour: &'static str) -> Self {
         Self { color: Some(colour), ..self }
     }
 }
@@ -36,14 +34,12 @@ impl Block {
 /// The button of a click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "u32")]
-pub enum Button {
-    /// The main one.
+pub(crate) enum Button {
     Left,
     /// The wheel, away from the person.
     Up,
     /// The wheel, towards the person.
     Down,
-    /// Any other.
     Other,
 }
 
@@ -58,24 +54,22 @@ impl From<u32> for Button {
     }
 }
 
-/// A click on a block.
 #[derive(Debug, Deserialize)]
-pub struct Click {
+pub(crate) struct Click {
     /// The block's.
     pub name: String,
-    /// Which button.
     pub button: Button,
 }
 
 /// Standard output, as i3bar's protocol has it.
-pub struct Output<W>(W);
+pub(crate) struct Output<W>(W);
 
 impl<W: AsyncWrite + Unpin> Output<W> {
     /// Says which version, and that clicks are wanted.
     ///
     /// # Errors
     /// Exit 1 where it can't be written to.
-    pub async fn begin(pipe: W) -> Result<Self> {
+    pub(crate) async fn begin(pipe: W) -> Result<Self> {
         let mut output = Self(pipe);
         output.write(b"{\"version\":1,\"click_events\":true}\n[\n").await?;
         Ok(output)
@@ -85,7 +79,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written to.
-    pub async fn draw(&mut self, blocks: &[Block]) -> Result<()> {
+    pub(crate) async fn draw(&mut self, blocks: &[Block]) -> Result<()> {
         let mut line = serde_json::to_vec(blocks).map_err(|error| Fault::internal("a block does not encode").cause(error))?;
         line.extend(b",\n");
         self.write(&line).await
@@ -99,7 +93,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
 }
 
 /// Clicks, from a task of its own.
-pub fn clicks(pipe: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<Click> {
+pub(crate) fn clicks(pipe: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<Click> {
     let (sender, receiver) = mpsc::channel(8);
     tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).lines();

@@ -6,18 +6,16 @@ use super::protocol::Button;
 
 const SINK: &str = "@DEFAULT_AUDIO_SINK@";
 
-/// How loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Volume {
+pub(crate) struct Volume {
     /// Of the full volume.
     pub percent: u32,
-    /// Whether it is switched off.
     pub muted: bool,
 }
 
 impl Volume {
     /// Now; `None` where there is no sound.
-    pub async fn now() -> Option<Self> {
+    pub(crate) async fn now() -> Option<Self> {
         let output = Command::new("wpctl").args(["get-volume", SINK]).kill_on_drop(true).output().await.ok()?;
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
@@ -32,7 +30,7 @@ impl Volume {
 }
 
 /// Does what a click asks for; how loud it is then.
-pub async fn change(button: Button) -> Option<Volume> {
+pub(crate) async fn change(button: Button) -> Option<Volume> {
     let arguments: &[&str] = match button {
         Button::Left => &["set-mute", SINK, "toggle"],
         Button::Up => &["set-volume", "--limit", "1.0", SINK, "5%+"],

@@ -48,9 +48,8 @@ trait Locale {
     fn x11_variant(&self) -> zbus::Result<String>;
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
-pub struct Bus {
+pub(crate) struct Bus {
     connection: zbus::Connection,
     manager: ManagerProxy<'static>,
 }
@@ -64,7 +63,7 @@ impl Bus {
     ///
     /// # Errors
     /// Exit 1 where the system's bus is not there.
-    pub async fn connect() -> Result<Self> {
+    pub(crate) async fn connect() -> Result<Self> {
         let connection = zbus::Connection::system().await.map_err(failed)?;
         let manager = ManagerProxy::new(&connection).await.map_err(failed)?;
         Ok(Self { connection, manager })
@@ -74,7 +73,7 @@ impl Bus {
     ///
     /// # Errors
     /// Exit 1 where systemd does not answer.
-    pub async fn settled(&self) -> Result<()> {
+    pub(crate) async fn settled(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let state = self.manager.system_state().await.map_err(failed)?;
@@ -87,7 +86,7 @@ impl Bus {
     }
 
     /// A variable that every service is started with.
-    pub async fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) async fn variable(&self, name: &str) -> Option<String> {
         let all = self.manager.environment().await.ok()?;
         all.iter().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
     }
@@ -96,7 +95,7 @@ impl Bus {
     ///
     /// # Errors
     /// Exit 1 where systemd does not answer.
-    pub async fn failures(&self) -> Result<Vec<String>> {
+    pub(crate) async fn failures(&self) -> Result<Vec<String>> {
         let failures = self.manager.list_units_filtered(&["failed"]).await.map_err(failed)?;
         let mut names: Vec<String> = failures.into_iter().map(|unit| unit.0).collect();
         names.sort();
@@ -111,7 +110,7 @@ impl Bus {
 
     /// The same as [`state`](Self::state), when the unit is not on its way from one state to another: a session of the browser that
     /// ends is followed by the next one, and what is between them is no finding. Waits for it only so long.
-    pub async fn settled_state(&self, unit: &str) -> Option<String> {
+    pub(crate) async fn settled_state(&self, unit: &str) -> Option<String> {
         let end = Instant::now() + PATIENCE;
         loop {
             let state = self.state(unit).await?;
@@ -129,13 +128,13 @@ impl Bus {
     }
 
     /// The process that a service runs as.
-    pub async fn process(&self, unit: &str) -> Option<u32> {
+    pub(crate) async fn process(&self, unit: &str) -> Option<u32> {
         let mut all = self.properties(unit, "org.freedesktop.systemd1.Service").await?;
         all.remove("MainPID")?.try_into().ok().filter(|process| *process > 0)
     }
 
     /// Layout and variant of the X server's keyboard.
-    pub async fn keyboard(&self) -> Option<(String, String)> {
+    pub(crate) async fn keyboard(&self) -> Option<(String, String)> {
         let locale = LocaleProxy::new(&self.connection).await.ok()?;
         Some((locale.x11_layout().await.ok()?, locale.x11_variant().await.ok()?))
     }

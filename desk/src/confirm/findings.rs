@@ -21,8 +21,7 @@ const OPENED: &str = "CRYPT-LUKS2-";
 /// The compositor's service on a terminal: its process has the keyboard in its environment.
 const COMPOSITOR: &str = "livery-kiosk.service";
 
-/// Reads all of them.
-pub async fn read(settings: &Settings, bus: &Bus, mounts: &Mounts) -> Vec<Finding> {
+pub(crate) async fn read(settings: &Settings, bus: &Bus, mounts: &Mounts) -> Vec<Finding> {
     let by_order = |what, found: Option<String>| Finding { what, wanted: None, found: line(&found.unwrap_or_default()) };
     let by_image = |what, wanted: &str, found: Option<String>| Finding {
         what,

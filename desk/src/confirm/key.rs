@@ -13,7 +13,7 @@ const NAME: &str = "livery.device";
 ///
 /// # Errors
 /// Exit 3 where there is none, or not one.
-pub fn read() -> Result<SigningKey> {
+pub(crate) fn read() -> Result<SigningKey> {
     let folder = env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_else(|| "/nowhere".into());
     let place = PathBuf::from(folder).join(NAME);
     let missing = || {

@@ -9,24 +9,22 @@ use livery_contract::{Digest, Fault, Result, confirmation::Confirmation, digest:
 
 use super::{mounts::Mounts, settings::Settings};
 
-/// See the module.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// `None` where nothing is kept.
     place: Option<PathBuf>,
     digest: Digest,
 }
 
 impl Mark {
-    /// For this word.
-    pub fn new(settings: &Settings, mounts: &Mounts, told: &Confirmation, key: &SigningKey) -> Self {
+    pub(crate) fn new(settings: &Settings, mounts: &Mounts, told: &Confirmation, key: &SigningKey) -> Self {
         // Only what is encrypted and outlives a start: without a TPM the folder is memory.
         let data = settings.data.as_deref().filter(|data| mounts.mapped(data).is_some());
         Self { place: data.map(|data| PathBuf::from(data).join("livery/confirmed")), digest: digest(told, key) }
     }
 
     /// Whether the station was told just this.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         let Some(place) = &self.place else { return false };
         fs::read_to_string(place).is_ok_and(|text| text.trim() == self.digest.to_string())
     }
@@ -35,7 +33,7 @@ impl Mark {
     ///
     /// # Errors
     /// Exit 6 where it can't be written; the station will be told again, and knows.
-    pub fn set(&self) -> Result<()> {
+    pub(crate) fn set(&self) -> Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
         let failed = |error| Fault::device("that the station was told can't be kept").at(place.display()).cause(error);
         if let Some(folder) = place.parent() {

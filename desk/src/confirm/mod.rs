@@ -30,13 +30,13 @@ use livery_contract::{
 };
 use tracing::info;
 
-pub use self::settings::{PLACE, Settings};
+pub(crate) use self::settings::{PLACE, Settings};
 
 /// Reads back, signs, sends.
 ///
 /// # Errors
 /// See the module.
-pub async fn run(place: &Path) -> Result<()> {
+pub(crate) async fn run(place: &Path) -> Result<()> {
     let settings = Settings::read(place)?;
     let key = key::read()?;
     let bus = bus::Bus::connect().await?;

@@ -6,7 +6,7 @@ use livery_contract::{Fault, Result};
 
 /// All mounts of this process, the latest last.
 #[derive(Clone, Debug)]
-pub struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mount>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
@@ -17,8 +17,7 @@ struct Mount {
 
 /// What device mapper says of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapped {
-    /// Its name.
+pub(crate) struct Mapped {
     pub name: String,
     /// What made it, and which: `CRYPT-VERITY-…`, `CRYPT-LUKS2-…`.
     pub uuid: String,
@@ -29,7 +28,7 @@ impl Mounts {
     ///
     /// # Errors
     /// Exit 6 where the kernel does not say.
-    pub fn read() -> Result<Self> {
+    pub(crate) fn read() -> Result<Self> {
         const PLACE: &str = "/proc/self/mountinfo";
         let text = fs::read_to_string(PLACE).map_err(|error| Fault::device("mounts can't be read").at(PLACE).cause(error))?;
         Ok(Self::parse(&text))
@@ -45,7 +44,7 @@ impl Mounts {
     }
 
     /// What is mapped to the device that is mounted here; `None` where nothing is, or it is no such device.
-    pub fn mapped(&self, point: &str) -> Option<Mapped> {
+    pub(crate) fn mapped(&self, point: &str) -> Option<Mapped> {
         let mount = self.0.iter().rev().find(|mount| mount.point == point)?;
         Mapped::read(&Path::new("/sys/dev/block").join(&mount.device))
     }
@@ -58,7 +57,7 @@ impl Mapped {
     }
 
     /// The device of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let all = fs::read_dir("/sys/class/block").ok()?;
         all.flatten().filter_map(|entry| Self::read(&entry.path())).find(|mapped| mapped.name == name)
     }

@@ -19,7 +19,7 @@ const PATH: &str = "/api/v1/confirmations";
 ///
 /// # Errors
 /// Exit 3 where the authorities can't be read, 5 where the station does not answer; else what it says.
-pub async fn send(settings: &Settings, envelope: &Envelope) -> Result<bool> {
+pub(crate) async fn send(settings: &Settings, envelope: &Envelope) -> Result<bool> {
     let url = settings.station.join(PATH).map_err(|error| Fault::refused("the station's URL takes no path").cause(error))?;
     let body = serde_json::to_vec(envelope).map_err(|error| Fault::internal("an envelope is plain data").cause(error))?;
     let unreachable = |error: reqwest::Error| {

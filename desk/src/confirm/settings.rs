@@ -7,13 +7,11 @@ use livery_contract::{Fault, Result};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Where the image has it.
-pub const PLACE: &str = "/usr/lib/livery/confirm.json";
+pub(crate) const PLACE: &str = "/usr/lib/livery/confirm.json";
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The station as devices at home see it.
     pub station: Url,
     /// The file (PEM) with the authorities that may vouch for it.
@@ -33,7 +31,7 @@ impl Settings {
     ///
     /// # Errors
     /// Exit 3 where they can't be read or do not parse.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let wrong = |what: &str| Fault::refused(what).at(path.display());
         let text = fs::read_to_string(path).map_err(|error| wrong("whom to tell can't be read").cause(error))?;
         serde_json::from_str(&text).map_err(|error| wrong("whom to tell does not parse").cause(error))

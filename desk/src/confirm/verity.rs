@@ -13,7 +13,7 @@ const TOOL: &str = "/usr/sbin/dmsetup";
 const KIND: &str = "CRYPT-VERITY-";
 
 /// The root hash of a device that is under dm-verity; `None` where it is not, or the kernel does not say.
-pub async fn root_hash(mapped: &Mapped) -> Option<Digest> {
+pub(crate) async fn root_hash(mapped: &Mapped) -> Option<Digest> {
     if !mapped.uuid.starts_with(KIND) {
         return None;
     }

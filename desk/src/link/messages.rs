@@ -13,14 +13,11 @@ use crate::{
 /// From the extension.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum From {
+pub(crate) enum From {
     /// Browser and page answer.
     Beat {},
     /// The session is over.
-    End {
-        /// Why.
-        why: Why,
-    },
+    End { why: Why },
     /// Which networks are in reach?
     Networks {
         /// Stands in the answer too.
@@ -37,10 +34,9 @@ pub enum From {
     },
 }
 
-/// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub(crate) enum Why {
     /// The person signed out at the Gateway.
     SignedOut,
     /// Somebody asked for it at the bar, or nobody was there.
@@ -51,7 +47,7 @@ pub enum Why {
 
 impl Why {
     /// For the journal.
-    pub const fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::SignedOut => "signed out",
             Self::Left => "left",
@@ -63,7 +59,7 @@ impl Why {
 /// To the extension.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
-pub enum To {
+pub(crate) enum To {
     /// First of all.
     Hello {
         /// The page that a session begins with.
@@ -77,10 +73,8 @@ pub enum To {
     },
     /// The network's state, at first and when it changes.
     Network {
-        /// The state.
         state: State,
     },
-    /// Show the settings page.
     Settings,
     /// Sign out if that works, then say [`From::End`].
     Leave,
@@ -88,7 +82,6 @@ pub enum To {
     Networks {
         /// The question's.
         id: u32,
-        /// Them.
         networks: Option<Vec<Network>>,
     },
     /// What came of joining.
@@ -102,7 +95,7 @@ pub enum To {
 
 impl To {
     /// What the extension needs to know.
-    pub fn hello(settings: &Settings, patience: Duration) -> Self {
+    pub(crate) fn hello(settings: &Settings, patience: Duration) -> Self {
         let Settings { home, sign_out, client } = settings.clone();
         Self::Hello { home, sign_out, client, patience: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) }
     }

@@ -34,7 +34,7 @@ const WAITING: usize = 16;
 ///
 /// # Errors
 /// Exit 1 where the pipe breaks, or the doorbell can't be hung.
-pub async fn run(settings: &Settings) -> Result<()> {
+pub(crate) async fn run(settings: &Settings) -> Result<()> {
     let mut incoming = wire::reader(tokio::io::stdin());
     let mut outgoing = wire::Writer::new(tokio::io::stdout());
     let doorbell = Doorbell::hang()?;

@@ -13,7 +13,7 @@ use super::messages::{From, To};
 const MOST: u32 = 4096;
 
 /// Reads messages in a task of its own, since reading one cannot be broken off; the channel closes with the pipe.
-pub fn reader(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<Result<From>> {
+pub(crate) fn reader(mut pipe: impl AsyncRead + Unpin + Send + 'static) -> mpsc::Receiver<Result<From>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         while let Some(message) = read(&mut pipe).await.transpose() {
@@ -43,12 +43,10 @@ async fn read(pipe: &mut (impl AsyncRead + Unpin)) -> Result<Option<From>> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| Fault::refused("the browser sent no message of ours").cause(error))
 }
 
-/// Writes messages.
-pub struct Writer<W>(W);
+pub(crate) struct Writer<W>(W);
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
-    /// To this pipe.
-    pub fn new(pipe: W) -> Self {
+    pub(crate) fn new(pipe: W) -> Self {
         Self(pipe)
     }
 
@@ -56,7 +54,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// # Errors
     /// Exit 1 where the pipe breaks.
-    pub async fn send(&mut self, message: &To) -> Result<()> {
+    pub(crate) async fn send(&mut self, message: &To) -> Result<()> {
         let broken = |error: std::io::Error| Fault::internal("the browser's pipe breaks").cause(error);
         let bytes = serde_json::to_vec(message).map_err(|error| Fault::internal("a message does not encode").cause(error))?;
         let length = u32::try_from(bytes.len()).map_err(|error| Fault::internal("a message is too long").cause(error))?;

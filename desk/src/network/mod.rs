@@ -2,7 +2,7 @@
 //! [`State`], [`wifi::Network`]. Fails where the bus or NetworkManager does not answer; D-Bus' policy says what it may ask for.
 
 mod proxies;
-pub mod wifi;
+pub(crate) mod wifi;
 
 use futures::{StreamExt as _, stream};
 use livery_contract::{Fault, Result};
@@ -13,7 +13,7 @@ use self::proxies::ManagerProxy;
 /// What a person needs to know of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub(crate) enum State {
     /// Nothing is connected.
     Away,
     /// Connected by cable.
@@ -25,11 +25,6 @@ pub enum State {
 }
 
 impl State {
-    /// Whether it leads anywhere.
-    pub const fn is_there(self) -> bool {
-        matches!(self, Self::Wired | Self::Wireless)
-    }
-
     /// From NetworkManager's numbers: NMState, NMConnectivityState, and the type of the primary connection.
     fn of(state: u32, connectivity: u32, kind: &str) -> Self {
         const CONNECTED_LOCAL: u32 = 50;
@@ -45,9 +40,8 @@ impl State {
     }
 }
 
-/// NetworkManager.
 #[derive(Clone, Debug)]
-pub struct Manager {
+pub(crate) struct Manager {
     bus: zbus::Connection,
     proxy: ManagerProxy<'static>,
 }
@@ -61,7 +55,7 @@ impl Manager {
     ///
     /// # Errors
     /// Exit 1 where the system's bus is not there.
-    pub async fn connect() -> Result<Self> {
+    pub(crate) async fn connect() -> Result<Self> {
         let bus = zbus::Connection::system().await.map_err(failed)?;
         let proxy = ManagerProxy::new(&bus).await.map_err(failed)?;
         Ok(Self { bus, proxy })
@@ -71,7 +65,7 @@ impl Manager {
     ///
     /// # Errors
     /// Exit 1 where it does not answer.
-    pub async fn state(&self) -> Result<State> {
+    pub(crate) async fn state(&self) -> Result<State> {
         let state = self.proxy.state().await.map_err(failed)?;
         let connectivity = self.proxy.connectivity().await.map_err(failed)?;
         let kind = self.proxy.primary_connection_type().await.map_err(failed)?;
@@ -79,7 +73,7 @@ impl Manager {
     }
 
     /// Comes back each time when the state may have changed; ends when NetworkManager is gone from the bus.
-    pub async fn changes(&self) -> impl futures::Stream<Item = ()> + Unpin + use<> {
+    pub(crate) async fn changes(&self) -> impl futures::Stream<Item = ()> + Unpin + use<> {
         let state = self.proxy.receive_state_changed().await.map(drop);
         let connectivity = self.proxy.receive_connectivity_changed().await.map(drop);
         let kind = self.proxy.receive_primary_connection_type_changed().await.map(drop);

@@ -9,9 +9,9 @@ use zbus::{
 };
 
 /// A connection's settings, as they are given.
-pub type Given<'a> = HashMap<&'a str, HashMap<&'a str, Value<'a>>>;
+pub(crate) type Given<'a> = HashMap<&'a str, HashMap<&'a str, Value<'a>>>;
 /// A connection's settings, as they are told.
-pub type Told = HashMap<String, HashMap<String, OwnedValue>>;
+pub(crate) type Told = HashMap<String, HashMap<String, OwnedValue>>;
 
 #[proxy(
     interface = "org.freedesktop.NetworkManager",
@@ -19,7 +19,7 @@ pub type Told = HashMap<String, HashMap<String, OwnedValue>>;
     default_path = "/org/freedesktop/NetworkManager",
     gen_blocking = false
 )]
-pub trait Manager {
+pub(crate) trait Manager {
     fn get_devices(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
     fn add_and_activate_connection(
         &self,
@@ -40,7 +40,7 @@ pub trait Manager {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub trait Device {
+pub(crate) trait Device {
     #[zbus(property(emits_changed_signal = "false"))]
     fn device_type(&self) -> zbus::Result<u32>;
 }
@@ -50,7 +50,7 @@ pub trait Device {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub trait Wireless {
+pub(crate) trait Wireless {
     fn get_all_access_points(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
     fn request_scan(&self, options: &HashMap<&str, Value<'_>>) -> zbus::Result<()>;
     #[zbus(property(emits_changed_signal = "false"))]
@@ -62,7 +62,7 @@ pub trait Wireless {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub trait AccessPoint {
+pub(crate) trait AccessPoint {
     #[zbus(property(emits_changed_signal = "false"))]
     fn ssid(&self) -> zbus::Result<Vec<u8>>;
     #[zbus(property(emits_changed_signal = "false"))]
@@ -80,7 +80,7 @@ pub trait AccessPoint {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub trait Active {
+pub(crate) trait Active {
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<u32>;
 }
@@ -91,7 +91,7 @@ pub trait Active {
     default_path = "/org/freedesktop/NetworkManager/Settings",
     gen_blocking = false
 )]
-pub trait Connections {
+pub(crate) trait Connections {
     fn list_connections(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
 }
 
@@ -100,7 +100,7 @@ pub trait Connections {
     default_service = "org.freedesktop.NetworkManager",
     gen_blocking = false
 )]
-pub trait Connection {
+pub(crate) trait Connection {
     fn get_settings(&self) -> zbus::Result<Told>;
     fn delete(&self) -> zbus::Result<()>;
 }

@@ -21,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// What a network asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Security {
-    /// Nothing.
+pub(crate) enum Security {
     Open,
     /// A password, WPA2.
     Password,
@@ -53,12 +52,10 @@ impl Security {
 
 /// One network in reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Network {
-    /// Its name.
+pub(crate) struct Network {
     pub ssid: String,
     /// 0 to 100.
     pub strength: u8,
-    /// What it asks for.
     pub security: Security,
     /// Whether the device is connected to it.
     pub active: bool,
@@ -66,7 +63,7 @@ pub struct Network {
 
 /// A name and password that NetworkManager may be given.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     ssid: String,
     password: Option<String>,
 }
@@ -76,7 +73,7 @@ impl Request {
     ///
     /// # Errors
     /// Exit 2 where it is out of them.
-    pub fn new(ssid: &str, password: &str) -> Result<Self> {
+    pub(crate) fn new(ssid: &str, password: &str) -> Result<Self> {
         if ssid.is_empty() || ssid.len() > 32 || ssid.chars().any(char::is_control) {
             return Err(Fault::usage("a network's name has 1 to 32 bytes and no control characters"));
         }
@@ -122,7 +119,7 @@ impl Manager {
     ///
     /// # Errors
     /// Exit 1 where NetworkManager does not answer.
-    pub async fn networks(&self) -> Result<Option<Vec<Network>>> {
+    pub(crate) async fn networks(&self) -> Result<Option<Vec<Network>>> {
         let Some(path) = self.wireless().await? else { return Ok(None) };
         let wireless = WirelessProxy::builder(&self.bus).path(&path).map_err(failed)?.build().await.map_err(failed)?;
         // Refused while one is under way.
@@ -149,7 +146,7 @@ impl Manager {
     ///
     /// # Errors
     /// Exit 3 where the network refuses, is not in reach or asks for something else; 1 where NetworkManager does not answer.
-    pub async fn join(&self, request: &Request) -> Result<()> {
+    pub(crate) async fn join(&self, request: &Request) -> Result<()> {
         let networks = self.networks().await?.ok_or_else(|| Fault::refused("this device has no Wi-Fi"))?;
         let network = networks.iter().find(|network| network.ssid == request.ssid);
         let security = network.ok_or_else(|| Fault::refused("this network is not in reach"))?.security;

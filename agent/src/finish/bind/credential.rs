@@ -12,8 +12,7 @@ use livery_contract::{
 use super::tool::Tool;
 use crate::fit::patch::Patch;
 
-/// Seals.
-pub const SEAL: Tool = Tool("systemd-creds");
+pub(crate) const SEAL: Tool = Tool("systemd-creds");
 /// As in the initrd's unit that opens it.
 const NAME: &str = "livery.identity";
 
@@ -21,7 +20,7 @@ const NAME: &str = "livery.identity";
 ///
 /// # Errors
 /// Exit 6 where the TPM does not seal.
-pub fn sealed(identity: &Identity) -> Result<Patch> {
+pub(crate) fn sealed(identity: &Identity) -> Result<Patch> {
     let content = format!("LIVERY_IDENTITY={}\n", identity.root_hash);
     let reason = "credential that binds the personal layer to this machine's TPM";
     block(NAME, content.as_bytes(), true, Place { reason, offset: identity.binding })
@@ -29,7 +28,7 @@ pub fn sealed(identity: &Identity) -> Result<Patch> {
 
 /// Where a credential goes, and why.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// For the record.
     pub reason: &'static str,
     /// First byte of its block on the disk.
@@ -40,7 +39,7 @@ pub struct Place {
 ///
 /// # Errors
 /// Exit 6 where the TPM does not seal.
-pub fn block(name: &str, content: &[u8], tpm: bool, place: Place) -> Result<Patch> {
+pub(crate) fn block(name: &str, content: &[u8], tpm: bool, place: Place) -> Result<Patch> {
     let name = format!("--name={name}");
     let key: &[&str] = if tpm { &["--with-key=tpm2", "--tpm2-device=auto", "--tpm2-pcrs="] } else { &["--with-key=null"] };
     let mut bytes = SEAL.run(&[&["encrypt"][..], key, &[&name, "-", "-"]].concat(), content)?;

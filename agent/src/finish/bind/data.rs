@@ -15,9 +15,9 @@ use super::{escrow, tool::Tool};
 use crate::fit::patch::Patch;
 
 /// Makes headers and shows them.
-pub const FORMAT: Tool = Tool("cryptsetup");
+pub(crate) const FORMAT: Tool = Tool("cryptsetup");
 /// Adds what opens them.
-pub const ENROL: Tool = Tool("systemd-cryptenroll");
+pub(crate) const ENROL: Tool = Tool("systemd-cryptenroll");
 /// Bytes of a LUKS2 header as cryptsetup makes it: two metadata areas and the key slots (LUKS2 On-Disk Format 1.1.4, chapter 2).
 const HEADER: u64 = 16 << 20;
 /// Only in memory: what lies here is gone with the power.
@@ -25,9 +25,8 @@ const MEMORY: &str = "/dev/shm";
 /// Bytes of the passphrase that the header is made with, and that is wiped from it again.
 const PASSPHRASE: usize = 64;
 
-/// A new data partition.
 #[derive(Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// Its header, for its place on the disk.
     pub header: Patch,
     /// The recovery key, encrypted to the organisation.
@@ -38,7 +37,7 @@ pub struct Made {
 ///
 /// # Errors
 /// Exit 4 where the organisation's key is none, 6 where a tool or the TPM fails.
-pub fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
+pub(crate) fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
     let partition = manifest.partition(Role::Data).ok_or_else(|| Fault::internal("a manifest without its data partition"))?;
     if partition.length <= HEADER {
         return Err(Fault::untrusted(format!("a data partition of {} bytes has no room for its header", partition.length))

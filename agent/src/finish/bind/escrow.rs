@@ -9,7 +9,7 @@ use livery_contract::{Fault, Result};
 ///
 /// # Errors
 /// Exit 4 where the key is none that can be used.
-pub fn encrypt(secret: &[u8], public: &str) -> Result<String> {
+pub(crate) fn encrypt(secret: &[u8], public: &str) -> Result<String> {
     let bad = || {
         Fault::untrusted("the image's recovery key is no RSA public key (SubjectPublicKeyInfo, PEM)")
             .fix("put recovery.pem, as `livery keygen` made it, beside the keys and build the master again")

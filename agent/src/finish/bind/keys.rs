@@ -17,9 +17,8 @@ use crate::fit::patch::Patch;
 /// As in the units on the device that read it.
 const NAME: &str = "livery.device";
 
-/// New keys.
 #[derive(Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// The private halves, for their place on the disk.
     pub credential: Patch,
     /// The public ones.
@@ -30,7 +29,7 @@ pub struct Made {
 ///
 /// # Errors
 /// Exit 6 where the TPM does not seal.
-pub fn make(wanted: &Keys, tpm: bool) -> Result<Made> {
+pub(crate) fn make(wanted: &Keys, tpm: bool) -> Result<Made> {
     let (text, public) = pair(wanted.tunnel, tpm)?;
     let place = Place { reason: "keys of the device's own, made on it", offset: wanted.room };
     Ok(Made { credential: credential::block(NAME, text.as_bytes(), tpm, place)?, public })

@@ -21,7 +21,7 @@ use crate::{finish::finished::Finished, fit::patch::Patch, target::claim::Target
 const TPM: &str = "/sys/class/tpm/tpm0/tpm_version_major";
 
 /// Whether this machine has a TPM that can seal.
-pub fn has_tpm() -> bool {
+pub(crate) fn has_tpm() -> bool {
     std::fs::read_to_string(Path::new(TPM)).is_ok_and(|version| version.trim() == "2")
 }
 
@@ -46,7 +46,7 @@ fn wanted(target: &Target, manifest: &Manifest) -> Wanted {
 ///
 /// # Errors
 /// Exit 3 where a tool is absent.
-pub fn ready(target: &Target, manifest: &Manifest) -> Result<()> {
+pub(crate) fn ready(target: &Target, manifest: &Manifest) -> Result<()> {
     let wanted = wanted(target, manifest);
     let seal = (wanted.bound || wanted.keys).then_some(credential::SEAL);
     let data = manifest.data.as_ref().filter(|_| wanted.bound).map(|_| [data::FORMAT, data::ENROL]);
@@ -57,7 +57,7 @@ pub fn ready(target: &Target, manifest: &Manifest) -> Result<()> {
 ///
 /// # Errors
 /// Exit 6 where the TPM does not seal or the disk does not keep what it is given.
-pub fn bind(mut finished: Finished, manifest: &Manifest) -> Result<Finished> {
+pub(crate) fn bind(mut finished: Finished, manifest: &Manifest) -> Result<Finished> {
     let wanted = wanted(finished.target(), manifest);
     if !wanted.bound && !wanted.keys {
         return Ok(finished);

@@ -10,7 +10,7 @@ use livery_contract::{Fault, Result};
 
 /// A program by its name.
 #[derive(Clone, Copy, Debug)]
-pub struct Tool(pub &'static str);
+pub(crate) struct Tool(pub &'static str);
 
 /// Where programs are.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,7 +20,7 @@ impl Tool {
     ///
     /// # Errors
     /// Exit 3 where it is not.
-    pub fn is_there(self) -> Result<()> {
+    pub(crate) fn is_there(self) -> Result<()> {
         if PATH.split(':').any(|folder| Path::new(folder).join(self.0).exists()) {
             return Ok(());
         }
@@ -34,7 +34,7 @@ impl Tool {
     ///
     /// # Errors
     /// Exit 6 where it fails, with its own words.
-    pub fn run(self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn run(self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
         let mut child = Command::new(self.0)
             .args(arguments)
             .env_clear()
@@ -64,7 +64,7 @@ impl Tool {
     ///
     /// # Errors
     /// As [`run`](Self::run); exit 1 where the path is no text.
-    pub fn run_on(self, arguments: &[&str], path: &Path) -> Result<Vec<u8>> {
+    pub(crate) fn run_on(self, arguments: &[&str], path: &Path) -> Result<Vec<u8>> {
         let path = path.to_str().ok_or_else(|| Fault::internal("a temporary file's path is no text"))?;
         self.run(&[arguments, &[path]].concat(), b"")
     }
