@@ -11,6 +11,7 @@ use livery_contract::{
     Digest, Fault, Reference, Result,
     manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys as DeviceKeys, Role, Uki},
 };
+use livery_profile::{Desk, Profile, Role as ProfileRole};
 use uuid::Uuid;
 
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
         ddi::{self, Layer},
     },
     plan::{self, Plan, Planned},
-    profile::{self, Desk, Profile, Role as ProfileRole},
     progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     replace::replace,
@@ -65,7 +65,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 /// # Errors
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
-    let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     restricted::check(store, &profile.packages.restrictions())?;
     Keys::open(keys)?; // all keys before minutes of work
     let trust = Trust::open(keys)?;
@@ -112,7 +112,7 @@ fn stopped(error: tokio::task::JoinError) -> Fault {
 /// # Errors
 /// Exit 3 where the profile can't be built, 5 where packages can't be asked for.
 pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
-    let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     let trust = keys.map(Trust::open).transpose()?;
     let device = Device::open(profile, None, trust.as_ref(), setup)?;
     let mut steps = device.plan.steps(&device.workshop.cache, &device.profile)?;
@@ -364,7 +364,7 @@ pub async fn medium(
     setup: Setup,
     json: bool,
 ) -> Result<Medium> {
-    let profile = profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
     let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
     let (store, out) = (store.map(Path::to_owned), out.to_owned());
     let make = move || make_medium(&setup.open(&profile, store.as_deref())?, &profile, (&keys, &signer), &out, &options);
@@ -389,18 +389,18 @@ fn make_medium(
             .fix(format!("give {flag}, or write `agent.{key}` in the profile"))
     };
     let station = match &options.station {
-        Some(text) => profile::read_station(text)?,
+        Some(text) => livery_profile::read_station(text)?,
         None => agent.station.clone().ok_or_else(|| lacking("where its station is", "--station URL", "station"))?,
     };
     let authorities = match &options.station_ca {
-        Some(path) => profile::read_authorities(path)?,
+        Some(path) => livery_profile::read_authorities(path)?,
         None => agent.station_ca.clone(),
     };
     if authorities.is_empty() {
         return Err(lacking("who vouches for its station", "--station-ca FILE", "station-ca"));
     }
     let job_key = match &options.job_key {
-        Some(path) => profile::read_job_key(path)?,
+        Some(path) => livery_profile::read_job_key(path)?,
         None => agent.job_key.ok_or_else(|| lacking("whose jobs to do", "--job-key FILE", "job-key"))?,
     };
     let configuration = format!(

@@ -4,9 +4,10 @@
 //! profile -> plan -> stages -> disk image -> store
 //! ```
 //!
+//! What IT writes is read, checked and resolved by [`livery_profile`].
+//!
 //! | module | what it is |
 //! |---|---|
-//! | [`profile`] | what IT writes, checked and resolved |
 //! | [`lock`] | exactly which packages a build takes |
 //! | [`stages`] | from packages to a disk image, stage by stage |
 //! | [`plan`] | a build as keys: what would run, and why |
@@ -36,7 +37,6 @@ pub mod inside;
 pub mod lock;
 pub mod personal;
 pub mod plan;
-pub mod profile;
 pub mod progress;
 pub mod publish;
 pub mod replace;

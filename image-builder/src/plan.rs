@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::{Desk, Profile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,7 +14,6 @@ use uuid::Uuid;
 use crate::{
     build::Trust,
     lock::RootName,
-    profile::{Desk, Profile},
     publish::blobs::write_atomically,
     stages::{
         cache::{Cache, Key},
@@ -74,7 +74,7 @@ pub struct Plan {
 struct Inputs<'a> {
     name: &'a str,
     version: Option<&'a str>,
-    image: &'a crate::profile::Image,
+    image: &'a livery_profile::Image,
     locales: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     restricted: Vec<String>,

@@ -31,31 +31,7 @@ pub mod wire;
 #[path = "../../../agent/src/image/decode.rs"]
 pub mod decode;
 
-/// The image builder's reader of profiles, likewise: its crate would bring the whole of TUF and a compiler's worth of C.
-#[path = "../../../image-builder/src/profile/mod.rs"]
-pub mod builder;
-
-/// What of its routes a profile is made of.
-#[path = "../../../image-builder/src/route"]
-pub mod route {
-    mod pattern;
-    mod way;
-
-    pub use self::{
-        pattern::Pattern,
-        way::{Reason, Way},
-    };
-}
-
-/// The endpoint lists that a profile names.
-#[path = "../../../image-builder/src/saas"]
-pub mod saas {
-    pub mod list;
-
-    pub use self::list::{Endpoint, EndpointList, Service};
-}
-
-/// Its lockfile's format.
+/// The lockfile's format, likewise: the image builder's crate would bring the whole of TUF and a compiler's worth of C.
 #[path = "../../../image-builder/src/lock"]
 pub mod lock {
     pub mod file;

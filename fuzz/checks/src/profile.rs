@@ -10,10 +10,9 @@ use std::{
 };
 
 use jiff::Timestamp;
+use livery_profile::{Diagnostics, Style, table::TABLE};
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
-
-use crate::builder::{self, Diagnostics, Style, table::TABLE};
 
 const ROOT: &str = include_str!("../../../profiles/ca/assurance-root.pem");
 /// What parts the two files.
@@ -47,11 +46,11 @@ pub fn check(input: &[u8]) -> bool {
 fn files(path: &Path, child: &Path) -> bool {
     let now: Timestamp = Timestamp::constant(1_795_521_600, 0); // 2026-11-24: what has expired must not change by the day
     explain(path, now);
-    let checked = builder::check_at(&[path.to_owned()], now);
+    let checked = livery_profile::check_at(&[path.to_owned()], now);
     if let Err(diagnostics) = &checked {
         drawn(diagnostics);
     }
-    let profile = match builder::load_at(path, now) {
+    let profile = match livery_profile::load_at(path, now) {
         Ok(profile) => profile,
         Err(diagnostics) => {
             drawn(&diagnostics);
@@ -59,7 +58,7 @@ fn files(path: &Path, child: &Path) -> bool {
         }
     };
     assert!(checked.is_ok(), "it is built though `check` refuses it");
-    let inherited = builder::load_at(child, now).unwrap_or_else(|all| panic!("extended: {}", all.render(Style::Plain)));
+    let inherited = livery_profile::load_at(child, now).unwrap_or_else(|all| panic!("extended: {}", all.render(Style::Plain)));
     assert_eq!(json(&inherited), json(&profile), "extended by a file that says nothing it is another");
     true
 }
@@ -75,7 +74,7 @@ fn drawn(diagnostics: &Diagnostics) {
 
 /// Each setting has a value if a line or its default holds, and only then; asked for alone, one says the same.
 fn explain(path: &Path, now: Timestamp) {
-    let Ok(all) = builder::explain_at(path, None, now) else { return };
+    let Ok(all) = livery_profile::explain_at(path, None, now) else { return };
     assert!(!all.to_string().is_empty());
     for setting in &all.settings {
         let said = setting.default_holds || setting.origins.iter().any(|origin| origin.holds);
@@ -84,7 +83,7 @@ fn explain(path: &Path, now: Timestamp) {
     // Another one for each input: all of them would take most of the time.
     let some = fs::metadata(path).map_or(0, |about| about.len());
     let Some(setting) = usize::try_from(some).ok().and_then(|some| TABLE.get(some % TABLE.len())) else { return };
-    let alone = builder::explain_at(path, Some(setting.key), now).unwrap_or_else(|fault| panic!("{}", fault.render()));
+    let alone = livery_profile::explain_at(path, Some(setting.key), now).unwrap_or_else(|fault| panic!("{}", fault.render()));
     assert_eq!(alone.errors, all.errors);
     assert!(alone.to_string().contains(setting.key));
     let [explained] = alone.settings.as_slice() else { panic!("{} settings for {}", alone.settings.len(), setting.key) };

@@ -9,7 +9,6 @@ use livery_store::Location;
 use crate::{
     image::export,
     lock::{command as lock, supply::Terms},
-    profile,
     progress::Progress,
     route::command as route,
     saas::update as saas,
@@ -113,7 +112,7 @@ pub(super) enum Command {
     /// Write a commented starter for a profile, with every setting of its kind; it never overwrites a file.
     New {
         /// What for: terminal, laptop, agent, or base, which the others extend.
-        kind: profile::Starter,
+        kind: livery_profile::Starter,
         /// The file to make.
         file: PathBuf,
         /// A profile to build on; its path starts from here.

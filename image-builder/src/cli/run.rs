@@ -15,7 +15,6 @@ use crate::{
     lock::command as lock,
     personal,
     plan::Planned,
-    profile,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher, restricted},
     route::command as route,
@@ -68,16 +67,16 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
                 said.iter().filter(|(made, _)| *made).map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
             })
         }
-        Command::Check { profiles } => profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
+        Command::Check { profiles } => livery_profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
         Command::Explain { profile, key } => {
-            let explained = profile::explain(&profile, key.as_deref())?;
+            let explained = livery_profile::explain(&profile, key.as_deref())?;
             if let Some(note) = explained.note(&profile) {
                 eprintln!("{note}");
             }
             say(json, &explained.to_json(), || explained.to_string())
         }
         Command::New { kind, file, extends } => {
-            let started = profile::start(kind, &file, extends.as_deref())?;
+            let started = livery_profile::start(kind, &file, extends.as_deref())?;
             say(json, &started, || started.to_string())
         }
         Command::Route { profile, show: Some(part), .. } => {
@@ -98,7 +97,7 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
             let updated = saas::update(&options).await?;
             say(json, &updated, || updated.to_string())
         }
-        Command::Schema => say(json, &profile::schema(), || format!("{:#}", profile::schema())),
+        Command::Schema => say(json, &livery_profile::schema(), || format!("{:#}", livery_profile::schema())),
         Command::Lock { options, cache } => {
             let asked = move || lock::lock(&options, &Setup::cache_at(cache.cache)?, &progress, json);
             let locked = aside(asked).await?;

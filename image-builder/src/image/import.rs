@@ -7,17 +7,14 @@ use livery_contract::{
     Fault, Name, Result, Version,
     manifest::{Accepts, BootEntry, MAX_IMAGE, Role},
 };
+use livery_profile::PersonalPlace;
 
 use super::{
     gpt,
     master::{self, Master, Published},
     reserve,
 };
-use crate::{
-    profile::{self, PersonalPlace},
-    progress::Progress,
-    publish::restricted,
-};
+use crate::{progress::Progress, publish::restricted};
 
 /// zstd's level for imported images: near the best ratio for the time.
 const LEVEL: i32 = 6;
@@ -54,7 +51,7 @@ pub struct Flags {
 /// Exit 2 where nobody says name or version, 3 where the profile is faulty.
 pub fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Name, Version), Choices)> {
     let profile = match profile {
-        Some(path) => Some(profile::load_import(path).map_err(|diagnostics| diagnostics.print(json))?),
+        Some(path) => Some(livery_profile::load_import(path).map_err(|diagnostics| diagnostics.print(json))?),
         None => None,
     };
     let name = flags.name.or_else(|| profile.as_ref().map(|profile| profile.name.clone()));

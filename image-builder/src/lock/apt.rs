@@ -12,12 +12,10 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::{Debian, Mirrors};
 
 use super::file::{Package, Request};
-use crate::{
-    profile::{Debian, Mirrors},
-    stages::sandbox,
-};
+use crate::stages::sandbox;
 
 /// The keys that Debian signs its archive with; the package of the same name.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

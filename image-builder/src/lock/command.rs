@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use livery_contract::Result;
+use livery_profile::Profile;
 use serde::Serialize;
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     supply::in_store,
 };
 use crate::{
-    profile::{self, Profile},
     progress::{Progress, bytes},
     stages::cache::Cache,
 };
@@ -63,7 +63,7 @@ pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -
     let profiles: Vec<Profile> = options
         .profiles
         .iter()
-        .map(|path| profile::load(path).map_err(|diagnostics| diagnostics.print(json)))
+        .map(|path| livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json)))
         .collect::<Result<_>>()?;
     profiles.iter().map(|profile| one(profile, options, cache, progress)).collect()
 }

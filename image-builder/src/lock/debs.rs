@@ -9,10 +9,11 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result, digest::Hasher};
+use livery_profile::Supplied;
 use rayon::prelude::*;
 
 use super::{apt::Apt, file::Package};
-use crate::{profile::Supplied, progress::Progress};
+use crate::progress::Progress;
 
 /// So many are asked of a mirror at once: one connection, and progress that moves.
 const BATCH: usize = 24;

@@ -1,7 +1,8 @@
 //! Which packages a profile asks for, root by root.
 
+use livery_profile::{Debian, Profile, Supplied};
+
 use super::file::{Package, Release, Request, RootName};
-use crate::profile::{Debian, Profile, Supplied};
 
 /// What the image tools come from: the profile's own release, whatever the host runs.
 const TOOLS: [&str; 10] = [

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Debian;
 
 use super::{
     added::added,
@@ -11,7 +12,6 @@ use super::{
     debs::Debs,
     file::{Lock, Package, Release, Request, RootName, SCHEMA},
 };
-use crate::profile::Debian;
 
 /// Asks apt what the requests come to now, with just those files of the packages that IT supplies. With `keep`, the versions of that
 /// lock stay wherever they are still to be had: on a mirror or among `debs`.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use livery_contract::{Fault, Result};
+use livery_profile::Profile;
 
 use super::{
     apt::Apt,
@@ -13,7 +14,6 @@ use super::{
     resolve::resolve,
 };
 use crate::{
-    profile::Profile,
     progress::Progress,
     stages::cache::{Cache, Key},
 };

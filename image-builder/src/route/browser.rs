@@ -1,9 +1,10 @@
 //! The table in the browsers' own policies. A policy is Mozilla's and Google's mechanism for organisations: what it sets, the user
 //! cannot change.
 
+use livery_profile::{Pattern, Way};
 use serde_json::{Value, json};
 
-use super::{Pattern, Table, Way};
+use super::table::Table;
 
 /// Firefox: the part of `policies.json` that follows from the table (<https://mozilla.github.io/policy-templates/>).
 ///

@@ -7,11 +7,11 @@ use std::{
 };
 
 use livery_contract::{Fault, Result};
+use livery_profile::Profile;
 use serde::Serialize;
 use url::Url;
 
 use super::{Decision, Table, chromium, connection, firefox, ruleset};
-use crate::profile::{self, Profile};
 
 /// The way of a URL under a profile.
 #[derive(Clone, Debug, Serialize)]
@@ -70,7 +70,7 @@ pub fn table(profile: &Path, json: bool) -> Result<Table> {
 }
 
 fn load(profile: &Path, json: bool) -> Result<Profile> {
-    profile::load(profile).map_err(|diagnostics| diagnostics.print(json))
+    livery_profile::load(profile).map_err(|diagnostics| diagnostics.print(json))
 }
 
 fn of(loaded: &Profile, profile: &Path) -> Result<Table> {

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use livery_profile::{Reason, Way};
 use serde::Serialize;
 use url::{Host, Url};
 
-use super::{Reason, Table, Way};
+use super::table::Table;
 
 /// A choice and its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 
+use livery_profile::Tunnel;
+
 use super::INTERFACE;
-use crate::profile::Tunnel;
 
 /// The rule set for `/etc/nftables.conf`.
 pub fn ruleset(tunnel: Option<&Tunnel>) -> String {

@@ -17,17 +17,13 @@ pub mod command;
 mod decide;
 mod firewall;
 mod pac;
-mod pattern;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tunnel;
-mod way;
 
 pub use browser::{chromium, firefox};
 pub use decide::Decision;
 pub use firewall::ruleset;
-pub use pattern::Pattern;
 pub use table::{NameRule, PrefixRule, Table};
 pub use tunnel::{INTERFACE, connection, fail_closed};
-pub use way::{Reason, Way};

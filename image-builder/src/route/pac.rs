@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use livery_profile::{Pattern, Way};
 
-use super::{Pattern, Table, Way};
+use super::table::Table;
 
 /// Where nothing listens (RFC 863, discard): what is blocked ends at once, on the device.
 const NOWHERE: &str = "PROXY 127.0.0.1:9";

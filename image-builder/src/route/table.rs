@@ -4,10 +4,8 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use livery_profile::{Citrix, Host, Pattern, Reason, Routing, Way};
 use serde::Serialize;
-
-use super::{Pattern, Reason, Way};
-use crate::profile::{Citrix, Host, Routing};
 
 /// Names that go a way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,14 +1,11 @@
 //! One table by several hands: what it decides, and what is made of it.
 #![allow(clippy::unwrap_used)]
 
+use livery_profile::{Citrix, Host, Internet, Pattern, Routing, Saas, Service, Tunnel, Way};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::{
-    profile::{Citrix, Host, Internet, Routing, Saas, Tunnel},
-    saas::Service,
-};
 
 fn host(text: &str) -> Host {
     Host::parse(text).unwrap()

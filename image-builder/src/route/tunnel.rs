@@ -7,8 +7,7 @@
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
-
-use crate::profile::Tunnel;
+use livery_profile::Tunnel;
 
 /// The tunnel's network interface.
 pub const INTERFACE: &str = "corporate";

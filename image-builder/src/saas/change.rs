@@ -5,9 +5,8 @@ use std::{
     fmt,
 };
 
+use livery_profile::EndpointList;
 use serde::Serialize;
-
-use super::EndpointList;
 
 /// The difference of two lists, by category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

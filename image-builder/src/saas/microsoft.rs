@@ -2,11 +2,10 @@
 //! endpoint sets, and a second address that says its version, `YYYYMMDDNN`.
 
 use ipnet::IpNet;
+use livery_profile::{Endpoint, EndpointList};
 use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
-
-use super::list::{Endpoint, EndpointList};
 
 /// Where the worldwide instance's list is.
 pub const SOURCE: &str = "https://endpoints.office.com/endpoints/worldwide";

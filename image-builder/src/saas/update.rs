@@ -9,10 +9,11 @@ use std::{
 use clap::Args;
 use jiff::Timestamp;
 use livery_contract::{Fault, Result};
+use livery_profile::EndpointList;
 use serde::Serialize;
 use url::Url;
 
-use super::{EndpointList, change::Change, microsoft};
+use super::{change::Change, microsoft};
 use crate::replace::{folder_of, replace};
 
 /// The most bytes of a list; Microsoft's has a twentieth of it.
@@ -139,7 +140,7 @@ async fn get(url: &Url) -> Result<String> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    crate::profile::read_text(path).map_err(|why| Fault::refused(format!("the list can't be read: {why}")).at(path.display()))
+    livery_profile::read_text(path).map_err(|why| Fault::refused(format!("the list can't be read: {why}")).at(path.display()))
 }
 
 fn bad(at: &str, why: String) -> Fault {

@@ -1,9 +1,10 @@
 //! One of each, and what looks like it and is none. What a test looks for is put together here: no file of ours holds a key.
 
+use livery_profile::Exception;
+
 use super::{verdict::judge, *};
 use crate::{
     inside::{Tree, tree::tests::file},
-    profile::Exception,
     progress::Progress,
 };
 

@@ -1,8 +1,10 @@
 //! Findings against the exceptions that a profile makes.
 
-use super::Finding;
-use crate::{profile::Exception, progress::Progress};
 use livery_contract::{Fault, Result};
+use livery_profile::Exception;
+
+use super::Finding;
+use crate::progress::Progress;
 
 /// Judges what a scan found. An exception that nothing needs any more is named: it would cover what comes there next.
 ///

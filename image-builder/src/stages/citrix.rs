@@ -8,6 +8,7 @@
 use std::{fs, path::Path};
 
 use livery_contract::{Fault, Result};
+use livery_profile::{Authority, Client, ClientSetting, Desk, Profile, client::PACKAGE};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
     sandbox::Sandbox,
     settings::{CITRIX, Furnish},
 };
-use crate::profile::{Authority, Client, ClientSetting, Desk, Profile, client::PACKAGE};
 
 /// Where the client is installed.
 const HOME: &str = "opt/Citrix/ICAClient";

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use livery_contract::{Fault, Result};
+use livery_profile::{Confirm, Desk, Role};
 use serde_json::json;
 
 use super::{
     beside::Program,
     settings::{self, CONFIRM, Furnish},
 };
-use crate::profile::{Confirm, Desk, Role};
 
 /// Units that it starts, besides the desk's own.
 pub const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];

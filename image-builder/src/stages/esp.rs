@@ -6,11 +6,11 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result, manifest::BLOCK};
+use livery_profile::{Desk, Profile};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{cache::Key, settings::Furnish, workshop::Workshop};
-use crate::profile::{Desk, Profile};
 
 const VERSION: u32 = 7;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).

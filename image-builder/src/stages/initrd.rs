@@ -6,6 +6,7 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Profile;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     system::embedded,
     workshop::Workshop,
 };
-use crate::profile::Profile;
 
 const VERSION: u32 = 5;
 

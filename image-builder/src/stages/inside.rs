@@ -6,13 +6,13 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Profile;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{cache::Key, microcode, roots::Root, workshop::Workshop};
 use crate::{
     inside::{Bytes as _, Entry, Volume, bytes::OnDisk, cpio, erofs, folder},
     lock::{Package, RootName},
-    profile::Profile,
     sbom::{self, Inside, Part, dpkg::Records},
     scan::{self, Finding},
 };

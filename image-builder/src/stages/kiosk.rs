@@ -4,6 +4,7 @@
 //! hangs on the profile. How they work together: `livery-desk`'s library.
 
 use livery_contract::Result;
+use livery_profile::{Desk, Kiosk};
 use serde_json::json;
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     policies,
     settings::{Furnish, TERMINAL},
 };
-use crate::profile::{Desk, Kiosk};
 
 /// Units that a terminal starts.
 pub const UNITS: [&str; 10] = [

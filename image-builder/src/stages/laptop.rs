@@ -6,16 +6,14 @@
 use std::{collections::BTreeSet, path::Path};
 
 use livery_contract::{Fault, Result};
+use livery_profile::{Desk, Routing};
 use serde_json::{Value, json};
 
 use super::{
     citrix, kept,
     settings::{Furnish, LAPTOP, certificate_path},
 };
-use crate::{
-    profile::{Desk, Routing},
-    route::{self, Table},
-};
+use crate::route::{self, Table};
 
 /// Units that a laptop starts.
 pub const UNITS: [&str; 13] = [

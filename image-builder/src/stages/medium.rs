@@ -7,6 +7,7 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Profile;
 
 use super::{
     cache::Key,
@@ -18,7 +19,7 @@ use super::{
     trim,
     workshop::Workshop,
 };
-use crate::{lock::RootName, profile::Profile, scan::verdict};
+use crate::{lock::RootName, scan::verdict};
 
 const VERSION: u32 = 4;
 /// Where the agent finds what a firmware without keys is given.

@@ -7,8 +7,7 @@
 use std::{fs, path::Path};
 
 use livery_contract::{Fault, Result};
-
-use crate::profile::Hardware;
+use livery_profile::Hardware;
 
 /// Where packages put it: a file for each processor, called by family, model and stepping.
 const FOLDER: &str = "usr/lib/firmware/intel-ucode";

@@ -12,9 +12,9 @@ use std::{
 };
 
 use livery_contract::{Fault, Result};
+use livery_profile::{Hardware, Profile};
 
 use super::sandbox::{self, Sandbox};
-use crate::profile::{Hardware, Profile};
 
 /// What every system needs. `libcrc32c` asks the crypto API for crc32c when erofs is mounted: that is an alias, no
 /// dependency, so the closure does not find it, and mounting fails with "unknown filesystem type 'erofs'".

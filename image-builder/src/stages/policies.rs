@@ -1,10 +1,10 @@
 //! Firefox' policies, Mozilla's own enterprise mechanism: what they lock, the user cannot change
 //! (<https://mozilla.github.io/policy-templates/>). What has no policy is closed by AutoConfig, `files/terminal/usr/lib/firefox-esr`.
 
+use livery_profile::{Desk, Kiosk};
 use serde_json::{Value, json};
 
 use super::{citrix, settings::certificate_path};
-use crate::profile::{Desk, Kiosk};
 
 /// Of the session's browser: the profile's hosts, and nothing else.
 pub fn session(desk: &Desk, kiosk: &Kiosk) -> Value {

@@ -9,10 +9,10 @@ use std::{
 
 use include_dir::{Dir, DirEntry, include_dir};
 use livery_contract::{Fault, Result};
+use livery_profile::{Authority, Desk, Locale, Profile, Role};
 use uuid::Uuid;
 
 use super::{data, sandbox::Sandbox};
-use crate::profile::{Authority, Desk, Locale, Profile, Role};
 
 /// On every system that we make.
 pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");

@@ -4,10 +4,11 @@
 use std::{fs, path::PathBuf};
 
 use livery_contract::{Fault, Result, manifest::Role};
+use livery_profile::Profile;
 use uuid::Uuid;
 
 use super::disk::{Content, Piece, derive};
-use crate::{image::gpt, profile::Profile};
+use crate::image::gpt;
 
 const MIB: u64 = 1 << 20;
 /// Sizes that a profile does not say are rounded up to this.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::{Desk, Profile, Role, Time};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -25,7 +26,6 @@ use super::{
     trim, updates,
     workshop::Workshop,
 };
-use crate::profile::{Desk, Profile, Role, Time};
 
 /// Raised when the same inputs are put together otherwise.
 const VERSION: u32 = 15;

@@ -7,13 +7,11 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Profile;
 use serde::Serialize;
 
 use super::{cache::Key, medium::archive, own::Own, settings::clamp_times, workshop::Workshop};
-use crate::{
-    profile::Profile,
-    secure_boot::{authenticode, signer::Signer},
-};
+use crate::secure_boot::{authenticode, signer::Signer};
 
 const VERSION: u32 = 4;
 const SIGNED_VERSION: u32 = 1;

@@ -2,6 +2,7 @@
 //! store (`updates.store`). What it trusts is in the initrd ([`own`](super::own)), as it depends on whose keys sign.
 
 use livery_contract::{Fault, Result};
+use livery_profile::{Profile, Role, Updates};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -10,7 +11,6 @@ use super::{
     disk::{derive, device_unit},
     settings::{self, Furnish, UPDATES},
 };
-use crate::profile::{Profile, Role, Updates};
 
 /// Units that it starts.
 pub const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];

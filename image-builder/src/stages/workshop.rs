@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use livery_contract::Result;
+use livery_profile::Profile;
 
 use super::{
     cache::{Cache, Key},
@@ -11,7 +12,6 @@ use super::{
 };
 use crate::{
     lock::{RootName, Supply, supply::Terms},
-    profile::Profile,
     progress::Progress,
 };
 

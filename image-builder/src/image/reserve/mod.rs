@@ -29,11 +29,12 @@ use livery_contract::{
     manifest::{Partition, PersonalFile},
     roster::Employee,
 };
+use livery_profile::PersonalPlace;
+use tools::Tools;
 use uuid::Uuid;
 
 use super::{erofs::Node, identity};
-use crate::{profile::PersonalPlace, replace::folder_of, stages::sandbox};
-use tools::Tools;
+use crate::{replace::folder_of, stages::sandbox};
 
 /// Bytes that are compared at once: a multiple of every block's size.
 const STEP: usize = 1 << 20;

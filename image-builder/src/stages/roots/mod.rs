@@ -17,14 +17,12 @@ use std::{
 };
 
 use livery_contract::{Digest, Fault, Result};
+use livery_profile::Profile;
 use serde::Serialize;
 
 use self::patterns::Patterns;
 use super::{cache::Key, citrix, sandbox, settings, workshop::Workshop};
-use crate::{
-    lock::{Package, RootName},
-    profile::Profile,
-};
+use crate::lock::{Package, RootName};
 
 /// Raised when the same packages are put together otherwise.
 const VERSION: u32 = 3;

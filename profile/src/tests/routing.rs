@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::saas::EndpointList;
+use crate::endpoints::EndpointList;
 
 const LAPTOP: &str = r#"schema = 1
 kind = "laptop"
@@ -72,7 +72,7 @@ fn sound_routes_are_all_there() {
     assert_eq!(routing.tunnel.as_ref().unwrap().keepalive, 25);
     let profile = folder("").load("p.toml").unwrap();
     assert_eq!(profile.routing().unwrap().tunnel, None);
-    assert_eq!(profile.routing().unwrap().internet.otherwise, crate::route::Way::Direct);
+    assert_eq!(profile.routing().unwrap().internet.otherwise, Way::Direct);
 }
 
 #[test]

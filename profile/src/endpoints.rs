@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use livery_contract::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::route::{Pattern, Reason};
+use crate::{pattern::Pattern, way::Reason};
 
 /// The most endpoints of a list, and the most names or prefixes of one.
 const MOST: usize = 5_000;

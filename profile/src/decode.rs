@@ -22,7 +22,7 @@ use super::{
     supplied::Supplied,
     table::{self, Form, Word},
 };
-use crate::saas::EndpointList;
+use crate::endpoints::EndpointList;
 
 /// A decoded value.
 #[derive(Clone, Debug)]

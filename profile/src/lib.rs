@@ -21,6 +21,7 @@ mod contradictions;
 mod decode;
 mod diagnose;
 mod draft;
+mod endpoints;
 mod exception;
 mod explain;
 mod extends;
@@ -31,6 +32,7 @@ mod locks;
 mod merge;
 mod model;
 mod network;
+mod pattern;
 mod reference;
 mod resolve;
 mod routes;
@@ -43,6 +45,7 @@ pub mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod way;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +57,7 @@ use url::Url;
 pub use certificate::Authority;
 pub use client::{Client, ClientSetting};
 pub use diagnose::{Diagnostic, Diagnostics, Style};
+pub use endpoints::{Endpoint, EndpointList, Service};
 pub use exception::Exception;
 pub use explain::{Brought, Explained, Explanation, explain, explain_at};
 pub use host::Host;
@@ -63,12 +67,14 @@ pub use model::{
     After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role,
     Time, Updates,
 };
+pub use pattern::Pattern;
 pub use reference::reference;
 pub use routes::{Internet, Routing, Saas, Tunnel};
 pub use schema::schema;
 pub use source::read_text;
 pub use starter::{Started, Starter, start};
 pub use supplied::Supplied;
+pub use way::{Reason, Way};
 
 use diagnose::Sink;
 use resolve::{Purpose, Resolved, resolve};

@@ -27,7 +27,7 @@ use super::{
     supplied::Supplied,
     table::{Need, Setting, TABLE},
 };
-use crate::saas::EndpointList;
+use crate::endpoints::EndpointList;
 
 /// What a profile is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

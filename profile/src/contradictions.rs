@@ -15,8 +15,8 @@ use super::{
     routes,
 };
 use crate::{
-    route::Pattern,
-    saas::{EndpointList, Service},
+    endpoints::{EndpointList, Service},
+    pattern::Pattern,
 };
 
 /// The least bits of a tunnel's prefix: the largest blocks that were ever given to one organisation, and all of the unique local

@@ -18,10 +18,10 @@ use super::{
     written,
 };
 
-const BASE: &str = include_str!("../../../profiles/base.toml");
-const TERMINAL: &str = include_str!("../../../profiles/terminal.toml");
-const LAPTOP: &str = include_str!("../../../profiles/laptop.toml");
-const AGENT: &str = include_str!("../../../profiles/agent.toml");
+const BASE: &str = include_str!("../../profiles/base.toml");
+const TERMINAL: &str = include_str!("../../profiles/terminal.toml");
+const LAPTOP: &str = include_str!("../../profiles/laptop.toml");
+const AGENT: &str = include_str!("../../profiles/agent.toml");
 
 /// The most characters of a line.
 const WIDTH: usize = 100;

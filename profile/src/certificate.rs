@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    const ROOT: &str = include_str!("../../../profiles/ca/assurance-root.pem");
+    const ROOT: &str = include_str!("../../profiles/ca/assurance-root.pem");
 
     fn now() -> Timestamp {
         "2026-11-24T12:00:00Z".parse().unwrap()

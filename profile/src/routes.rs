@@ -14,8 +14,8 @@ use super::{
     source::read_text,
 };
 use crate::{
-    route::Way,
-    saas::{EndpointList, Service, list::is_word},
+    endpoints::{EndpointList, Service, is_word},
+    way::Way,
 };
 
 /// Which way a laptop's traffic goes.

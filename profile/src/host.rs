@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::diagnose::{Problem, quoted};
-use crate::route::Pattern;
+use super::{
+    diagnose::{Problem, quoted},
+    pattern::Pattern,
+};
 
 /// A host that the browser may reach: `gateway.assurance.example`, or `*.assurance.example` for it and all below it.
 ///
@@ -14,7 +16,7 @@ pub struct Host(String);
 
 impl Host {
     /// Checks a host as a profile writes it.
-    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+    pub fn parse(text: &str) -> Result<Self, Problem> {
         let stem = text.strip_prefix("*.").unwrap_or(text);
         name(stem, "a host")?;
         if stem.len() < text.len() && !stem.contains('.') {
