@@ -4,49 +4,28 @@
 //! once, each with its file, line, column, cause and mend ([`Diagnostics`]).
 //!
 //! ```text
-//! source   one file: read, bounded, offsets to line and column
-//!   | layer     its TOML tree against the table of settings: unknown keys, wrong types, values out of range
-//!   | extends   the chain of files, nearest first: missing ones, cycles
-//!   v merge     nearest wins, unless locked; lists may add to and remove from what they inherit; who decided is kept
-//!   resolve     required settings, contradictions between settings -> Profile
+//! report     what is wrong, and where: files, places, problems, diagnostics
+//! words      what a text can stand for: types, and checks of one value alone
+//! settings   the one table of settings, and what is made of it: guide, schema
+//! files      one file: layer. The chain of files that it `extends`. All of them merged: nearest wins, unless locked
+//! resolve    required settings, contradictions between settings -> Profile
+//! explain    what came of merging, and by which lines
+//! start      starters
 //! ```
 //!
-//! [`table`] is the one list of settings. The parser, the resolver, [`reference`](fn@reference) (the guide's key reference),
-//! [`schema`](fn@schema) (for editors) and [`start`] (starters) all read it, so that none can know a key that another does
-//! not. [`explain`](fn@explain) tells what came of merging, and by which lines.
+//! Each imports only from those above it. [`TABLE`] is the one list of settings: the parser, the resolver,
+//! [`reference()`] (the guide's key reference), [`schema()`] (for editors) and [`start()`] (starters) all read it, so that
+//! none can know a key that another does not. [`explain()`] tells what came of merging, and by which lines.
 
-mod certificate;
-pub mod client;
-mod contradictions;
-mod decode;
-mod diagnose;
-mod draft;
-mod endpoints;
-mod exception;
 mod explain;
-mod extends;
-mod host;
-mod import;
-mod layer;
-mod locks;
-mod merge;
-mod model;
-mod network;
-mod pattern;
-mod reference;
+mod files;
+mod report;
 mod resolve;
-mod routes;
-mod rules;
-mod schema;
-mod source;
-mod starter;
-mod supplied;
-pub mod table;
-mod tell;
+mod settings;
+mod start;
 #[cfg(test)]
 mod tests;
-mod way;
-mod written;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -54,30 +33,44 @@ use jiff::Timestamp;
 use livery_contract::{Fault, Result as FaultResult, envelope::PublicKey};
 use url::Url;
 
-pub use certificate::Authority;
-pub use client::{Client, ClientSetting};
-pub use diagnose::{Diagnostic, Diagnostics, Style};
-pub use endpoints::{Endpoint, EndpointList, Service};
-pub use exception::Exception;
-pub use explain::{Brought, Explained, Explanation, explain, explain_at};
-pub use host::Host;
-pub use import::{Import, PersonalPlace};
-pub use merge::{Action, Origin, Origins};
-pub use model::{
-    After, Agent, Boot, Citrix, Confirm, Debian, Desk, Hardware, Image, Kind, Kiosk, Locale, Mirrors, Packages, Profile, Role,
-    Time, Updates,
+pub use explain::explained::{Brought, Explained, Explanation, explain, explain_at};
+pub use files::merge::{Action, Origin, Origins};
+pub use report::{
+    diagnose::{Diagnostic, Diagnostics, Style},
+    problem::Problem,
+    source::read_text,
 };
-pub use pattern::Pattern;
-pub use reference::reference;
-pub use routes::{Internet, Routing, Saas, Tunnel};
-pub use schema::schema;
-pub use source::read_text;
-pub use starter::{Started, Starter, start};
-pub use supplied::Supplied;
-pub use way::{Reason, Way};
+pub use resolve::{
+    import::{Import, PersonalPlace},
+    model::{Agent, Boot, Citrix, Confirm, Debian, Desk, Image, Kiosk, Locale, Mirrors, Packages, Profile, Role, Time, Updates},
+    routing::{Internet, Routing, Saas, Tunnel},
+};
+pub use settings::{
+    choice::{After, Hardware, Kind},
+    form::{Form, Word},
+    reference::reference,
+    schema::schema,
+    setting::{Need, Setting},
+    table::TABLE,
+};
+pub use start::{
+    starter::Starter,
+    write::{Started, start},
+};
+pub use words::{
+    certificate::Authority,
+    client::{Client, ClientSetting, PACKAGE as CLIENT_PACKAGE},
+    endpoints::{Endpoint, EndpointList, Service},
+    exception::Exception,
+    host::Host,
+    pattern::Pattern,
+    supplied::Supplied,
+    way::{Reason, Way},
+};
 
-use diagnose::Sink;
-use resolve::{Purpose, Resolved, resolve};
+use report::diagnose::Sink;
+use resolve::read::{Purpose, Resolved, resolve};
+use words::{certificate, job_key, urls};
 
 /// Loads a profile that can be built: an abstract one is refused here.
 ///
@@ -164,7 +157,7 @@ pub fn read_authorities(path: &Path) -> FaultResult<Vec<Authority>> {
 /// # Errors
 /// [`Exit::Refused`](livery_contract::Exit::Refused) where the file is missing or is not what it should be.
 pub fn read_job_key(path: &Path) -> FaultResult<PublicKey> {
-    decode::job_key_file(path).map_err(|problem| problem.fault().at(path.display()))
+    job_key::read(path).map_err(|problem| problem.fault().at(path.display()))
 }
 
 /// A station's URL, with the checks that `agent.station` has.
@@ -172,5 +165,5 @@ pub fn read_job_key(path: &Path) -> FaultResult<PublicKey> {
 /// # Errors
 /// [`Exit::Refused`](livery_contract::Exit::Refused) where it is not https, or has more than a host and a port.
 pub fn read_station(text: &str) -> FaultResult<Url> {
-    network::origin(text).map_err(|problem| -> Fault { problem.fault().at(text) })
+    urls::origin(text).map_err(|problem| -> Fault { problem.fault().at(text) })
 }

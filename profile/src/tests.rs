@@ -7,10 +7,7 @@ use jiff::Timestamp;
 use livery_contract::Fault;
 use tempfile::TempDir;
 
-use super::{
-    model::{After, Hardware, Kind},
-    *,
-};
+use super::*;
 
 mod confirming;
 mod explaining;

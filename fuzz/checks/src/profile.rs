@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use livery_profile::{Diagnostics, Style, table::TABLE};
+use livery_profile::{Diagnostics, Style, TABLE};
 use tempfile::TempDir;
 use toml::de::{DeTable, DeValue};
 

@@ -8,7 +8,7 @@
 use std::{fs, path::Path};
 
 use livery_contract::{Fault, Result};
-use livery_profile::{Authority, Client, ClientSetting, Desk, Profile, client::PACKAGE};
+use livery_profile::{Authority, CLIENT_PACKAGE as PACKAGE, Client, ClientSetting, Desk, Profile};
 use serde_json::{Value, json};
 
 use super::{

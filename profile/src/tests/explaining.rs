@@ -1,6 +1,7 @@
 //! What `livery explain` says of every place that had a say.
 
-use super::{super::explain::explain_at, *};
+use super::*;
+use crate::settings::table;
 
 fn folder() -> Folder {
     Folder::new(&[

@@ -2,10 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{
-    super::{diagnose::Sink, layer::Layer, merge::Action},
-    *,
-};
+use super::*;
+use crate::files::layer::Layer;
 
 #[test]
 fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
@@ -171,11 +169,11 @@ proptest! {
 
     #[test]
     fn any_setting_with_any_value_is_answered_without_a_panic(
-        lines in proptest::collection::vec((0..table::TABLE.len(), scrap()), 1..6)
+        lines in proptest::collection::vec((0..TABLE.len(), scrap()), 1..6)
     ) {
         let mut text = "schema = 1\nextends = \"good.toml\"\n".to_owned();
         for (at, value) in lines {
-            text.push_str(&format!("{} = {value}\n", table::TABLE[at].key));
+            text.push_str(&format!("{} = {value}\n", TABLE[at].key));
         }
         let folder = Folder::new(&[("p.toml", &text)]);
         if let Err(diagnostics) = folder.load("p.toml") {

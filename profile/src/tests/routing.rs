@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::endpoints::EndpointList;
 
 const LAPTOP: &str = r#"schema = 1
 kind = "laptop"

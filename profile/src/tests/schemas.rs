@@ -5,9 +5,11 @@ use std::sync::{Arc, LazyLock};
 use jsonschema::Validator;
 use proptest::prelude::*;
 
-use super::{
-    super::{diagnose::Sink, layer::Layer, schema, source::Source, table::Form, written},
-    *,
+use super::*;
+use crate::{
+    files::layer::Layer,
+    report::source::Source,
+    settings::{schema, table, written},
 };
 
 /// By the draft that the schema names, and by an old one that editors still read.
@@ -142,21 +144,21 @@ fn what_check_refuses_for_its_form_does_not_fit() {
 
 /// A good value of some setting, perhaps with a few characters changed; or something else altogether.
 fn value(form: Form) -> BoxedStrategy<String> {
-    let text = |word: table::Word| {
+    let text = |word: Word| {
         let good: Vec<String> = match word {
-            table::Word::Choice(known) => known.iter().map(|word| (*word).to_owned()).collect(),
-            table::Word::Key => table::lockable().map(str::to_owned).collect(),
-            table::Word::Authorities => vec!["ca/root.pem".into(), "./ca/../ca/root.pem".into()],
-            table::Word::JobKey => vec!["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".into()],
-            table::Word::Server => {
+            Word::Choice(known) => known.iter().map(|word| (*word).to_owned()).collect(),
+            Word::Key => table::lockable().map(str::to_owned).collect(),
+            Word::Authorities => vec!["ca/root.pem".into(), "./ca/../ca/root.pem".into()],
+            Word::JobKey => vec!["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".into()],
+            Word::Server => {
                 vec!["time.assurance.example".into(), "10.0.2.2".into(), "fd00::1".into(), "::ffff:1.2.3.4".into()]
             }
-            table::Word::Host => vec!["*.a.example".into(), "a".into(), "xn--a.b-c.example".into()],
-            table::Word::Size { .. } => vec!["8 GiB".into(), "16GB".into(), "1048576 B".into(), "0064 MiB".into()],
-            table::Word::Timezone => vec!["Europe/Paris".into(), "UTC".into(), "Etc/GMT+5".into(), "America/Port-au-Prince".into()],
-            table::Word::Console => vec!["ttyS0,115200n8r".into(), "hvc0".into(), "tty63".into()],
-            table::Word::Keyboard => vec!["fr(oss_latin9)".into(), "be".into()],
-            table::Word::Https | table::Word::Origin | table::Word::Mirror => {
+            Word::Host => vec!["*.a.example".into(), "a".into(), "xn--a.b-c.example".into()],
+            Word::Size { .. } => vec!["8 GiB".into(), "16GB".into(), "1048576 B".into(), "0064 MiB".into()],
+            Word::Timezone => vec!["Europe/Paris".into(), "UTC".into(), "Etc/GMT+5".into(), "America/Port-au-Prince".into()],
+            Word::Console => vec!["ttyS0,115200n8r".into(), "hvc0".into(), "tty63".into()],
+            Word::Keyboard => vec!["fr(oss_latin9)".into(), "be".into()],
+            Word::Https | Word::Origin | Word::Mirror => {
                 vec!["HTTPS:a.example:8443".into(), "https:\\\\a.example\\x".into(), "http://[fd00::1]/é?q=@".into()]
             }
             _ => Vec::new(),
@@ -196,8 +198,8 @@ fn value(form: Form) -> BoxedStrategy<String> {
 }
 
 fn setting_and_value() -> impl Strategy<Value = (&'static str, String)> {
-    (0..table::TABLE.len()).prop_flat_map(|at| {
-        let setting = &table::TABLE[at];
+    (0..TABLE.len()).prop_flat_map(|at| {
+        let setting = &TABLE[at];
         value(setting.form).prop_map(|value| (setting.key, value))
     })
 }

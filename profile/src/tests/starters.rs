@@ -1,8 +1,9 @@
 //! Starters are accepted as they are, have every setting, and are never written over anything.
 
-use super::{
-    super::{starter::start_at, table::Setting},
-    *,
+use super::*;
+use crate::{
+    settings::{schema, table},
+    start::write::start_at,
 };
 
 fn made(folder: &Folder, starter: Starter, name: &str, extends: Option<&str>) -> (Started, String) {
@@ -45,7 +46,7 @@ fn every_starter_passes_and_has_every_setting_once() {
         }
         assert_eq!(started.examples.is_empty(), starter == Starter::Agent);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        assert_eq!(std::fs::read_to_string(folder.path("livery.schema.json")).unwrap(), super::super::schema::text());
+        assert_eq!(std::fs::read_to_string(folder.path("livery.schema.json")).unwrap(), schema::text());
         if let Some(kind) = starter.kind() {
             let profile = folder.load("our-own.toml").map_err(|all| folder.told(&all)).unwrap();
             assert_eq!((profile.kind(), profile.name.as_str()), (kind, "our-own"));

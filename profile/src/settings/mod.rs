@@ -1,0 +1,19 @@
+//! Which settings there are. [`table`] is the one list; everything else here is made of it or is what it is made of.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`choice`] | fixed choices of words |
+//! | [`form`] | what a value looks like |
+//! | [`setting`] | one setting: name, form, default, for which kinds, meaning |
+//! | [`table`] | all of them |
+//! | [`written`] | values as a person writes them, and as JSON |
+//! | [`reference`] | the guide's key reference |
+//! | [`schema`] | a JSON Schema, for editors |
+
+pub mod choice;
+pub mod form;
+pub mod reference;
+pub mod schema;
+pub mod setting;
+pub mod table;
+pub mod written;

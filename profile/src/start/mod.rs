@@ -1,0 +1,11 @@
+//! `livery new`: a commented starter for a profile, which `livery check` accepts as it is.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`starter`] | what starters there are |
+//! | [`draft`] | the text |
+//! | [`write`] | checks it and writes it, never over anything |
+
+pub mod draft;
+pub mod starter;
+pub mod write;
