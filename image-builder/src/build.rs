@@ -12,7 +12,6 @@ use livery_contract::{
     manifest::{Accepts, BLOCK, BootEntry, Data, Identity, Keys as DeviceKeys, Role, Uki},
 };
 use livery_profile::{Desk, Profile, Role as ProfileRole};
-use uuid::Uuid;
 
 use crate::{
     image::{
@@ -20,10 +19,7 @@ use crate::{
         master::{self, Master, Published},
     },
     lock::RootName,
-    personal::{
-        self,
-        ddi::{self, Layer},
-    },
+    personal::ddi::{self, Layer},
     plan::{self, Plan, Planned},
     progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
@@ -37,12 +33,12 @@ use crate::{
         esp::{self, Contents, Room},
         initrd, inside,
         medium::{self, SECURE_BOOT, Site},
-        own::Own,
         roots::{self, Root},
         slots, system,
         uki::{self, Parts},
         workshop::{Setup, Workshop},
     },
+    trust::Trust,
 };
 
 /// In a finished image's place in the cache: its reference and its manifest's digest.
@@ -120,36 +116,6 @@ pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Resu
         steps.truncate(device.plan.before_keys().count());
     }
     Ok(steps)
-}
-
-/// Who signs what a device checks before it believes it.
-#[derive(Debug)]
-pub struct Trust {
-    /// Signs UKIs.
-    pub secure_boot: Signer,
-    /// Signs personal layers.
-    pub identity: Signer,
-    /// The public key that recovery keys are encrypted to, PEM.
-    pub recovery: String,
-    /// The store's trusted root, `root.json`.
-    pub root_json: String,
-}
-
-impl Trust {
-    /// Of the folder that `livery keygen` made.
-    ///
-    /// # Errors
-    /// Exit 2 where a key is not there, 3 where it is no pair with its certificate.
-    pub fn open(keys: &Path) -> Result<Self> {
-        let (identity, recovery) = (personal::keys::signer(keys)?, personal::keys::recovery(keys)?);
-        let root_json = String::from_utf8_lossy(Keys::open(keys)?.root_json()).into_owned();
-        Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery, root_json })
-    }
-
-    /// What an image with this identity partition has in its initrd.
-    pub fn own(&self, identity: Uuid) -> Own {
-        Own::new(identity, &self.identity.certificate_pem(), &self.root_json)
-    }
 }
 
 /// A terminal or a laptop being built.

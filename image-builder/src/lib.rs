@@ -21,6 +21,7 @@
 //! | [`diff`] | what differs between two images, for people |
 //! | [`publish`] | bytes to chunks and packs, manifests to signed targets |
 //! | [`secure_boot`] | what firmware is given to trust, and the signature that it asks for |
+//! | [`trust`] | who signs what a device checks |
 //! | [`route`] | which way a laptop's traffic goes: PAC, browser policies, tunnel, firewall |
 //! | [`saas`] | endpoint lists of services, and newer ones |
 //! | [`mod@replace`] | a file in another's place, whole or not at all |
@@ -47,3 +48,4 @@ pub mod sbom;
 pub mod scan;
 pub mod secure_boot;
 pub mod stages;
+pub mod trust;

@@ -12,7 +12,6 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    build::Trust,
     lock::RootName,
     publish::blobs::write_atomically,
     stages::{
@@ -25,6 +24,7 @@ use crate::{
         uki,
         workshop::Workshop,
     },
+    trust::Trust,
 };
 
 /// The namespace of image seeds (RFC 9562, version 5).

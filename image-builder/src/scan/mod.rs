@@ -19,6 +19,7 @@
 //! brings it is public, and no secret (GnuTLS tests itself with keys of its own): [`stages::inside`](crate::stages::inside) drops
 //! that. What is still wrong, the profile excepts, with a reason.
 
+mod finding;
 pub mod modes;
 pub mod places;
 pub mod secrets;
@@ -27,8 +28,8 @@ pub mod verdict;
 
 use livery_contract::Result;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
+pub use self::finding::Finding;
 use crate::inside::{Entry, Kind, Volume};
 
 /// Raised when other things are found in the same files.
@@ -41,39 +42,6 @@ const OVERLAP: usize = 16 << 10;
 const SMALL: usize = 1 << 20;
 /// More findings than this are no report.
 const MOST: usize = 200;
-
-/// Something that no image may have.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Finding {
-    /// The file, from the image's top.
-    pub path: String,
-    /// Where in it: `line 3` or `byte 8192`; nothing where it is the file itself.
-    pub place: Option<String>,
-    /// The rule's name, such as `private-key`.
-    pub rule: String,
-    /// What it is.
-    pub what: String,
-    /// Why it matters.
-    pub why: String,
-    /// How to mend it.
-    pub fix: String,
-}
-
-impl Finding {
-    fn new(path: &str, rule: &str, what: impl Into<String>, why: &str, fix: &str) -> Self {
-        Self { path: path.into(), place: None, rule: rule.into(), what: what.into(), why: why.into(), fix: fix.into() }
-    }
-
-    /// Whether it is something that the file holds, and not the file itself or who may use it.
-    pub fn is_content(&self) -> bool {
-        matches!(self.rule.as_str(), "private-key" | "token" | "password")
-    }
-
-    fn at(mut self, place: String) -> Self {
-        self.place = Some(place);
-        self
-    }
-}
 
 /// A stretch of a file to look at.
 struct Window<'a> {
@@ -122,15 +90,6 @@ pub fn scan(volume: &Volume) -> Result<Vec<Finding>> {
     findings.dedup();
     findings.truncate(MOST);
     Ok(findings)
-}
-
-/// `line 3` in a text's beginning, else `byte 8192`.
-fn place(window: &[u8], from: u64, at: usize) -> String {
-    if from == 0 && !window[..at].contains(&0) {
-        let line = window[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        return format!("line {line}");
-    }
-    format!("byte {}", from + at as u64)
 }
 
 #[cfg(test)]

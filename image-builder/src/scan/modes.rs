@@ -1,6 +1,6 @@
 //! Permissions: files that anybody may write to, and programs that run with more rights than whoever starts them.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::inside::{Entry, Kind, tree::CAPABILITY};
 
 /// Folders that everybody may write to by the Filesystem Hierarchy Standard and Debian, with the sticky bit.

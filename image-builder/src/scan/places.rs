@@ -1,6 +1,6 @@
 //! Files that their path gives away: what each device must make for itself, and passwords.
 
-use super::Finding;
+use super::finding::Finding;
 
 const EACH_ITS_OWN: &str = "every device made from the image would have the same, and whoever has one device knows it of all";
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::Regex;
 
-use super::{Finding, place};
+use super::finding::{Finding, place};
 
 /// The most bytes that a regular expression looks at.
 const REACH: usize = 4096;

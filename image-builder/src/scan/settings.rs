@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::{Finding, place};
+use super::finding::{Finding, place};
 
 /// Where settings lie. Elsewhere a URL with a password is an example in a text.
 const FOLDERS: [&str; 6] = ["/etc/", "/root/", "/home/", "/srv/", "/opt/", "/usr/local/etc/"];

@@ -3,7 +3,7 @@
 use livery_contract::{Fault, Result};
 use livery_profile::Exception;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::progress::Progress;
 
 /// Judges what a scan found. An exception that nothing needs any more is named: it would cover what comes there next.

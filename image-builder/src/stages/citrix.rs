@@ -8,15 +8,10 @@
 use std::{fs, path::Path};
 
 use livery_contract::{Fault, Result};
-use livery_profile::{Authority, CLIENT_PACKAGE as PACKAGE, Client, ClientSetting, Desk, Profile};
+use livery_profile::{Authority, CLIENT_PACKAGE as PACKAGE, Client, ClientSetting, Desk};
 use serde_json::{Value, json};
 
-use super::{
-    ini,
-    roots::Root,
-    sandbox::Sandbox,
-    settings::{CITRIX, Furnish},
-};
+use super::{furnish::Furnish, ini, roots::Root, sandbox::Sandbox, settings::CITRIX};
 
 /// Where the client is installed.
 const HOME: &str = "opt/Citrix/ICAClient";
@@ -33,19 +28,6 @@ const WFICA: &str = "/opt/Citrix/ICAClient/wfica";
 pub fn handlers() -> Value {
     let client = json!({"action": "useHelperApp", "ask": false, "handlers": [{"name": "Citrix Workspace", "path": WFICA}]});
     json!({"mimeTypes": {"application/x-ica": client}, "extensions": {"ica": client}})
-}
-
-/// The answers to the installer's questions, as `debconf-set-selections` reads them; none without the client.
-pub fn answers(profile: &Profile) -> Vec<String> {
-    let client = profile.desk().and_then(|desk| desk.citrix.client.as_ref());
-    let answer = |question: &str, yes: bool| format!("{PACKAGE} {question} select {}", if yes { "yes" } else { "no" });
-    client.map_or_else(Vec::new, |client| {
-        vec![
-            answer("app_protection/install_app_protection", client.app_protection),
-            answer("devicetrust/install_devicetrust", client.device_trust),
-            answer("epa/install_epa", client.endpoint_analysis),
-        ]
-    })
 }
 
 /// Writes the client's files into `tree`; `root` is the packages' root that it comes from.

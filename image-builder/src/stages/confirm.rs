@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     beside::Program,
-    settings::{self, CONFIRM, Furnish},
+    furnish::Furnish,
+    settings::{self, CONFIRM},
 };
 
 /// Units that it starts, besides the desk's own.

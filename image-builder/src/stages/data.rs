@@ -8,7 +8,7 @@ use std::path::Path;
 use livery_contract::{Fault, Result};
 use uuid::Uuid;
 
-use super::{disk::derive, kept, settings::Furnish};
+use super::{disk::derive, furnish::Furnish, kept};
 
 /// Bytes of the partition in the image; on the device it grows to the disk's end. The LUKS2 header takes 16 MiB of it.
 pub const LEAST: u64 = 64 << 20;

@@ -10,7 +10,7 @@ use livery_profile::{Desk, Profile};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{cache::Key, settings::Furnish, workshop::Workshop};
+use super::{cache::Key, furnish::Furnish, roots, workshop::Workshop};
 
 const VERSION: u32 = 7;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
@@ -123,7 +123,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, cont
         fs::File::create(&image)
             .and_then(|file| file.set_len(size))
             .map_err(|error| Fault::internal("a file can't be made").at(image.display()).cause(error))?;
-        let tools = workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
+        let tools = roots::tools(workshop, profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
         let (volume, _, _, _) = guid.as_fields();
         // Clusters, tables and reserved area on bounds of 4096 bytes: then the agent can convert it.
         let layout: &[&str] = if any { &["-s8", "-R64"] } else { &[] };

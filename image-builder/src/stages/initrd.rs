@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::{
     cache::Key,
+    furnish::Furnish,
     medium::archive,
     microcode, modules,
     roots::Root,
     sandbox::Sandbox,
-    settings::{Furnish, INITRD, ROOT, clamp_times},
+    settings::{INITRD, ROOT, clamp_times},
     system::embedded,
     workshop::Workshop,
 };

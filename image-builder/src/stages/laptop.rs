@@ -10,8 +10,10 @@ use livery_profile::{Desk, Routing};
 use serde_json::{Value, json};
 
 use super::{
-    citrix, kept,
-    settings::{Furnish, LAPTOP, certificate_path},
+    citrix,
+    furnish::Furnish,
+    kept,
+    settings::{LAPTOP, certificate_path},
 };
 use crate::route::{self, Table};
 

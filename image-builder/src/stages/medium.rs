@@ -11,10 +11,12 @@ use livery_profile::Profile;
 
 use super::{
     cache::Key,
-    firmware, inside, modules,
+    firmware,
+    furnish::Furnish,
+    inside, modules,
     roots::{self, Root},
     sandbox::Sandbox,
-    settings::{self, AGENT, COMMON, Furnish},
+    settings::{self, AGENT, COMMON},
     system::embedded,
     trim,
     workshop::Workshop,
@@ -114,7 +116,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
         let script = format!("{} | zstd {LEVEL} -T2 --quiet --force -o /srv/initrd.img", archive("/mnt"));
-        let tools = workshop.tools(profile)?.bind(&tree, "/mnt").bind(result, "/srv");
+        let tools = roots::tools(workshop, profile)?.bind(&tree, "/mnt").bind(result, "/srv");
         tools.run("bash", ["-o", "pipefail", "-c", &script]).map(drop)
     })?;
     verdict::judge(&inside::tree_findings(&path)?, &profile.scan, "the agent's system", &workshop.progress)?;

@@ -19,6 +19,8 @@
 //! | [`microcode`] | the processors' microcode, in front of the initrd |
 //! | [`trim`] | what a device never uses |
 //! | [`settings`] | the profile's settings as files |
+//! | [`furnish`] | how files get into a root |
+//! | [`answers`] | answers to questions of packages' installers |
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
@@ -40,6 +42,7 @@
 //! | [`disk`] | partitions to a disk image |
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
+pub mod answers;
 pub mod beside;
 pub mod cache;
 pub mod citrix;
@@ -48,6 +51,7 @@ pub mod data;
 pub mod disk;
 pub mod esp;
 pub mod firmware;
+pub mod furnish;
 pub mod ini;
 pub mod initrd;
 pub mod inside;

@@ -11,10 +11,7 @@ use std::{collections::BTreeMap, path::Path};
 use livery_contract::{Digest, Result};
 use uuid::Uuid;
 
-use super::{
-    disk::device_unit,
-    settings::{Furnish, IDENTITY},
-};
+use super::{disk::device_unit, furnish::Furnish, settings::IDENTITY};
 
 /// Name of the credential; the same in the ESP's file, in the seal, and in the agent.
 const CREDENTIAL: &str = "livery.identity";

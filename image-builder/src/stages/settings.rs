@@ -1,18 +1,14 @@
 //! The profile's settings as files: what is the same for all lies in `files/` as it will lie on the device, what depends
 //! on the profile is written here.
 
-use std::{
-    fs, io,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, include_dir};
 use livery_contract::{Fault, Result};
 use livery_profile::{Authority, Desk, Locale, Profile, Role};
 use uuid::Uuid;
 
-use super::{data, sandbox::Sandbox};
+use super::{data, furnish::Furnish, sandbox::Sandbox};
 
 /// On every system that we make.
 pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
@@ -39,9 +35,6 @@ pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
 
 /// Where the personal layer is mounted.
 pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
-
-/// Where programs lie, within `files/`.
-const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/"];
 
 /// Units that do nothing good on a system whose root cannot be written and whose software never changes in place; those for who develops
 /// on it; and those that load what is loaded by itself where it is needed. Each that starts a program costs every start of a device.
@@ -93,95 +86,6 @@ const GENERATORS: [&str; 10] = [
 
 /// Started over D-Bus by who needs it: NetworkManager, where there is a radio.
 const ON_DEMAND: &str = "etc/systemd/system/multi-user.target.wants/wpa_supplicant.service";
-
-/// A root being furnished.
-#[derive(Debug)]
-pub struct Furnish<'a> {
-    root: &'a Path,
-}
-
-impl<'a> Furnish<'a> {
-    /// Writes below `root`.
-    pub fn new(root: &'a Path) -> Self {
-        Self { root }
-    }
-
-    /// Writes a file, mode 0644.
-    ///
-    /// # Errors
-    /// Exit 1 where it can't be written.
-    pub fn file(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
-        self.file_with_mode(path, text, 0o644)
-    }
-
-    /// Writes a file of JSON for people, too.
-    ///
-    /// # Errors
-    /// Exit 1 where it can't be written.
-    pub fn json(&self, path: &str, value: &serde_json::Value) -> Result<()> {
-        self.file(path, format!("{value:#}\n"))
-    }
-
-    /// Writes a file with a mode of its own.
-    ///
-    /// # Errors
-    /// Exit 1 where it can't be written.
-    pub fn file_with_mode(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        let full = self.fresh(path)?;
-        fs::write(&full, text)
-            .and_then(|()| fs::set_permissions(&full, fs::Permissions::from_mode(mode)))
-            .map_err(|error| failed(&full, error))
-    }
-
-    /// Makes a symbolic link.
-    ///
-    /// # Errors
-    /// Exit 1 where it can't be made.
-    pub fn link(&self, path: &str, target: &str) -> Result<()> {
-        let full = self.fresh(path)?;
-        symlink(target, &full).map_err(|error| failed(&full, error))
-    }
-
-    /// Makes a folder.
-    ///
-    /// # Errors
-    /// Exit 1 where it can't be made.
-    pub fn folder(&self, path: &str) -> Result<()> {
-        let full = self.root.join(path);
-        fs::create_dir_all(&full).map_err(|error| failed(&full, error))
-    }
-
-    /// Lays a folder of `files/` over the root. What lies in one of [`RUN`] is run, the rest is read.
-    ///
-    /// # Errors
-    /// Exit 1 where something can't be written.
-    pub fn lay(&self, files: &Dir) -> Result<()> {
-        for entry in files.entries() {
-            match entry {
-                DirEntry::Dir(folder) => self.lay(folder)?,
-                DirEntry::File(file) => {
-                    let path = file.path().to_string_lossy();
-                    let mode = if RUN.iter().any(|folder| path.starts_with(folder)) { 0o755 } else { 0o644 };
-                    self.file_with_mode(&path, file.contents(), mode)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The path of something new: its folder is made, what was there (a link too) is gone.
-    fn fresh(&self, path: &str) -> Result<std::path::PathBuf> {
-        let full = self.root.join(path);
-        if let Some(folder) = full.parent() {
-            fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-        }
-        match fs::remove_file(&full) {
-            Ok(()) => Ok(full),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(full),
-            Err(error) => Err(failed(&full, error)),
-        }
-    }
-}
 
 /// What every system gets: network by DHCP, systemd's resolver, a machine id that is made on the machine.
 ///
@@ -346,6 +250,8 @@ fn failed(path: &Path, error: io::Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

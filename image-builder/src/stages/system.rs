@@ -19,11 +19,12 @@ use super::{
     cache::Key,
     citrix, confirm,
     disk::derive,
-    firmware, kiosk, laptop, modules,
+    firmware,
+    furnish::Furnish,
+    kiosk, laptop, modules,
     roots::{self, Root},
     sandbox::{self, Sandbox},
-    settings::{self, Furnish},
-    trim, updates,
+    settings, trim, updates,
     workshop::Workshop,
 };
 
@@ -272,7 +273,7 @@ fn try_program(program: &Program, tree: &Path, epoch: i64) -> Result<()> {
 /// A tree as erofs, and the verity tree over that.
 fn pack(workshop: &Workshop, profile: &Profile, tree: &Path, result: &Path, marks: Marks) -> Result<()> {
     let epoch = profile.image.epoch.as_second();
-    let tools = workshop.tools(profile)?.bind(tree, "/mnt").bind(result, "/srv");
+    let tools = roots::tools(workshop, profile)?.bind(tree, "/mnt").bind(result, "/srv");
     let (seconds, root, verity) = (epoch.to_string(), marks.root.to_string(), marks.verity.to_string());
     tools.run(
         "mkfs.erofs",

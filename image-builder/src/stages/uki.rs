@@ -10,7 +10,7 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 use serde::Serialize;
 
-use super::{cache::Key, medium::archive, own::Own, settings::clamp_times, workshop::Workshop};
+use super::{cache::Key, medium::archive, own::Own, roots, settings::clamp_times, workshop::Workshop};
 use crate::secure_boot::{authenticode, signer::Signer};
 
 const VERSION: u32 = 4;
@@ -67,7 +67,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
             fs::copy(from, scratch.path().join(name))
                 .map_err(|error| Fault::internal("a part of the UKI can't be read").at(from.display()).cause(error))?;
         }
-        let tools = workshop.tools(profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
+        let tools = roots::tools(workshop, profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
         if let Some(own) = parts.own {
             let tree = scratch.path().join("tree");
             own.lay(&tree)?;

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{
     beside::Program,
     disk::{derive, device_unit},
-    settings::{self, Furnish, UPDATES},
+    furnish::Furnish,
+    settings::{self, UPDATES},
 };
 
 /// Units that it starts.

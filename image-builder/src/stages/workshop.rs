@@ -5,13 +5,9 @@ use std::path::{Path, PathBuf};
 use livery_contract::Result;
 use livery_profile::Profile;
 
-use super::{
-    cache::{Cache, Key},
-    roots,
-    sandbox::Sandbox,
-};
+use super::cache::{Cache, Key};
 use crate::{
-    lock::{RootName, Supply, supply::Terms},
+    lock::{Supply, supply::Terms},
     progress::Progress,
 };
 
@@ -74,14 +70,6 @@ impl Workshop {
         let path = self.cache.get(key, make)?;
         step.done();
         Ok(path)
-    }
-
-    /// A sandbox over the tools root.
-    ///
-    /// # Errors
-    /// As [`roots::make`].
-    pub fn tools(&self, profile: &Profile) -> Result<Sandbox> {
-        Ok(Sandbox::new(&roots::make(self, profile, RootName::Tools)?.path, profile.image.epoch.as_second()))
     }
 }
 

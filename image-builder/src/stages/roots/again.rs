@@ -7,7 +7,7 @@ use std::{
 
 use livery_contract::Result;
 
-use super::failed;
+use super::files::failed;
 
 /// Copied from the host for the time of the work; systemd-resolved makes a link of it, which leads nowhere then.
 const RESOLVER: &str = "etc/resolv.conf";

@@ -7,6 +7,7 @@
 //! where it was ever made ([`crate::lock::added`]).
 
 mod again;
+mod files;
 mod patterns;
 
 use std::{
@@ -20,8 +21,17 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 use serde::Serialize;
 
-use self::patterns::Patterns;
-use super::{cache::Key, citrix, sandbox, settings, workshop::Workshop};
+use self::{
+    files::{failed, write},
+    patterns::Patterns,
+};
+use super::{
+    answers,
+    cache::Key,
+    sandbox::{self, Sandbox},
+    settings,
+    workshop::Workshop,
+};
 use crate::lock::{Package, RootName};
 
 /// Raised when the same packages are put together otherwise.
@@ -96,7 +106,7 @@ impl<'a> Inputs<'a> {
             added: if extent == Extent::All { workshop.supply.added(root) } else { Vec::new() },
             exclude,
             include,
-            answers: if root == RootName::Device { citrix::answers(profile) } else { Vec::new() },
+            answers: if root == RootName::Device { answers::citrix(profile) } else { Vec::new() },
             epoch: profile.image.epoch.as_second(),
         }
     }
@@ -152,6 +162,14 @@ pub fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Ro
     }
     let first = stage(workshop, profile, root, Extent::First, None)?;
     stage(workshop, profile, root, Extent::All, Some(&first))
+}
+
+/// A sandbox over the tools root.
+///
+/// # Errors
+/// As [`make`].
+pub fn tools(workshop: &Workshop, profile: &Profile) -> Result<Sandbox> {
+    Ok(Sandbox::new(&make(workshop, profile, RootName::Tools)?.path, profile.image.epoch.as_second()))
 }
 
 /// A root of these packages, in a copy of another or from nothing.
@@ -223,21 +241,10 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     sandbox::run(copy, "copying the root", Fault::internal).map(drop)
 }
 
-/// A file for mmdebstrap; gives its path.
-fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
-    let path = folder.join(name);
-    fs::write(&path, text).map_err(|error| failed(&path, error))?;
-    Ok(path)
-}
-
 /// A root has no device nodes: they are devtmpfs's to make.
 fn without_devices(root: &Path) -> Result<()> {
     let folder = root.join("dev");
     fs::remove_dir_all(&folder).and_then(|()| fs::create_dir(&folder)).map_err(|error| failed(&folder, error))
-}
-
-fn failed(path: &Path, error: std::io::Error) -> Fault {
-    Fault::internal("a root can't be put together").at(path.display()).cause(error)
 }
 
 /// Whether the packages in a root are those that were locked, no more and no less, in their versions.

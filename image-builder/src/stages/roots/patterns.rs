@@ -8,7 +8,7 @@ use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt as _, path::Path, pr
 
 use livery_contract::Result;
 
-use super::write;
+use super::files::{failed, write};
 
 /// Where dpkg finds them in the root.
 const IN_ROOT: &str = "etc/dpkg/dpkg.cfg.d/livery-paths";
@@ -40,7 +40,7 @@ impl Patterns<'_> {
     pub fn remove(self, command: &mut Command, scratch: &Path) -> Result<()> {
         if !self.exclude.is_empty() {
             let path = write(scratch, "remove-excluded", &self.script())?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| super::failed(&path, error))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| failed(&path, error))?;
             command.arg(format!("--extract-hook={}", path.display()));
         }
         Ok(())

@@ -1,0 +1,38 @@
+//! Who signs what a device checks before it believes it: the keys that a build puts into an image, or signs it with.
+
+use std::path::Path;
+
+use livery_contract::Result;
+use uuid::Uuid;
+
+use crate::{personal, publish::keys::Keys, secure_boot::signer::Signer, stages::own::Own};
+
+/// Who signs what a device checks before it believes it.
+#[derive(Debug)]
+pub struct Trust {
+    /// Signs UKIs.
+    pub secure_boot: Signer,
+    /// Signs personal layers.
+    pub identity: Signer,
+    /// The public key that recovery keys are encrypted to, PEM.
+    pub recovery: String,
+    /// The store's trusted root, `root.json`.
+    pub root_json: String,
+}
+
+impl Trust {
+    /// Of the folder that `livery keygen` made.
+    ///
+    /// # Errors
+    /// Exit 2 where a key is not there, 3 where it is no pair with its certificate.
+    pub fn open(keys: &Path) -> Result<Self> {
+        let (identity, recovery) = (personal::keys::signer(keys)?, personal::keys::recovery(keys)?);
+        let root_json = String::from_utf8_lossy(Keys::open(keys)?.root_json()).into_owned();
+        Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery, root_json })
+    }
+
+    /// What an image with this identity partition has in its initrd.
+    pub fn own(&self, identity: Uuid) -> Own {
+        Own::new(identity, &self.identity.certificate_pem(), &self.root_json)
+    }
+}
