@@ -14,9 +14,14 @@ use livery_contract::{
 use livery_profile::{Desk, Profile, Role as ProfileRole};
 
 use crate::{
+    gpt,
     image::{
-        erofs, gpt,
+        erofs,
         master::{self, Master, Published},
+    },
+    inspect::{
+        sbom::spdx,
+        scan::{Finding, verdict},
     },
     lock::RootName,
     personal::ddi::{self, Layer},
@@ -24,14 +29,12 @@ use crate::{
     progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     replace::replace,
-    sbom::spdx,
-    scan::{Finding, verdict},
     secure_boot::{keygen, signer::Signer, variables::Variable},
     stages::{
         data,
         disk::{self, Content, Piece, derive},
         esp::{self, Contents, Room},
-        initrd, inside,
+        initrd, inspect,
         medium::{self, SECURE_BOOT, Site},
         roots::{self, Root},
         slots, system,
@@ -67,9 +70,9 @@ pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: 
     let trust = Trust::open(keys)?;
     fs::create_dir_all(store)
         .map_err(|error| Fault::source("the store's folder can't be made").at(store.display()).cause(error))?;
-    let (folder, inside) = (store.to_owned(), setup.clone());
+    let (folder, cloned) = (store.to_owned(), setup.clone());
     let open = tokio::task::spawn_blocking(move || {
-        let device = Device::open(profile, Some(&folder), Some(&trust), &inside)?;
+        let device = Device::open(profile, Some(&folder), Some(&trust), &cloned)?;
         let nobody = device.nobody(&trust)?;
         Ok::<_, Fault>((device, trust, nobody))
     });
@@ -78,8 +81,8 @@ pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: 
     if let Some(published) = device.in_store(store, keys).await? {
         return Ok(published);
     }
-    let inside = Arc::clone(&device);
-    let (disk, master) = tokio::task::spawn_blocking(move || inside.assemble(&trust, nobody)).await.map_err(stopped)??;
+    let builder = Arc::clone(&device);
+    let (disk, master) = tokio::task::spawn_blocking(move || builder.assemble(&trust, nobody)).await.map_err(stopped)??;
     let published = master::publish(&disk, master, store, keys, device.profile.image.compression_level, &setup.progress).await?;
     device.remember(&published)?;
     if device.desk.updates.is_some() {
@@ -155,7 +158,7 @@ impl Device {
     /// What a scan found in it is judged by the profile as it is now: an exception may have gone since.
     async fn in_store(&self, store: &Path, keys: &Path) -> Result<Option<Published>> {
         let cache = &self.workshop.cache;
-        let Some(findings) = inside::scanned(&self.workshop, &self.plan.scan)? else { return Ok(None) };
+        let Some(findings) = inspect::scanned(&self.workshop, &self.plan.scan)? else { return Ok(None) };
         self.judge(&findings)?;
         if !cache.has(&self.plan.image) {
             return Ok(None);
@@ -200,23 +203,23 @@ impl Device {
             Ok::<_, Fault>((system, initrd))
         })?;
         let (findings, list) = rayon::join(
-            || inside::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan),
-            || inside::sbom(workshop, profile, [&root, &boot], [&system.root, &initrd.initrd], &plan.sbom),
+            || inspect::scan(workshop, [&root, &boot], &system.root, &initrd.initrd, &plan.scan),
+            || inspect::sbom(workshop, profile, [&root, &boot], [&system.root, &initrd.initrd], &plan.sbom),
         );
         // Before anything is signed.
         self.judge(&findings?)?;
         let list = list?;
         let root_hash: Digest = system.root_hash.parse()?;
-        let own: Vec<String> = [format!("roothash={root_hash}")].into_iter().chain(plan.command_line.clone()).collect();
-        let command_line = uki::command_line(profile, &own);
+        let arguments: Vec<String> = [format!("roothash={root_hash}")].into_iter().chain(plan.command_line.clone()).collect();
+        let command_line = uki::command_line(profile, &arguments);
         let identity = plan::identity(plan.seed);
-        let own = trust.own(identity);
+        let anchors = trust.anchors(identity);
         let parts = Parts {
             kernel: &initrd.kernel,
             version: &initrd.version,
             initrd: &initrd.initrd,
             microcode: initrd.microcode.as_deref(),
-            own: Some(&own),
+            anchors: Some(&anchors),
             command_line: &command_line,
             os_release: &system.os_release,
         };
@@ -403,7 +406,7 @@ fn make_medium(
         version: &version,
         initrd: &system.initrd,
         microcode: None,
-        own: None,
+        anchors: None,
         command_line: &command_line,
         os_release: &system.os_release,
     };

@@ -12,14 +12,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    cache::{Cache, Key},
     lock::RootName,
     publish::blobs::write_atomically,
     stages::{
-        cache::{Cache, Key},
         data,
         disk::derive,
         esp::{self, Contents},
-        initrd, inside, roots,
+        initrd, inspect, roots,
         system::{self, Marks, Uuids},
         uki,
         workshop::Workshop,
@@ -101,12 +101,12 @@ impl Plan {
         let system = system::key(profile, desk, [tools.digest(), tree.digest()], uuids)?;
         let command_line = command_line(Marks::of(&system, seed));
         let text = uki::command_line(profile, &command_line);
-        let own = trust.map(|trust| trust.own(identity(seed)).digest());
-        let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, own)?;
+        let anchors = trust.map(|trust| trust.anchors(identity(seed)).digest());
+        let uki = uki::key(profile, [initrd.digest(), system.digest(), tools.digest()], &text, anchors)?;
         let signed = uki::signed_key(uki.digest(), trust.map(|trust| trust.secure_boot.digest()))?;
         let esp = esp::key(profile, [signed.digest(), tools.digest()], derive(seed, "esp"), Contents::of(desk))?;
-        let scan = inside::scan_key(workshop, system.digest(), initrd.digest())?;
-        let sbom = inside::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
+        let scan = inspect::scan_key(workshop, system.digest(), initrd.digest())?;
+        let sbom = inspect::sbom_key(workshop, system.digest(), initrd.digest(), [root.digest(), boot_root.digest()])?;
         let inputs = Inputs {
             name: profile.name.as_str(),
             version: profile.version.as_ref().map(|version| version.as_str()),

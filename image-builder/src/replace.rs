@@ -24,11 +24,11 @@ pub fn replace(path: &Path, content: &mut impl Read) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::from_mode(0o644),
         Err(error) => return Err(error),
     };
-    let mut beside = tempfile::Builder::new().prefix(".livery-").tempfile_in(folder)?;
-    io::copy(content, beside.as_file_mut())?;
-    beside.as_file().set_permissions(permissions)?;
-    beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
+    let mut temporary = tempfile::Builder::new().prefix(".livery-").tempfile_in(folder)?;
+    io::copy(content, temporary.as_file_mut())?;
+    temporary.as_file().set_permissions(permissions)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()
 }
 

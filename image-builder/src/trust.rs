@@ -5,7 +5,7 @@ use std::path::Path;
 use livery_contract::Result;
 use uuid::Uuid;
 
-use crate::{personal, publish::keys::Keys, secure_boot::signer::Signer, stages::own::Own};
+use crate::{personal, publish::keys::Keys, secure_boot::signer::Signer, stages::anchors::Anchors};
 
 /// Who signs what a device checks before it believes it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Trust {
     }
 
     /// What an image with this identity partition has in its initrd.
-    pub fn own(&self, identity: Uuid) -> Own {
-        Own::new(identity, &self.identity.certificate_pem(), &self.root_json)
+    pub fn anchors(&self, identity: Uuid) -> Anchors {
+        Anchors::new(identity, &self.identity.certificate_pem(), &self.root_json)
     }
 }

@@ -10,8 +10,11 @@ use super::flags::{Cli, Command, SaasCommand, StoreArgs, StoreCommand};
 use crate::{
     build::{self, SiteOptions},
     codes,
-    diff::{self, text::Text},
     image::{export, import, master::Published, personalise, show},
+    inspect::{
+        diff::{self, text::Text},
+        sbom,
+    },
     lock::command as lock,
     personal,
     plan::Planned,
@@ -19,7 +22,6 @@ use crate::{
     publish::{keys, repository::Publisher, restricted},
     route::command as route,
     saas::update as saas,
-    sbom,
     secure_boot::keygen,
     stages::workshop::Setup,
 };

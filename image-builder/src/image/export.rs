@@ -3,16 +3,11 @@
 use std::{os::unix::fs::FileExt as _, path::Path, process::Command};
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use livery_contract::{
-    Digest, Fault, Reference, Result,
-    chunkmap::{Content, Frame},
-    compose::Extent,
-    digest::Blob,
-};
+use livery_contract::{Fault, Reference, Result, chunkmap::Content};
 use livery_store::Store;
 use tokio::task::spawn_blocking;
 
-use crate::{progress::Progress, replace::folder_of};
+use crate::{inspect::volume::chunk::chunk, progress::Progress, replace::folder_of};
 
 /// Of what kind the file shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -90,22 +85,4 @@ pub async fn export(store: &Store, reference: &Reference, format: Format, file: 
         }
     }
     Ok(())
-}
-
-/// A chunk's bytes, checked.
-pub(crate) async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest: Digest, frame: Frame) -> Result<Vec<u8>> {
-    let pack = packs[frame.pack as usize];
-    let bytes = store.range(&pack, frame.offset, u64::from(frame.length)).await?;
-    let length = usize::try_from(extent.length).map_err(|_| Fault::internal("a chunk is larger than memory"))?;
-    let place = store.place(&pack.digest);
-    let check = move || {
-        let bad = |what: &str| {
-            Fault::untrusted(format!("the chunk for disk offset {} {what}", extent.offset))
-                .at(format!("{place}, bytes {}..{}", frame.offset, frame.offset + u64::from(frame.length)))
-                .fix("the store's copy is damaged or forged: copy that blob again from a good store")
-        };
-        let plain = zstd::bulk::decompress(&bytes, length).map_err(|error| bad("does not decompress").cause(error))?;
-        if plain.len() != length || Digest::of(&plain) != digest { Err(bad("is not what its digest says")) } else { Ok(plain) }
-    };
-    spawn_blocking(check).await.map_err(|error| Fault::internal("checking stopped").cause(error))?
 }

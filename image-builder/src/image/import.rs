@@ -10,11 +10,10 @@ use livery_contract::{
 use livery_profile::PersonalPlace;
 
 use super::{
-    gpt,
     master::{self, Master, Published},
     reserve,
 };
-use crate::{progress::Progress, publish::restricted};
+use crate::{gpt, progress::Progress, publish::restricted};
 
 /// zstd's level for imported images: near the best ratio for the time.
 const LEVEL: i32 = 6;

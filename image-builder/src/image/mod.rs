@@ -11,12 +11,10 @@
 //! | [`identity`] | the files of one employee's layer |
 //! | [`account`] | a laptop's account in that layer |
 //! | [`erofs`] | a small read-only file system made of a list of files |
-//! | [`gpt`] | partition tables, read and made |
 
 pub mod account;
 pub mod erofs;
 pub mod export;
-pub mod gpt;
 pub mod identity;
 pub mod import;
 pub mod master;

@@ -15,7 +15,7 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::{Debian, Mirrors};
 
 use super::file::{Package, Request};
-use crate::stages::sandbox;
+use crate::sandbox;
 
 /// The keys that Debian signs its archive with; the package of the same name.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -9,7 +9,7 @@ use super::{
     debs::Debs,
     file::{Package, Release},
 };
-use crate::stages::sandbox;
+use crate::sandbox;
 
 /// Makes it in `folder`, with links to the .debs, every one checked.
 ///

@@ -8,16 +8,16 @@ use serde::Serialize;
 
 use super::{
     apt::Apt,
-    beside,
     change::{Change, changes},
     debs::Debs,
     request,
     resolve::resolve,
+    sidecar,
     supply::in_store,
 };
 use crate::{
+    cache::Cache,
     progress::{Progress, bytes},
-    stages::cache::Cache,
 };
 
 /// What shall be done.
@@ -69,9 +69,9 @@ pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -
 }
 
 fn one(profile: &Profile, options: &Options, cache: &Cache, progress: &Progress) -> Result<Locked> {
-    let path = beside::path_of(&profile.path);
+    let path = sidecar::path_of(&profile.path);
     let debs = debs(options.store.as_deref(), cache).with(&profile.packages.supplied);
-    let before = beside::read(&path)?;
+    let before = sidecar::read(&path)?;
     let keep = before.as_ref().filter(|_| !options.update);
     let step = progress.stage("packages");
     let (requests, supplied) = (request::requests(profile), request::supplied(profile));
@@ -86,7 +86,7 @@ fn one(profile: &Profile, options: &Options, cache: &Cache, progress: &Progress)
         debs.bring(&all, || Apt::new(cache.scratch()?, &profile.debian), progress)?;
     }
     if written {
-        beside::write(&path, &now)?;
+        sidecar::write(&path, &now)?;
     }
     Ok(Locked {
         lockfile: path,

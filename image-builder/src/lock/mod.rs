@@ -14,7 +14,7 @@
 //! | [`resolve`] | apt's answers as a lock |
 //! | [`added`](mod@added) | what came to a root after it was locked |
 //! | [`file`](mod@file) | the lockfile's format, checked, and whether it fits what is asked |
-//! | [`beside`] | the lockfile beside its profile |
+//! | [`sidecar`] | the lockfile in its place: next to its profile |
 //! | [`change`] | what an update changes, package by package |
 //! | [`debs`] | folders of .debs, found by digest |
 //! | [`archive`] | a repository of just the locked packages |
@@ -24,14 +24,14 @@
 pub mod added;
 pub mod apt;
 pub mod archive;
-pub mod beside;
 pub mod change;
 pub mod command;
 pub mod debs;
 pub mod file;
 pub mod request;
 pub mod resolve;
+pub mod sidecar;
 pub mod supply;
 
-pub use file::{Lock, Package, Request, RootName};
+pub use file::{Package, RootName};
 pub use supply::Supply;

@@ -29,8 +29,8 @@ pub fn resolve(
     let archive = scratch.path().join("archive");
     let apt = Apt::new(scratch, debian)?;
     // What was supplied then is not what is supplied now.
-    let kept = keep.iter().flat_map(|lock| &lock.packages).filter(|package| !package.supplied);
-    let known: Vec<&Package> = kept.chain(supplied).collect();
+    let earlier = keep.iter().flat_map(|lock| &lock.packages).filter(|package| !package.supplied);
+    let known: Vec<&Package> = earlier.chain(supplied).collect();
     if !known.is_empty() {
         let here: Vec<&Package> = known.iter().copied().filter(|package| debs.find(package).is_some()).collect();
         archive::make(&archive, &here, debs, &Release::from(debian))?;

@@ -7,15 +7,16 @@ use livery_profile::Profile;
 
 use super::{
     apt::Apt,
-    archive, beside,
+    archive,
     debs::Debs,
     file::{Lock, Package, Release, RootName},
     request,
     resolve::resolve,
+    sidecar,
 };
 use crate::{
+    cache::{Cache, Key},
     progress::Progress,
-    stages::cache::{Cache, Key},
 };
 
 /// Raised when apt is asked otherwise.
@@ -48,9 +49,9 @@ impl Supply {
     /// Exit 3 where the lockfile does not fit or is asked for and not there, 5 where apt is needed and no mirror answers.
     pub fn open(profile: &Profile, store: Option<&Path>, terms: Terms, cache: &Cache, progress: &Progress) -> Result<Self> {
         let (requests, supplied) = (request::requests(profile), request::supplied(profile));
-        let path = beside::path_of(&profile.path);
+        let path = sidecar::path_of(&profile.path);
         let (in_cache, in_store) = (cache.debs(), store.map(in_store));
-        if let Some(lock) = beside::read(&path)? {
+        if let Some(lock) = sidecar::read(&path)? {
             lock.fits(&Release::from(&profile.debian), &requests, &supplied).map_err(|fault| fault.at(path.display()))?;
             let debs = match in_store {
                 Some(store) => Debs::new(store, Some(in_cache)),
@@ -72,10 +73,10 @@ impl Supply {
             let step = progress.stage(key.stage());
             let lock = resolve(&profile.debian, &requests, &supplied, None, &debs, cache.scratch()?)?;
             step.done();
-            beside::write(&folder.join("lock"), &lock)
+            sidecar::write(&folder.join("lock"), &lock)
         })?;
         let path = folder.join("lock");
-        let lock = beside::read(&path)?.ok_or_else(|| Fault::internal("the cache lost a file").at(path.display()))?;
+        let lock = sidecar::read(&path)?.ok_or_else(|| Fault::internal("the cache lost a file").at(path.display()))?;
         Ok(Self { lock, debs, locked: false, offline: false })
     }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::verity;
 use crate::{
-    image::gpt,
+    gpt,
     secure_boot::{pkcs7, signer::Signer},
 };
 

@@ -25,5 +25,5 @@ mod tunnel;
 pub use browser::{chromium, firefox};
 pub use decide::Decision;
 pub use firewall::ruleset;
-pub use table::{NameRule, PrefixRule, Table};
+pub use table::Table;
 pub use tunnel::{INTERFACE, connection, fail_closed};

@@ -58,8 +58,8 @@ impl Table {
         for (key, hosts) in citrix.host_lists() {
             for pattern in hosts.iter().map(Host::pattern) {
                 // Its name is resolved in the tunnel, so that is where it is.
-                let inside = internal.iter().any(|domain| domain.covers(&pattern));
-                add(pattern, if inside { Way::Tunnel } else { Way::Direct }, Reason::Setting(key));
+                let is_internal = internal.iter().any(|domain| domain.covers(&pattern));
+                add(pattern, if is_internal { Way::Tunnel } else { Way::Direct }, Reason::Setting(key));
             }
         }
         for pattern in &internal {

@@ -95,13 +95,6 @@ fn layout(image: &[u8]) -> Result<Layout> {
 
 /// A program's digest: everything but the checksum, the certificate table and its entry. A signature already in it does
 /// not change it.
-///
-/// # Errors
-/// Exit 3 where it is no EFI program.
-pub fn digest(image: &[u8]) -> Result<Digest> {
-    Ok(hash(image, &layout(image)?))
-}
-
 fn hash(image: &[u8], layout: &Layout) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(&image[..layout.checksum]);

@@ -11,7 +11,8 @@ use livery_contract::{Fault, Result};
 use livery_profile::{Authority, CLIENT_PACKAGE as PACKAGE, Client, ClientSetting, Desk};
 use serde_json::{Value, json};
 
-use super::{furnish::Furnish, ini, roots::Root, sandbox::Sandbox, settings::CITRIX};
+use super::{furnish::Furnish, ini, roots::Root, settings::CITRIX};
+use crate::sandbox::Sandbox;
 
 /// Where the client is installed.
 const HOME: &str = "opt/Citrix/ICAClient";
@@ -69,15 +70,15 @@ fn pem(authority: &Authority) -> String {
 
 /// Links by subject hash, `9d66eef0.0`, for all certificates of the client.
 fn rehash(home: &Path, authorities: &[Authority], root: &Root, epoch: i64) -> Result<()> {
-    let inside = |path: &str| format!("/{HOME}/{path}");
-    let sandbox = Sandbox::new(&root.path, epoch).read_only().bind(&home.join(KEYSTORE), &inside(KEYSTORE));
+    let at = |path: &str| format!("/{HOME}/{path}");
+    let sandbox = Sandbox::new(&root.path, epoch).read_only().bind(&home.join(KEYSTORE), &at(KEYSTORE));
     if root.path.join(HOME).join(REHASH).exists() {
-        sandbox.run("env", [format!("ICAROOT=/{HOME}"), inside(REHASH)])?;
+        sandbox.run("env", [format!("ICAROOT=/{HOME}"), at(REHASH)])?;
     } else {
-        sandbox.run("openssl", ["rehash", &inside(AUTHORITIES)])?;
+        sandbox.run("openssl", ["rehash", &at(AUTHORITIES)])?;
     }
     for authority in authorities {
-        let path = inside(&format!("{AUTHORITIES}/{}", pem(authority)));
+        let path = at(&format!("{AUTHORITIES}/{}", pem(authority)));
         let hash = sandbox.run("openssl", ["x509", "-noout", "-subject_hash", "-in", &path])?;
         let hash = String::from_utf8_lossy(&hash).trim().to_owned();
         // Several authorities may have one hash: .0, .1 and so on.

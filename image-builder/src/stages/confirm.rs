@@ -8,8 +8,8 @@ use livery_profile::{Confirm, Desk, Role};
 use serde_json::json;
 
 use super::{
-    beside::Program,
     furnish::Furnish,
+    programs::Program,
     settings::{self, CONFIRM},
 };
 
@@ -17,7 +17,7 @@ use super::{
 pub const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];
 
 /// The station's own authority, where the profile names one.
-const OWN: &str = "/usr/lib/livery/confirm-ca.pem";
+const AUTHORITIES: &str = "/usr/lib/livery/confirm-ca.pem";
 /// What it cannot do without: file in the root, and package.
 const NEEDED: [(&str, &str); 2] = [("usr/sbin/dmsetup", "dmsetup"), ("usr/sbin/NetworkManager", "network-manager")];
 
@@ -39,7 +39,7 @@ pub fn furnish(
     }
     furnish.lay(&CONFIRM)?;
     furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
-    let authorities = settings::vouchers(furnish, &confirm.authorities, OWN)?;
+    let authorities = settings::vouchers(furnish, &confirm.authorities, AUTHORITIES)?;
     furnish.json("usr/lib/livery/confirm.json", &told((confirm, desk), role, data, authorities))?;
     if let Some(data) = data {
         // After, not for: on a device without a TPM there is none, and it tells all the same.

@@ -8,7 +8,7 @@ use std::path::Path;
 use livery_contract::{Fault, Result};
 use uuid::Uuid;
 
-use super::{disk::derive, furnish::Furnish, kept};
+use super::{disk::derive, furnish::Furnish, persist};
 
 /// Bytes of the partition in the image; on the device it grows to the disk's end. The LUKS2 header takes 16 MiB of it.
 pub const LEAST: u64 = 64 << 20;
@@ -69,5 +69,5 @@ pub fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid, keeps: b
     // Where it is not opened it is not waited for.
     let partition =
         format!("/dev/mapper/data {mount} ext4 nofail,nodev,nosuid,x-systemd.requires=systemd-cryptsetup@data.service 0 2\n");
-    Ok(if keeps { partition + &kept::fstab(mount) } else { partition })
+    Ok(if keeps { partition + &persist::fstab(mount) } else { partition })
 }

@@ -13,7 +13,7 @@ use livery_contract::{
 };
 use uuid::Uuid;
 
-use crate::image::gpt;
+use crate::gpt;
 
 /// Partitions begin and end on this bound: right for every sector, erase block and RAID stripe.
 const ALIGN: u64 = 1 << 20;

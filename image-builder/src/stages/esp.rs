@@ -10,7 +10,8 @@ use livery_profile::{Desk, Profile};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{cache::Key, furnish::Furnish, roots, workshop::Workshop};
+use super::{furnish::Furnish, roots, workshop::Workshop};
+use crate::cache::Key;
 
 const VERSION: u32 = 7;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).

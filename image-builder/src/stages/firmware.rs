@@ -12,7 +12,7 @@ use std::{
 
 use livery_contract::{Fault, Result};
 
-use super::sandbox::Sandbox;
+use crate::sandbox::Sandbox;
 
 /// Where packages put it.
 const FOLDER: &str = "usr/lib/firmware";

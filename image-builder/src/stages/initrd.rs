@@ -10,23 +10,22 @@ use livery_profile::Profile;
 use serde::Serialize;
 
 use super::{
-    cache::Key,
     furnish::Furnish,
     medium::archive,
     microcode, modules,
     roots::Root,
-    sandbox::Sandbox,
     settings::{INITRD, ROOT, clamp_times},
     system::embedded,
     workshop::Workshop,
 };
+use crate::{cache::Key, sandbox::Sandbox};
 
 const VERSION: u32 = 5;
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
 
-/// Programs that check the personal layer ([`super::own`]), and the package that each comes from.
+/// Programs that check the personal layer ([`super::anchors`]), and the package that each comes from.
 const PROGRAMS: [(&str, &str); 3] =
     [("usr/bin/systemd-dissect", "systemd-container"), ("usr/bin/systemd-creds", "systemd"), ("usr/sbin/losetup", "mount")];
 /// Libraries that systemd opens where it needs them, so that no program's headers name them: to speak with a TPM.
@@ -88,8 +87,6 @@ pub struct Initrd {
     pub kernel: PathBuf,
     /// The kernel's version.
     pub version: String,
-    /// Digest of all that they were made from.
-    pub digest: Digest,
 }
 
 #[derive(Serialize)]
@@ -193,7 +190,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initr
     })?;
     let microcode = Some(path.join(MICROCODE)).filter(|path| path.exists());
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
-    Ok(Initrd { initrd: path.join("initrd.img"), microcode, kernel, version, digest: key.digest() })
+    Ok(Initrd { initrd: path.join("initrd.img"), microcode, kernel, version })
 }
 
 /// Puts the microcode into an archive of its own, by way of a folder that the sandbox sees as `/mnt/early`.

@@ -7,7 +7,7 @@ use livery_contract::Result;
 use livery_profile::{Desk, Kiosk};
 use serde_json::json;
 
-use super::{beside::Program, furnish::Furnish, policies, settings::TERMINAL};
+use super::{furnish::Furnish, policies, programs::Program, settings::TERMINAL};
 
 /// Units that a terminal starts.
 pub const UNITS: [&str; 10] = [

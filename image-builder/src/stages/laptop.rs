@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     citrix,
     furnish::Furnish,
-    kept,
+    persist,
     settings::{LAPTOP, certificate_path},
 };
 use crate::route::{self, Table};
@@ -55,7 +55,7 @@ pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -
         return Err(Fault::refused(format!("the packages lack {file}: {why}")).fix(format!("add {package} to `packages.install`")));
     }
     furnish.lay(&LAPTOP)?;
-    for folder in kept::places() {
+    for folder in persist::places() {
         furnish.folder(&folder[1..])?;
     }
     // NetworkManager has the networks here; systemd-networkd only what is named to it.

@@ -10,18 +10,16 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 
 use super::{
-    cache::Key,
     firmware,
     furnish::Furnish,
-    inside, modules,
+    inspect, modules,
     roots::{self, Root},
-    sandbox::Sandbox,
     settings::{self, AGENT, COMMON},
     system::embedded,
     trim,
     workshop::Workshop,
 };
-use crate::{lock::RootName, scan::verdict};
+use crate::{cache::Key, inspect::scan::verdict, lock::RootName, sandbox::Sandbox};
 
 const VERSION: u32 = 4;
 /// Where the agent finds what a firmware without keys is given.
@@ -111,7 +109,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         settings::units(&tree, &Sandbox::new(&boot.path, epoch), &enabled, "livery-agent.target")?;
         try_agent(&tree, epoch)?;
         settings::clamp_times(&tree, epoch)?;
-        inside::scan_tree(workshop, root, &tree, result)?;
+        inspect::scan_tree(workshop, root, &tree, result)?;
         let os_release = tree.join("usr/lib/os-release");
         fs::copy(&os_release, result.join("os-release"))
             .map_err(|error| Fault::internal("a file can't be copied").at(os_release.display()).cause(error))?;
@@ -119,7 +117,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, si
         let tools = roots::tools(workshop, profile)?.bind(&tree, "/mnt").bind(result, "/srv");
         tools.run("bash", ["-o", "pipefail", "-c", &script]).map(drop)
     })?;
-    verdict::judge(&inside::tree_findings(&path)?, &profile.scan, "the agent's system", &workshop.progress)?;
+    verdict::judge(&inspect::tree_findings(&path)?, &profile.scan, "the agent's system", &workshop.progress)?;
     Ok(System { initrd: path.join("initrd.img"), os_release: path.join("os-release"), digest: key.digest() })
 }
 

@@ -11,8 +11,6 @@
 //!
 //! | module | stage |
 //! |---|---|
-//! | [`cache`] | a stage's result kept under the digest of all its inputs |
-//! | [`sandbox`] | a tool in a root of its own, by bubblewrap |
 //! | [`roots`] | Debian roots by mmdebstrap: tools, boot, the device's |
 //! | [`modules`] | the kernel modules that hardware needs, with all that they need |
 //! | [`firmware`] | the firmware that those modules load |
@@ -24,27 +22,26 @@
 //! | [`data`] | the device's encrypted data partition |
 //! | [`kiosk`] | a terminal's browser and screen |
 //! | [`laptop`] | a laptop's desktop, browser, routes |
-//! | [`kept`] | what a laptop keeps from one start to the next |
+//! | [`persist`] | what a laptop keeps from one start to the next |
 //! | [`policies`] | what closes the browser |
 //! | [`confirm`] | what tells the station what took effect |
 //! | [`updates`] | how a device in use gets a newer image |
-//! | [`beside`] | our own programs that go into images, from beside this one |
+//! | [`programs`] | our own programs that go into images |
 //! | [`citrix`] | Citrix's client, where IT supplies it |
 //! | [`ini`] | one value in an INI file |
 //! | [`system`] | the tree (root without what no device uses, with drivers and locales), then settings: the root file system and its verity tree |
 //! | [`initrd`] | the device's initrd by dracut |
-//! | [`own`] | what of the initrd is one image's own: the check of its personal layer |
+//! | [`anchors`] | one image's trust anchors, in its initrd |
 //! | [`medium`] | the agent's system, whole in an initrd |
-//! | [`inside`] | what is inside: the scan for what no image may have, and the list for the SBOM |
+//! | [`inspect`] | what is in it: the scan for what no image may have, and the list for the SBOM |
 //! | [`uki`] | kernel, initrd and command line as one EFI program, signed |
 //! | [`esp`] | the EFI System Partition |
 //! | [`slots`] | where roots lie on a device: one place, or two |
 //! | [`disk`] | partitions to a disk image |
 //! | [`workshop`] | where all of them work: cache, tools, progress |
 
+pub mod anchors;
 pub mod answers;
-pub mod beside;
-pub mod cache;
 pub mod citrix;
 pub mod confirm;
 pub mod data;
@@ -54,17 +51,16 @@ pub mod firmware;
 pub mod furnish;
 pub mod ini;
 pub mod initrd;
-pub mod inside;
-pub mod kept;
+pub mod inspect;
 pub mod kiosk;
 pub mod laptop;
 pub mod medium;
 pub mod microcode;
 pub mod modules;
-pub mod own;
+pub mod persist;
 pub mod policies;
+pub mod programs;
 pub mod roots;
-pub mod sandbox;
 pub mod settings;
 pub mod slots;
 pub mod system;

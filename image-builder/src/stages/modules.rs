@@ -14,7 +14,7 @@ use std::{
 use livery_contract::{Fault, Result};
 use livery_profile::{Hardware, Profile};
 
-use super::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Sandbox};
 
 /// What every system needs. `libcrc32c` asks the crypto API for crc32c when erofs is mounted: that is an alias, no
 /// dependency, so the closure does not find it, and mounting fails with "unknown filesystem type 'erofs'".

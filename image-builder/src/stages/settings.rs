@@ -8,7 +8,8 @@ use livery_contract::{Fault, Result};
 use livery_profile::{Authority, Desk, Locale, Profile, Role};
 use uuid::Uuid;
 
-use super::{data, furnish::Furnish, sandbox::Sandbox};
+use super::{data, furnish::Furnish};
+use crate::sandbox::Sandbox;
 
 /// On every system that we make.
 pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
@@ -103,7 +104,7 @@ pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
 }
 
 /// What every employee's device gets besides: the personal layer over `/etc`, locale, authorities; where the data partition of this
-/// LUKS UUID is mounted, and whether what the employee does is kept there ([`kept`](super::kept)).
+/// LUKS UUID is mounted, and whether what the employee does is kept there ([`persist`](super::persist)).
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
@@ -143,17 +144,17 @@ fn authorities(furnish: &Furnish, authorities: &[Authority]) -> Result<()> {
     furnish.file(BUNDLE, bundle)
 }
 
-/// Where the authorities lie who may vouch for one server: those that a profile names for it, written at `own`; else the system's.
+/// Where the authorities lie who may vouch for one server: those that a profile names for it, written at `path`; else the system's.
 ///
 /// # Errors
 /// Exit 1 where they can't be written.
-pub fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], own: &'a str) -> Result<&'a str> {
+pub fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], path: &'a str) -> Result<&'a str> {
     if authorities.is_empty() {
         return Ok("/etc/ssl/certs/ca-certificates.crt");
     }
     let all: String = authorities.iter().map(|authority| authority.pem.as_str()).collect();
-    furnish.file(&own[1..], all)?;
-    Ok(own)
+    furnish.file(&path[1..], all)?;
+    Ok(path)
 }
 
 /// The units that draw a device's desk.
@@ -241,7 +242,7 @@ pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
         "{}",
         "+",
     ]);
-    super::sandbox::run(find, "setting the files' times", Fault::internal).map(drop)
+    crate::sandbox::run(find, "setting the files' times", Fault::internal).map(drop)
 }
 
 fn failed(path: &Path, error: io::Error) -> Fault {

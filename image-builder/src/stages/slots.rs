@@ -8,7 +8,7 @@ use livery_profile::Profile;
 use uuid::Uuid;
 
 use super::disk::{Content, Piece, derive};
-use crate::image::gpt;
+use crate::gpt;
 
 const MIB: u64 = 1 << 20;
 /// Sizes that a profile does not say are rounded up to this.

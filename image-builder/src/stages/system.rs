@@ -15,17 +15,19 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    beside::Program,
-    cache::Key,
     citrix, confirm,
     disk::derive,
     firmware,
     furnish::Furnish,
     kiosk, laptop, modules,
+    programs::Program,
     roots::{self, Root},
-    sandbox::{self, Sandbox},
     settings, trim, updates,
     workshop::Workshop,
+};
+use crate::{
+    cache::Key,
+    sandbox::{self, Sandbox},
 };
 
 /// Raised when the same inputs are put together otherwise.
@@ -73,8 +75,6 @@ pub struct System {
     pub root_hash: String,
     /// `/usr/lib/os-release`, for the UKI.
     pub os_release: PathBuf,
-    /// Digest of all that it was made from.
-    pub digest: Digest,
 }
 
 /// What the tree follows from: the packages' root as a device has it, before any setting of the profile is in it.
@@ -247,7 +247,6 @@ pub fn device(
         verity: path.join("root.verity"),
         root_hash,
         os_release: path.join("os-release"),
-        digest: key.digest(),
     })
 }
 

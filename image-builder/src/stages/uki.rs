@@ -10,8 +10,11 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 use serde::Serialize;
 
-use super::{cache::Key, medium::archive, own::Own, roots, settings::clamp_times, workshop::Workshop};
-use crate::secure_boot::{authenticode, signer::Signer};
+use super::{anchors::Anchors, medium::archive, roots, settings::clamp_times, workshop::Workshop};
+use crate::{
+    cache::Key,
+    secure_boot::{authenticode, signer::Signer},
+};
 
 const VERSION: u32 = 4;
 const SIGNED_VERSION: u32 = 1;
@@ -27,8 +30,8 @@ pub struct Parts<'a> {
     pub initrd: &'a Path,
     /// The processors' microcode, as an archive that the kernel reads before the initrd.
     pub microcode: Option<&'a Path>,
-    /// What is laid over the initrd: files that are this image's own, where others share the initrd.
-    pub own: Option<&'a Own>,
+    /// What is laid over the initrd, which other images share: this image's trust anchors.
+    pub anchors: Option<&'a Anchors>,
     /// The kernel's command line.
     pub command_line: &'a str,
     /// `os-release` of the system.
@@ -41,17 +44,17 @@ struct Inputs<'a> {
     system: Digest,
     tools: Digest,
     command_line: &'a str,
-    own: Option<Digest>,
+    anchors: Option<Digest>,
     epoch: i64,
 }
 
 /// The key, from those of initrd, system and tools root. The command line is the one without the root's hash: that follows from
-/// the system. `own` is the digest of what is laid over the initrd.
+/// the system. `anchors` is the digest of what is laid over the initrd.
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str, own: Option<Digest>) -> Result<Key> {
-    Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, own, epoch: profile.image.epoch.as_second() })
+pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str, anchors: Option<Digest>) -> Result<Key> {
+    Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, anchors, epoch: profile.image.epoch.as_second() })
 }
 
 /// Makes the UKI.
@@ -68,14 +71,14 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
                 .map_err(|error| Fault::internal("a part of the UKI can't be read").at(from.display()).cause(error))?;
         }
         let tools = roots::tools(workshop, profile)?.bind(scratch.path(), "/mnt").bind(result, "/srv");
-        if let Some(own) = parts.own {
+        if let Some(anchors) = parts.anchors {
             let tree = scratch.path().join("tree");
-            own.lay(&tree)?;
+            anchors.lay(&tree)?;
             clamp_times(&tree, profile.image.epoch.as_second())?;
-            tools.run("bash", ["-o", "pipefail", "-c", &format!("{} > /mnt/own", archive("/mnt/tree"))])?;
+            tools.run("bash", ["-o", "pipefail", "-c", &format!("{} > /mnt/anchors", archive("/mnt/tree"))])?;
         }
         // Several archives are one initrd, later ones over earlier ones (kernel: initramfs-buffer-format.rst).
-        let own: &[&str] = if parts.own.is_some() { &["--initrd", "/mnt/own"] } else { &[] };
+        let anchors: &[&str] = if parts.anchors.is_some() { &["--initrd", "/mnt/anchors"] } else { &[] };
         let microcode: &[&str] = if parts.microcode.is_some() { &["--microcode", "/mnt/microcode"] } else { &[] };
         let rest = [
             "--cmdline",
@@ -88,7 +91,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) ->
             "/srv/uki.efi",
         ];
         let first = ["build", "--linux", "/mnt/vmlinuz", "--initrd", "/mnt/initrd"];
-        let all: Vec<&str> = first.iter().chain(microcode).chain(own).chain(&rest).copied().collect();
+        let all: Vec<&str> = first.iter().chain(microcode).chain(anchors).chain(&rest).copied().collect();
         tools.run("ukify", all).map(drop)
     })?;
     Ok(path.join("uki.efi"))
@@ -124,8 +127,8 @@ pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer, key: &Key) -> Resu
     Ok(path.join("uki.efi"))
 }
 
-/// The command line of a system whose consoles and further arguments the profile names.
-pub fn command_line(profile: &Profile, own: &[String]) -> String {
+/// The command line: `ours`, then the consoles and arguments that the profile names.
+pub fn command_line(profile: &Profile, ours: &[String]) -> String {
     let consoles = profile.boot.consoles.iter().map(|console| format!("console={console}"));
-    own.iter().cloned().chain(consoles).chain(profile.boot.kernel_arguments.iter().cloned()).collect::<Vec<_>>().join(" ")
+    ours.iter().cloned().chain(consoles).chain(profile.boot.kernel_arguments.iter().cloned()).collect::<Vec<_>>().join(" ")
 }

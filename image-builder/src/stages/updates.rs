@@ -1,5 +1,5 @@
 //! How a device in use gets a newer image: `livery-agent`, when it looks, where, and what it puts where. Only where the profile names a
-//! store (`updates.store`). What it trusts is in the initrd ([`own`](super::own)), as it depends on whose keys sign.
+//! store (`updates.store`). What it trusts is in the initrd ([`anchors`](super::anchors)), as it depends on whose keys sign.
 
 use livery_contract::{Fault, Result};
 use livery_profile::{Profile, Role, Updates};
@@ -7,9 +7,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    beside::Program,
     disk::{derive, device_unit},
     furnish::Furnish,
+    programs::Program,
     settings::{self, UPDATES},
 };
 
@@ -17,7 +17,7 @@ use super::{
 pub const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];
 
 /// The store's own authority, where the profile names one.
-const OWN: &str = "/usr/lib/livery/updates-ca.pem";
+const AUTHORITIES: &str = "/usr/lib/livery/updates-ca.pem";
 
 /// In each session (Desktop Application Autostart Specification 0.5).
 const NOTICE: &str = "[Desktop Entry]\nType=Application\nName=Livery\nExec=livery-desk notice\nNoDisplay=true\n";
@@ -74,7 +74,7 @@ pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uu
         &json!({
             "image": format!("{}@{version}", profile.name),
             "store": updates.store,
-            "authorities": settings::vouchers(furnish, &updates.authorities, OWN)?,
+            "authorities": settings::vouchers(furnish, &updates.authorities, AUTHORITIES)?,
             "esp": esp,
             "slots": [pair("root", "root-verity"), pair("root-b", "root-verity-b")],
             // What must be up before a newer image is kept.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use livery_contract::Result;
 use livery_profile::Profile;
 
-use super::cache::{Cache, Key};
 use crate::{
+    cache::{Cache, Key},
     lock::{Supply, supply::Terms},
     progress::Progress,
 };

@@ -131,8 +131,8 @@ fn unknown(key: &str) -> Fault {
 fn one(read: &Read, setting: &'static Setting) -> Explained {
     let (merged, key) = (&read.merged, setting.key);
     let origins = merged.origins.of(key).to_vec();
-    let held = merged.values.get(key);
-    let items = match held {
+    let value = merged.values.get(key);
+    let items = match value {
         Some(MergedValue::List(items)) => Some(items.iter().map(|item| brought(item, &origins)).collect()),
         _ => None,
     };
@@ -140,7 +140,7 @@ fn one(read: &Read, setting: &'static Setting) -> Explained {
     Explained {
         key,
         value: text.as_deref().map_or(Json::Null, written::json),
-        faulty: matches!(held, Some(MergedValue::Bad)),
+        faulty: matches!(value, Some(MergedValue::Bad)),
         items,
         default: setting.default.map_or(Json::Null, written::json),
         default_holds: setting.default.is_some()
@@ -155,8 +155,8 @@ fn one(read: &Read, setting: &'static Setting) -> Explained {
 }
 
 fn brought(item: &Item, origins: &[Origin]) -> Brought {
-    let own = origins.iter().any(|origin| origin.file == item.place.source.path);
-    Brought { item: item.text.clone(), by: own.then(|| item.place.long()) }
+    let from_file = origins.iter().any(|origin| origin.file == item.place.source.path);
+    Brought { item: item.text.clone(), by: from_file.then(|| item.place.long()) }
 }
 
 impl Explanation {

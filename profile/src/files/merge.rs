@@ -143,7 +143,7 @@ pub fn merge(layers: &[Layer], built_in: &Layer, sink: &mut Sink) -> Merged {
     let locks = Locks::of(layers);
     for setting in TABLE {
         let key = setting.key;
-        let mut held = built_in.entries.get(key).map(|entry| apply(key, None, entry, sink));
+        let mut value = built_in.entries.get(key).map(|entry| apply(key, None, entry, sink));
         for (index, layer) in layers.iter().enumerate().rev() {
             // What a file says of itself is not handed on.
             if PER_FILE.contains(&key) && index > 0 {
@@ -159,12 +159,12 @@ pub fn merge(layers: &[Layer], built_in: &Layer, sink: &mut Sink) -> Merged {
                 merged.origins.push(key, &entry.key, Action::Refused { lock: lock.place.short() });
                 continue;
             }
-            held = Some(apply(key, held, entry, sink));
+            value = Some(apply(key, value, entry, sink));
             merged.origins.push(key, &entry.key, action(entry));
             merged.places.insert(key, entry.value.clone());
         }
-        if let Some(held) = held {
-            merged.values.insert(key, held);
+        if let Some(value) = value {
+            merged.values.insert(key, value);
         }
     }
     merged.origins.settle();
@@ -194,10 +194,10 @@ fn apply(key: &str, below: Option<MergedValue>, entry: &Entry, sink: &mut Sink) 
             };
             for item in remove {
                 let before = list.len();
-                list.retain(|held| held.id != item.id);
+                list.retain(|inherited| inherited.id != item.id);
                 if list.len() == before {
                     let problem = Problem::new(format!("{} is not in the inherited list", quoted(&item.text)));
-                    let near = nearest(&item.text, list.iter().map(|held| held.text.as_str()));
+                    let near = nearest(&item.text, list.iter().map(|inherited| inherited.text.as_str()));
                     let problem = problem.help(match near {
                         Some(near) => format!("did you mean {near:?}?"),
                         None => "take it out: there is nothing to remove".to_owned(),
@@ -206,8 +206,9 @@ fn apply(key: &str, below: Option<MergedValue>, entry: &Entry, sink: &mut Sink) 
                 }
             }
             for item in add {
-                if let Some(held) = list.iter().find(|held| held.id == item.id) {
-                    let problem = Problem::new(format!("{} is in the list already: {}", quoted(&item.text), held.place.short()));
+                if let Some(inherited) = list.iter().find(|inherited| inherited.id == item.id) {
+                    let problem =
+                        Problem::new(format!("{} is in the list already: {}", quoted(&item.text), inherited.place.short()));
                     sink.at(&item.place, format!("double item in `{key}`"), problem.help("take it out of `add`"));
                 } else {
                     list.push(item.clone());

@@ -199,9 +199,9 @@ impl Item<'_> {
         for (key, field, said) in
             [("package", "Package", supplied.package.clone()), ("version", "Version", supplied.version.clone())]
         {
-            let own = says(field);
-            if own != said {
-                let problem = Problem::new(format!("the .deb itself says {} {}", field, quoted(&own)));
+            let stated = says(field);
+            if stated != said {
+                let problem = Problem::new(format!("the .deb itself says {} {}", field, quoted(&stated)));
                 let what = format!("this is another {key} than the profile means");
                 self.report(self.span(key), what, problem.help("correct it here, or supply the file that you mean"));
             }

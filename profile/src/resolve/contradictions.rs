@@ -272,9 +272,9 @@ impl<'a> Look<'a> {
     /// Names that are both SaaS and internal, and rules that can never decide.
     fn names(&self, sink: &mut Sink) {
         let internal = self.patterns_of("tunnel.domains");
-        let own = self.patterns_of("saas.domains");
+        let saas = self.patterns_of("saas.domains");
         let chosen = self.chosen();
-        for said in &own {
+        for said in &saas {
             // An address is no name: no rule by names is ever asked for it.
             if let Pattern::Exact(name) = &said.pattern
                 && name.parse::<IpAddr>().is_ok()
@@ -283,7 +283,7 @@ impl<'a> Look<'a> {
                 sink.at(&said.item.place, NEVER, problem.help("write the service's host name"));
                 continue;
             }
-            if self.inside(
+            if self.is_internal(
                 &said.pattern,
                 &internal,
                 |domain| format!("{} lies below {domain} of tunnel.domains: its name is resolved in the tunnel", said.pattern),
@@ -292,7 +292,7 @@ impl<'a> Look<'a> {
             ) {
                 continue;
             }
-            let twin = own.iter().find(|other| other.pattern != said.pattern && other.pattern.covers(&said.pattern));
+            let twin = saas.iter().find(|other| other.pattern != said.pattern && other.pattern.covers(&said.pattern));
             let by = twin.map(|other| format!("{} of saas.domains ({})", quoted(&other.item.text), other.item.place.short()));
             let by = by.or_else(|| {
                 chosen.iter().find_map(|(_, service)| {
@@ -310,7 +310,7 @@ impl<'a> Look<'a> {
                 let why = |domain: &str| {
                     format!("{name} of {} lies below {domain} of tunnel.domains: its name is resolved in the tunnel", service.name)
                 };
-                if self.inside(name, &internal, why, item, sink) {
+                if self.is_internal(name, &internal, why, item, sink) {
                     break;
                 }
             }
@@ -325,7 +325,14 @@ impl<'a> Look<'a> {
     }
 
     /// Whether a SaaS name is an internal one, which is said.
-    fn inside(&self, name: &Pattern, internal: &[Said<'_>], why: impl Fn(&str) -> String, item: &Item, sink: &mut Sink) -> bool {
+    fn is_internal(
+        &self,
+        name: &Pattern,
+        internal: &[Said<'_>],
+        why: impl Fn(&str) -> String,
+        item: &Item,
+        sink: &mut Sink,
+    ) -> bool {
         let Some(domain) = internal.iter().find(|domain| domain.pattern.covers(name)) else { return false };
         let problem =
             Problem::new(why(&domain.item.text)).help("take one of them out, or name internal domains that are nobody else's");

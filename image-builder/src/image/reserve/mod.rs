@@ -34,7 +34,7 @@ use tools::Tools;
 use uuid::Uuid;
 
 use super::{erofs::Node, identity};
-use crate::{replace::folder_of, stages::sandbox};
+use crate::{replace::folder_of, sandbox};
 
 /// Bytes that are compared at once: a multiple of every block's size.
 const STEP: usize = 1 << 20;
@@ -195,7 +195,7 @@ mod tests {
     use livery_contract::manifest::BLOCK;
 
     use super::*;
-    use crate::image::gpt;
+    use crate::gpt;
 
     fn partition(number: u32, label: &str) -> Partition {
         let (offset, length) = (u64::from(number) << 20, BLOCK);

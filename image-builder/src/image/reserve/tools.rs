@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use livery_contract::{Fault, Result};
 
-use crate::stages::sandbox;
+use crate::sandbox;
 
 /// A file system that files can be put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,19 +18,19 @@ const SOURCES: &str = "etc/apt/sources.list";
 #[must_use]
 pub struct Aside {
     place: PathBuf,
-    kept: Option<PathBuf>,
+    copy: Option<PathBuf>,
 }
 
-/// Makes room in a root for another run of mmdebstrap; what comes back is kept in `scratch`, on the same file system.
+/// Makes room in a root for another run of mmdebstrap; what comes back lies in `scratch`, on the same file system.
 ///
 /// # Errors
 /// Exit 1 where it can't be made.
 pub fn make_room(root: &Path, scratch: &Path) -> Result<Aside> {
     let sources = root.join(SOURCES);
     if_there(fs::remove_file(&sources)).map_err(|error| failed(&sources, error))?;
-    let (place, kept) = (root.join(RESOLVER), scratch.join("resolv.conf"));
-    let there = if_there(fs::rename(&place, &kept)).map_err(|error| failed(&place, error))?;
-    Ok(Aside { place, kept: there.map(|()| kept) })
+    let (place, copy) = (root.join(RESOLVER), scratch.join("resolv.conf"));
+    let there = if_there(fs::rename(&place, &copy)).map_err(|error| failed(&place, error))?;
+    Ok(Aside { place, copy: there.map(|()| copy) })
 }
 
 impl Aside {
@@ -39,7 +39,7 @@ impl Aside {
     /// # Errors
     /// Exit 1 where it can't be.
     pub fn put_back(self) -> Result<()> {
-        self.kept.map_or(Ok(()), |kept| fs::rename(kept, &self.place)).map_err(|error| failed(&self.place, error))
+        self.copy.map_or(Ok(()), |copy| fs::rename(copy, &self.place)).map_err(|error| failed(&self.place, error))
     }
 }
 

@@ -25,14 +25,12 @@ use self::{
     files::{failed, write},
     patterns::Patterns,
 };
-use super::{
-    answers,
+use super::{answers, settings, workshop::Workshop};
+use crate::{
     cache::Key,
+    lock::{Package, RootName},
     sandbox::{self, Sandbox},
-    settings,
-    workshop::Workshop,
 };
-use crate::lock::{Package, RootName};
 
 /// Raised when the same packages are put together otherwise.
 const VERSION: u32 = 3;

@@ -16,7 +16,7 @@
 //! A program that reads PEM files has the line in it that a private key begins with: a key is one only with its base64 behind. Tokens
 //! count where their issuer's own prefix, alphabet and length fit, and nothing longer stands there. Passwords in URLs are looked for
 //! in files of settings alone; elsewhere they are examples. What a file holds that is still just as a package of Debian's archive
-//! brings it is public, and no secret (GnuTLS tests itself with keys of its own): [`stages::inside`](crate::stages::inside) drops
+//! brings it is public, and no secret (GnuTLS tests itself with keys of its own): [`stages::inspect`](crate::stages::inspect) drops
 //! that. What is still wrong, the profile excepts, with a reason.
 
 mod finding;
@@ -30,7 +30,7 @@ use livery_contract::Result;
 use rayon::prelude::*;
 
 pub use self::finding::Finding;
-use crate::inside::{Entry, Kind, Volume};
+use super::volume::{Entry, Kind, Volume};
 
 /// Raised when other things are found in the same files.
 pub const VERSION: u32 = 1;
@@ -53,7 +53,7 @@ struct Window<'a> {
 /// Looks through all files, on all processors.
 ///
 /// # Errors
-/// As [`Bytes::read`](crate::inside::Bytes::read).
+/// As [`Bytes::read`](super::volume::Bytes::read).
 pub fn scan(volume: &Volume) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut windows = Vec::new();

@@ -1,7 +1,7 @@
 //! Permissions: files that anybody may write to, and programs that run with more rights than whoever starts them.
 
 use super::finding::Finding;
-use crate::inside::{Entry, Kind, tree::CAPABILITY};
+use crate::inspect::volume::{Entry, Kind, tree::CAPABILITY};
 
 /// Folders that everybody may write to by the Filesystem Hierarchy Standard and Debian, with the sticky bit.
 const SHARED: [&str; 8] =

@@ -7,8 +7,8 @@
 /// The folder on the data partition that is not a user's.
 const FOLDER: &str = ".device";
 
-/// A folder that is kept.
-struct Kept {
+/// A folder that persists from one start to the next.
+struct Persisted {
     /// Its name on the data partition.
     name: &'static str,
     /// Where it is mounted.
@@ -18,33 +18,33 @@ struct Kept {
     without: bool,
 }
 
-const KEPT: [Kept; 5] = [
+const PERSISTED: [Persisted; 5] = [
     // The account and the key that homed signs it with: without them nobody signs in, and nothing is written that would be lost.
-    Kept { name: "accounts", at: "/var/lib/systemd/home", before: "systemd-homed.service", without: false },
+    Persisted { name: "accounts", at: "/var/lib/systemd/home", before: "systemd-homed.service", without: false },
     // Networks that were joined, their passwords, and which of them are known.
-    Kept { name: "networks", at: "/etc/NetworkManager/system-connections", before: "NetworkManager.service", without: true },
-    Kept { name: "network-state", at: "/var/lib/NetworkManager", before: "NetworkManager.service", without: true },
+    Persisted { name: "networks", at: "/etc/NetworkManager/system-connections", before: "NetworkManager.service", without: true },
+    Persisted { name: "network-state", at: "/var/lib/NetworkManager", before: "NetworkManager.service", without: true },
     // Printers that were added.
-    Kept { name: "printers", at: "/var/lib/livery/printers", before: "cups.service", without: true },
+    Persisted { name: "printers", at: "/var/lib/livery/printers", before: "cups.service", without: true },
     // Which of the power profiles was chosen.
-    Kept { name: "power", at: "/var/lib/power-profiles-daemon", before: "power-profiles-daemon.service", without: true },
+    Persisted { name: "power", at: "/var/lib/power-profiles-daemon", before: "power-profiles-daemon.service", without: true },
 ];
 
 /// Where they are mounted.
 pub fn places() -> impl Iterator<Item = &'static str> {
-    KEPT.iter().map(|kept| kept.at)
+    PERSISTED.iter().map(|folder| folder.at)
 }
 
 /// Lines for `/etc/fstab`, where the data partition is mounted at `data`.
 pub fn fstab(data: &str) -> String {
-    let line = |from: &str, kept: &Kept| {
-        let wish = if kept.without { "wanted-by" } else { "required-by" };
-        let Kept { at, before, .. } = kept;
+    let line = |from: &str, folder: &Persisted| {
+        let wish = if folder.without { "wanted-by" } else { "required-by" };
+        let Persisted { at, before, .. } = folder;
         format!("{data}/{from} {at} none bind,nofail,x-systemd.{wish}={before},x-systemd.before={before} 0 0\n")
     };
-    let mut lines: String = KEPT.iter().map(|kept| line(&format!("{FOLDER}/{}", kept.name), kept)).collect();
+    let mut lines: String = PERSISTED.iter().map(|folder| line(&format!("{FOLDER}/{}", folder.name), folder)).collect();
     if data != "/home" {
-        lines.insert_str(0, &line("home", &Kept { name: "", at: "/home", before: "systemd-homed.service", without: false }));
+        lines.insert_str(0, &line("home", &Persisted { name: "", at: "/home", before: "systemd-homed.service", without: false }));
     }
     lines
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::files::FileChange;
-use crate::inside::{Kind, Volume};
+use crate::inspect::volume::{Kind, Volume};
 
 /// Where settings lie.
 const FOLDERS: [&str; 5] = ["/etc/", "/usr/lib/systemd/", "/usr/lib/sysusers.d/", "/usr/lib/tmpfiles.d/", "/usr/lib/livery/"];
@@ -40,7 +40,7 @@ impl SettingChange {
 /// The lines of a changed file, where it is one of settings and a text.
 ///
 /// # Errors
-/// As [`Bytes::read`](crate::inside::Bytes::read).
+/// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
 pub fn lines(change: &FileChange, [one, other]: [&Volume; 2]) -> Result<Option<SettingChange>> {
     if !FOLDERS.iter().any(|folder| change.path.starts_with(folder)) || change.kind != Kind::File || change.within == "esp" {
         return Ok(None);

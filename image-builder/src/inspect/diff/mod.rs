@@ -29,10 +29,8 @@ use livery_store::Store;
 use serde::Serialize;
 
 use self::{files::FileChange, packages::PackageChange, parts::PartChange, settings::SettingChange};
-use crate::{
-    inside::{Disk, Volume, bytes::take, erofs, fat},
-    personal::ddi,
-};
+use super::volume::{Disk, Volume, bytes::take, erofs, fat};
+use crate::personal::ddi;
 
 /// What differs.
 #[derive(Clone, Debug, Serialize)]

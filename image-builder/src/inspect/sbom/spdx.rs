@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
-use super::{Inside, Package, Where};
+use super::{Materials, Package, Where};
 
 /// Derives documents' namespaces (RFC 9562, version 5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f73_626f_6d5f_7370_6478);
@@ -16,7 +16,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f73_626f_6d5f_7370_647
 const UNKNOWN: &str = "NOASSERTION";
 /// The identifier of the image itself, and of all of its files that are of no package.
 const IMAGE: &str = "SPDXRef-Image";
-const OWN: &str = "SPDXRef-Own";
+const BUILT: &str = "SPDXRef-Own";
 
 /// What the document is about.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Subject<'a> {
 ///
 /// # Errors
 /// Exit 1 where it does not encode.
-pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
+pub fn document(materials: &Materials, subject: &Subject) -> Result<Vec<u8>> {
     let mut ids = Ids::default();
     let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", IMAGE)];
     let mut packages = vec![json!({
@@ -50,7 +50,7 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
         "copyrightText": UNKNOWN,
     })];
     let mut sources: BTreeMap<(&str, &str, bool), String> = BTreeMap::new();
-    for package in &inside.packages {
+    for package in &materials.packages {
         let debian = !package.origin.is_empty();
         let source = sources
             .entry((&package.source, &package.source_version, debian))
@@ -65,13 +65,13 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
         packages.push(package(id, name, version, *debian, purl, UNKNOWN, "Debian source package"));
     }
     let mut files = Vec::new();
-    for file in &inside.files {
+    for file in &materials.files {
         let (place, prefix) = match file.within {
             Where::Root => ("the root file system", "."),
             Where::Boot => ("the initrd", "./initrd"),
         };
         let id = ids.new_one(&format!("file-{}", file.path.trim_matches('/')));
-        relationships.push(relationship(OWN, "CONTAINS", &id));
+        relationships.push(relationship(BUILT, "CONTAINS", &id));
         files.push(json!({
             "SPDXID": id,
             "fileName": format!("{prefix}{}", file.path),
@@ -86,10 +86,10 @@ pub fn document(inside: &Inside, subject: &Subject) -> Result<Vec<u8>> {
         }));
     }
     if !files.is_empty() {
-        relationships.push(relationship(IMAGE, "CONTAINS", OWN));
-        packages.push(own(inside, subject.reference));
+        relationships.push(relationship(IMAGE, "CONTAINS", BUILT));
+        packages.push(built(materials, subject.reference));
     }
-    let licences: Vec<Value> = inside
+    let licences: Vec<Value> = materials
         .licences
         .iter()
         .map(|(id, text)| json!({"licenseId": id, "name": id.trim_start_matches("LicenseRef-"), "extractedText": text}))
@@ -123,11 +123,11 @@ fn relationship(from: &str, kind: &str, to: &str) -> Value {
 
 /// The files of no package, as a package: only one whose files were analysed may contain files (section 7.8), and it says so by a
 /// code over their SHA-1 (section 7.9).
-fn own(inside: &Inside, reference: &Reference) -> Value {
-    let mut digests: Vec<&str> = inside.files.iter().map(|file| file.sha1.as_str()).collect();
+fn built(materials: &Materials, reference: &Reference) -> Value {
+    let mut digests: Vec<&str> = materials.files.iter().map(|file| file.sha1.as_str()).collect();
     digests.sort_unstable();
     json!({
-        "SPDXID": OWN,
+        "SPDXID": BUILT,
         "name": format!("{}-own-files", reference.name),
         "versionInfo": reference.version.as_str(),
         "downloadLocation": UNKNOWN,

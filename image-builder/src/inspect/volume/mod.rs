@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`bytes`] | bytes to read from: a part of an image in the store, a file, memory |
+//! | [`chunk`] | one chunk, checked |
 //! | [`disk`] | an image's bytes out of the store, by chunks; which stretches two images share |
 //! | [`tree`] | files: what each is and where its content lies |
 //! | [`erofs`] | the root and the personal layer |
@@ -16,6 +17,7 @@
 //! | [`folder`] | a tree that is not in an image yet |
 
 pub mod bytes;
+pub mod chunk;
 pub mod cpio;
 pub mod disk;
 pub mod erofs;
@@ -26,4 +28,4 @@ pub mod uki;
 
 pub use bytes::Bytes;
 pub use disk::Disk;
-pub use tree::{Entry, Kind, Tree, Volume};
+pub use tree::{Entry, Kind, Volume};

@@ -291,7 +291,7 @@ mod tests {
     use super::*;
     use crate::image::erofs::{Node, make};
 
-    fn own() -> Vec<u8> {
+    fn made() -> Vec<u8> {
         let files = BTreeMap::from([
             ("etc/hostname".to_owned(), Node::File(b"wt-0001\n".to_vec())),
             ("etc/big".to_owned(), Node::File(vec![7; 9000])),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_we_make_is_read() {
-        let volume = read(Box::new(own())).unwrap().unwrap();
+        let volume = read(Box::new(made())).unwrap().unwrap();
         assert_eq!(volume.tree.keys().collect::<Vec<_>>(), ["/", "/etc", "/etc/big", "/etc/hostname", "/etc/localtime"]);
         let hostname = &volume.tree["/etc/hostname"];
         assert_eq!((hostname.kind, hostname.mode, hostname.time), (Kind::File, 0o644, 1_700_000_000));
@@ -316,7 +316,7 @@ mod tests {
     /// Every byte of the metadata turned over: an answer or an error, and no panic.
     #[test]
     fn damage_is_an_error_and_no_panic() {
-        let good = own();
+        let good = made();
         let mut refused = 0;
         for at in 1024..good.len().min(3 * 4096) {
             for flip in [0x01, 0x80, 0xff] {

@@ -3,7 +3,7 @@
 use livery_contract::Result;
 use serde::Serialize;
 
-use crate::inside::{Bytes, Entry, Kind, Volume, bytes::take, erofs, tree::CAPABILITY};
+use crate::inspect::volume::{Bytes, Entry, Kind, Volume, bytes::take, erofs, tree::CAPABILITY};
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,7 +39,7 @@ pub struct FileChange {
 /// What differs, in order of path.
 ///
 /// # Errors
-/// As [`Bytes::read`](crate::inside::Bytes::read).
+/// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
 pub fn compare(within: &str, one: &Volume, other: &Volume) -> Result<Vec<FileChange>> {
     let mut changes = Vec::new();
     let mut paths: Vec<&String> = one.tree.keys().chain(other.tree.keys()).collect();
@@ -122,7 +122,7 @@ fn aspects((one, before): (&Volume, &Entry), (other, now): (&Volume, &Entry)) ->
 /// Why two partitions differ of which no file does.
 ///
 /// # Errors
-/// As [`Bytes::read`](crate::inside::Bytes::read).
+/// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
 pub fn why_else(one: &dyn Bytes, other: &dyn Bytes) -> Result<String> {
     let superblocks = (erofs::superblock(one)?, erofs::superblock(other)?);
     let mut what = Vec::new();

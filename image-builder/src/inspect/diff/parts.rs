@@ -9,7 +9,7 @@ use livery_contract::{
 };
 use serde::Serialize;
 
-use crate::inside::{Bytes as _, Disk, bytes::Known};
+use crate::inspect::volume::{Bytes as _, Disk, bytes::Known};
 
 /// A partition, or a stretch between two, that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use livery_profile::Exception;
 
 use super::{verdict::judge, *};
 use crate::{
-    inside::{Tree, tree::tests::file},
+    inspect::volume::tree::{Tree, tests::file},
     progress::Progress,
 };
 

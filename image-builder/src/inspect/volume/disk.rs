@@ -12,23 +12,25 @@ use livery_contract::{Digest, Reference, Result, chunkmap::Content, compose::Ext
 use livery_store::{Image, Store};
 use tokio::runtime::Handle;
 
-use super::bytes::{Bytes, Known, cut_short};
-use crate::image::export::chunk;
+use super::{
+    bytes::{Bytes, Known, cut_short},
+    chunk::chunk,
+};
 
 /// Bytes of chunks that are kept.
-const KEPT: usize = 128 << 20;
+const RECENT: usize = 128 << 20;
 /// How many chunks are fetched and checked at once.
 const AT_ONCE: usize = 8;
 
 /// Chunks by digest, the oldest forgotten first.
 #[derive(Debug, Default)]
-struct Kept {
+struct Recent {
     chunks: HashMap<Digest, Arc<Vec<u8>>>,
     order: VecDeque<Digest>,
     bytes: usize,
 }
 
-impl Kept {
+impl Recent {
     fn put(&mut self, digest: Digest, chunk: Arc<Vec<u8>>) {
         if self.chunks.contains_key(&digest) {
             return; // another thread fetched it too
@@ -36,7 +38,7 @@ impl Kept {
         self.bytes += chunk.len();
         self.chunks.insert(digest, chunk);
         self.order.push_back(digest);
-        while self.bytes > KEPT
+        while self.bytes > RECENT
             && let Some(oldest) = self.order.pop_front()
         {
             self.bytes -= self.chunks.remove(&oldest).map_or(0, |chunk| chunk.len());
@@ -50,7 +52,7 @@ pub struct Disk {
     store: Store,
     /// Manifest and chunks.
     pub image: Arc<Image>,
-    kept: Arc<Mutex<Kept>>,
+    recent: Arc<Mutex<Recent>>,
     runtime: Handle,
 }
 
@@ -61,7 +63,7 @@ impl Disk {
     /// As [`Store::image`].
     pub async fn open(store: &Store, reference: &Reference) -> Result<Self> {
         let image = Arc::new(store.image(reference).await?);
-        Ok(Self { store: store.clone(), image, kept: Arc::default(), runtime: Handle::current() })
+        Ok(Self { store: store.clone(), image, recent: Arc::default(), runtime: Handle::current() })
     }
 
     /// A part of it as bytes.
@@ -77,8 +79,8 @@ impl Disk {
         &all[first..first + count]
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The chunks of these extents that are data, in their order; those that are not kept are fetched.
@@ -86,12 +88,12 @@ impl Disk {
         let packs = &self.image.composed.packs;
         let fetch = futures::stream::iter(extents.iter().copied()).map(async |extent| {
             let Content::Data { digest, frame } = extent.content else { return Ok(None) };
-            let held = self.kept().chunks.get(&digest).cloned();
-            if let Some(held) = held {
-                return Ok(Some(held));
+            let cached = self.recent().chunks.get(&digest).cloned();
+            if let Some(cached) = cached {
+                return Ok(Some(cached));
             }
             let bytes = Arc::new(chunk(&self.store, packs, extent, digest, frame).await?);
-            self.kept().put(digest, Arc::clone(&bytes));
+            self.recent().put(digest, Arc::clone(&bytes));
             Ok(Some(bytes))
         });
         self.runtime.block_on(fetch.buffered(AT_ONCE).try_collect())

@@ -6,7 +6,7 @@ use super::{
     files::{self, Change, FileChange},
     settings::{self, SettingChange},
 };
-use crate::inside::{Volume, cpio, uki::Parts};
+use crate::inspect::volume::{Volume, cpio, uki::Parts};
 
 /// The most bytes of a UKI.
 const MAX_UKI: usize = 1 << 30;
@@ -23,7 +23,7 @@ pub struct Inner {
 /// Looks into an EFI program of both images, and says in `change` which of its parts differ.
 ///
 /// # Errors
-/// As [`Bytes::read`](crate::inside::Bytes::read).
+/// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
 pub fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> Result<Inner> {
     let mut inner = Inner::default();
     if change.change != Change::Changed || !change.path.to_ascii_lowercase().ends_with(".efi") {

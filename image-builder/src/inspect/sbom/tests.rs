@@ -23,15 +23,15 @@ fn package(name: &str, version: &str, origin: &str) -> Package {
     }
 }
 
-fn inside() -> Inside {
-    Inside {
+fn materials() -> Materials {
+    Materials {
         packages: vec![
             package("libstdc++6", "1:14.2.0-19+b1", "trixie/main"),
             package("tool", "1", "trixie-security/main"),
             package("tool-bin", "1", "trixie-security/main"),
             package("client", "24.11", ""),
         ],
-        files: vec![OwnFile { path: "/etc/x y".into(), within: Where::Root, sha256: Digest::of(b"x"), sha1: "0".repeat(40) }],
+        files: vec![BuiltFile { path: "/etc/x y".into(), within: Where::Root, sha256: Digest::of(b"x"), sha1: "0".repeat(40) }],
         licences: BTreeMap::from([("LicenseRef-Own".to_owned(), "Do what you like.".to_owned())]),
     }
 }
@@ -43,8 +43,8 @@ fn subject(reference: &Reference) -> Subject<'_> {
 #[test]
 fn the_document_holds_together_and_is_the_same_each_time() {
     let reference: Reference = "terminal@1".parse().unwrap();
-    let bytes = document(&inside(), &subject(&reference)).unwrap();
-    assert_eq!(bytes, document(&inside(), &subject(&reference)).unwrap());
+    let bytes = document(&materials(), &subject(&reference)).unwrap();
+    assert_eq!(bytes, document(&materials(), &subject(&reference)).unwrap());
     let spdx: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((spdx["spdxVersion"].as_str(), spdx["dataLicense"].as_str()), (Some("SPDX-2.3"), Some("CC0-1.0")));
     assert_eq!(spdx["creationInfo"]["created"], "2026-11-01T00:00:00Z");
@@ -95,8 +95,8 @@ fn the_document_holds_together_and_is_the_same_each_time() {
     assert_eq!((supplied["supplier"].as_str(), supplied.get("externalRefs")), (Some("NOASSERTION"), None));
     assert_eq!(all("files")[0]["fileName"], "./etc/x y");
     // Only a package whose files were analysed may contain files, and its code is over their SHA-1.
-    let own = by_name("terminal-own-files", "");
-    assert_eq!(own["packageVerificationCode"]["packageVerificationCodeValue"], "9514e18b679622b8d59991a6298559cb03099d64");
+    let built = by_name("terminal-own-files", "");
+    assert_eq!(built["packageVerificationCode"]["packageVerificationCodeValue"], "9514e18b679622b8d59991a6298559cb03099d64");
     let files: HashSet<String> = all("files").iter().map(|file| file["SPDXID"].as_str().unwrap().to_owned()).collect();
     let analysed = |id: &str| all("packages").iter().any(|one| one["SPDXID"] == id && one["filesAnalyzed"] == true);
     for one in all("relationships") {
@@ -106,6 +106,6 @@ fn the_document_holds_together_and_is_the_same_each_time() {
     assert_eq!(all("hasExtractedLicensingInfos")[0]["licenseId"], "LicenseRef-Own");
 
     let other: Reference = "terminal@2".parse().unwrap();
-    let other: Value = serde_json::from_slice(&document(&inside(), &subject(&other)).unwrap()).unwrap();
+    let other: Value = serde_json::from_slice(&document(&materials(), &subject(&other)).unwrap()).unwrap();
     assert_ne!(spdx["documentNamespace"], other["documentNamespace"]);
 }

@@ -37,10 +37,10 @@ impl Sandbox {
         self
     }
 
-    /// Lets the tools see `host` as `inside`, writable.
+    /// Lets the tools see `host` as `target`, writable.
     #[must_use]
-    pub fn bind(mut self, host: &Path, inside: &str) -> Self {
-        self.binds.push((host.to_owned(), inside.into()));
+    pub fn bind(mut self, host: &Path, target: &str) -> Self {
+        self.binds.push((host.to_owned(), target.into()));
         self
     }
 
@@ -49,12 +49,12 @@ impl Sandbox {
         let failed = |error: std::io::Error| Fault::internal("a root can't be read").at(self.root.display()).cause(error);
         for entry in std::fs::read_dir(&self.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let inside = Path::new("/").join(entry.file_name());
+            let target = Path::new("/").join(entry.file_name());
             let kind = entry.file_type().map_err(failed)?;
             if kind.is_symlink() {
-                command.arg("--symlink").arg(std::fs::read_link(entry.path()).map_err(failed)?).arg(inside);
-            } else if kind.is_dir() && !["/dev", "/proc", "/run", "/tmp"].iter().any(|own| inside == Path::new(own)) {
-                command.arg("--ro-bind").arg(entry.path()).arg(inside);
+                command.arg("--symlink").arg(std::fs::read_link(entry.path()).map_err(failed)?).arg(target);
+            } else if kind.is_dir() && !["/dev", "/proc", "/run", "/tmp"].iter().any(|fresh| target == Path::new(fresh)) {
+                command.arg("--ro-bind").arg(entry.path()).arg(target);
             }
         }
         Ok(())
@@ -71,8 +71,8 @@ impl Sandbox {
         } else {
             command.arg("--bind").arg(&self.root).arg("/");
         }
-        for (host, inside) in &self.binds {
-            command.arg("--bind").arg(host).arg(inside);
+        for (host, target) in &self.binds {
+            command.arg("--bind").arg(host).arg(target);
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]);
         command.args(["--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--chdir", "/", "--clearenv"]);

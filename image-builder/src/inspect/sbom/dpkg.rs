@@ -91,9 +91,9 @@ impl Records {
         let path = self.root.join("usr/share/doc").join(package).join("copyright");
         // A link in it is from the root's top; one that leads out of the root would be another system's file.
         let Ok(real) = fs::canonicalize(&path) else { return Ok(None) };
-        let inside = fs::canonicalize(&self.root).is_ok_and(|root| real.starts_with(root));
+        let contained = fs::canonicalize(&self.root).is_ok_and(|root| real.starts_with(root));
         let about = fs::metadata(&real).ok().filter(|about| about.is_file() && about.len() <= MAX_COPYRIGHT);
-        if !inside || about.is_none() {
+        if !contained || about.is_none() {
             return Ok(None);
         }
         match fs::read(&real) {

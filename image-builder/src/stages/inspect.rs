@@ -9,12 +9,15 @@ use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{cache::Key, microcode, roots::Root, workshop::Workshop};
+use super::{microcode, roots::Root, workshop::Workshop};
 use crate::{
-    inside::{Bytes as _, Entry, Volume, bytes::OnDisk, cpio, erofs, folder},
+    cache::Key,
+    inspect::{
+        sbom::{self, Materials, Part, dpkg::Records},
+        scan::{self, Finding},
+        volume::{Bytes as _, Entry, Volume, bytes::OnDisk, cpio, erofs, folder},
+    },
     lock::{Package, RootName},
-    sbom::{self, Inside, Part, dpkg::Records},
-    scan::{self, Finding},
 };
 
 /// Where results lie in their place in the cache.
@@ -155,7 +158,7 @@ pub fn sbom(
     [device, boot]: [&Root; 2],
     [system, initrd]: [&Path; 2],
     key: &Key,
-) -> Result<Inside> {
+) -> Result<Materials> {
     let path = workshop.stage(key, |result| {
         let early = microcode::files(&boot.path, &profile.hardware)?;
         let device = Part { root: &device.path, locked: workshop.supply.packages(RootName::Device) };

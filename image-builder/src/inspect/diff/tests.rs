@@ -119,7 +119,7 @@ fn where_no_file_differs_it_is_said_what_does() {
 
 #[test]
 fn a_changed_uki_is_told_by_its_parts() {
-    use crate::inside::{tree::tests::file, uki::tests::program};
+    use crate::inspect::volume::{tree::tests::file, uki::tests::program};
     let uki = |command_line: &str, version: &str| {
         let program = program(&[(".cmdline", command_line.as_bytes()), (".uname", version.as_bytes()), (".linux", b"kernel")]);
         let tree = [("/EFI/BOOT/BOOTX64.EFI".to_owned(), file(vec![(0, program.len() as u64)]))].into();

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! dpkg's own records ──┐
-//! lock (digests) ──────┼─> Inside ──> SPDX document, with the image's name and version
+//! lock (digests) ──────┼─> Materials ─> SPDX document, with the image's name and version
 //! files of the image ──┘
 //! ```
 //!
@@ -39,10 +39,8 @@ use self::{
     copyright::Licensing,
     dpkg::{Installed, Records},
 };
-use crate::{
-    inside::{Entry, Kind, Volume},
-    lock::Package as Locked,
-};
+use super::volume::{Entry, Kind, Volume};
+use crate::lock::Package as Locked;
 
 /// Raised when the same inputs give another document.
 pub const VERSION: u32 = 2;
@@ -86,7 +84,7 @@ pub struct Package {
 
 /// A file that is of no package: made when the image was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnFile {
+pub struct BuiltFile {
     /// Its path, from the top of where it lies.
     pub path: String,
     /// Where that is.
@@ -99,11 +97,11 @@ pub struct OwnFile {
 
 /// What an image is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inside {
+pub struct Materials {
     /// Packages, in order of name.
     pub packages: Vec<Package>,
     /// Files of no package, in order of place and path.
-    pub files: Vec<OwnFile>,
+    pub files: Vec<BuiltFile>,
     /// Texts of licences that have no identifier of SPDX's: `LicenseRef-…` to text.
     pub licences: BTreeMap<String, String>,
 }
@@ -121,8 +119,8 @@ pub struct Part<'a> {
 /// those of its files that stand in front of the initrd.
 ///
 /// # Errors
-/// Exit 1 where a root's records can't be read, otherwise as [`Bytes::read`](crate::inside::Bytes::read).
-pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &[String]) -> Result<Inside> {
+/// Exit 1 where a root's records can't be read, otherwise as [`Bytes::read`](super::volume::Bytes::read).
+pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &[String]) -> Result<Materials> {
     let records = [Records::read(device.root)?, Records::read(boot.root)?];
     let there = [paths(root), paths(initrd)];
     // Which files of the image each root's packages account for: kernel, drivers and firmware come from the boot root.
@@ -164,10 +162,10 @@ pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &
         listed.within.extend(within);
         listed.licence = listed.licence.take().or(licence);
     }
-    let own = |volume: &Volume, place, owned: &dyn Fn(&str) -> bool| own_files(volume, place, owned);
-    let mut files = own(root, Where::Root, &|path| device_files.contains_key(path) || driver_files.contains_key(path))?;
-    files.extend(own(initrd, Where::Boot, &|path| initrd_files.contains_key(path))?);
-    Ok(Inside { packages: packages.into_values().collect(), files, licences: licensing.texts })
+    let built = |volume: &Volume, place, owned: &dyn Fn(&str) -> bool| built_files(volume, place, owned);
+    let mut files = built(root, Where::Root, &|path| device_files.contains_key(path) || driver_files.contains_key(path))?;
+    files.extend(built(initrd, Where::Boot, &|path| initrd_files.contains_key(path))?);
+    Ok(Materials { packages: packages.into_values().collect(), files, licences: licensing.texts })
 }
 
 /// What a package's copyright file says; where it has none of its own, that of another package from the same source.
@@ -189,10 +187,11 @@ fn paths(volume: &Volume) -> HashSet<&str> {
 }
 
 /// The regular files that no package owns, with their digests.
-fn own_files(volume: &Volume, within: Where, owned: &dyn Fn(&str) -> bool) -> Result<Vec<OwnFile>> {
-    let own: Vec<(&String, &Entry)> =
+fn built_files(volume: &Volume, within: Where, owned: &dyn Fn(&str) -> bool) -> Result<Vec<BuiltFile>> {
+    let built: Vec<(&String, &Entry)> =
         volume.tree.iter().filter(|(path, entry)| entry.kind == Kind::File && entry.size <= MAX_FILE && !owned(path)).collect();
-    own.into_par_iter()
+    built
+        .into_par_iter()
         .map(|(path, entry)| {
             let (mut sha256, mut sha1, mut at) = (livery_contract::digest::Hasher::default(), Sha1::new(), 0);
             let mut buffer = vec![0; 1 << 20];
@@ -205,7 +204,7 @@ fn own_files(volume: &Volume, within: Where, owned: &dyn Fn(&str) -> bool) -> Re
                 sha1.update(&buffer[..read]);
                 at += read as u64;
             }
-            Ok(OwnFile { path: path.clone(), within, sha256: sha256.finish(), sha1: hex(&sha1.finalize()) })
+            Ok(BuiltFile { path: path.clone(), within, sha256: sha256.finish(), sha1: hex(&sha1.finalize()) })
         })
         .collect()
 }

@@ -20,7 +20,7 @@ impl Program {
     /// Exit 2 where it is not there.
     pub fn desk() -> Result<&'static Self> {
         static PROGRAM: OnceLock<Program> = OnceLock::new();
-        Self::beside_us("livery-desk", &PROGRAM)
+        Self::built_with_us("livery-desk", &PROGRAM)
     }
 
     /// `livery-agent`: what gets a newer image.
@@ -29,10 +29,10 @@ impl Program {
     /// Exit 2 where it is not there.
     pub fn agent() -> Result<&'static Self> {
         static PROGRAM: OnceLock<Program> = OnceLock::new();
-        Self::beside_us("livery-agent", &PROGRAM)
+        Self::built_with_us("livery-agent", &PROGRAM)
     }
 
-    fn beside_us(name: &'static str, cell: &'static OnceLock<Self>) -> Result<&'static Self> {
+    fn built_with_us(name: &'static str, cell: &'static OnceLock<Self>) -> Result<&'static Self> {
         if let Some(program) = cell.get() {
             return Ok(program);
         }

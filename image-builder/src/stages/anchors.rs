@@ -1,4 +1,4 @@
-//! What of the initrd is one image's own: how its personal layer is checked before it is applied. A small archive laid over the
+//! One image's trust anchors, in its initrd: how its personal layer is checked before it is applied. A small archive laid over the
 //! initrd, which images of the same packages share.
 //!
 //! In: the identity partition's GUID, the certificate of who signs personal layers. Out: files, of systemd's own means only: a unit
@@ -18,9 +18,9 @@ const CREDENTIAL: &str = "livery.identity";
 
 /// The files, by path.
 #[derive(Clone, Debug)]
-pub struct Own(BTreeMap<String, String>);
+pub struct Anchors(BTreeMap<String, String>);
 
-impl Own {
+impl Anchors {
     /// Of an image whose identity partition has this GUID; `certificate` (PEM) is of the key that signs its personal layers,
     /// `root_json` the store's trusted root, which newer images must follow from.
     pub fn new(identity: Uuid, certificate: &str, root_json: &str) -> Self {
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn a_device_with_a_tpm_asks_for_the_very_layer() {
-        let own = Own::new(Uuid::from_u128(0x1234), "PEM", "{}");
-        assert_eq!(own.digest(), Own::new(Uuid::from_u128(0x1234), "PEM", "{}").digest());
-        assert_ne!(own.digest(), Own::new(Uuid::from_u128(0x1234), "OTHER", "{}").digest());
+        let anchors = Anchors::new(Uuid::from_u128(0x1234), "PEM", "{}");
+        assert_eq!(anchors.digest(), Anchors::new(Uuid::from_u128(0x1234), "PEM", "{}").digest());
+        assert_ne!(anchors.digest(), Anchors::new(Uuid::from_u128(0x1234), "OTHER", "{}").digest());
         let folder = tempfile::tempdir().unwrap();
-        own.lay(folder.path()).unwrap();
+        anchors.lay(folder.path()).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join("etc/systemd/system").join(name)).unwrap();
         let (with, without) = (read("initrd-root-fs.target.wants/livery-identity-bound.service"), read("livery-identity.service"));
         assert!(with.contains("ConditionSecurity=tpm2") && with.contains("--root-hash=${LIVERY_IDENTITY} /dev/loop0"), "{with}");
