@@ -3,7 +3,11 @@
 //!
 //! All bad rows are named at once, by row and column.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -146,12 +150,33 @@ pub enum Format {
 
 impl Format {
     /// By the file name's ending; CSV unless it is `.toml`.
-    pub fn of_path(path: &std::path::Path) -> Self {
+    pub fn of_path(path: &Path) -> Self {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("toml") => Self::Toml,
             _ => Self::Csv,
         }
     }
+}
+
+/// Reads, parses and checks a whole roster from its opened file: its text, and the employees in it. `path` says the format, and is
+/// named by faults.
+///
+/// # Errors
+/// Exit 3 where it can't be read, is over [`MAX_BYTES`], is not UTF-8 or has bad rows, all of them named at once.
+pub fn read(path: &Path, file: io::Result<impl Read>) -> Result<(String, Vec<Employee>), Fault> {
+    let failed = |error| Fault::refused("the roster can't be read").at(path.display()).cause(error);
+    let mut bytes = Vec::new();
+    file.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(Fault::refused(format!("the roster is over the limit of {MAX_BYTES} bytes")).at(path.display()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Fault::refused(format!("the roster is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+            .at(path.display())
+            .fix("save it as UTF-8; spreadsheets call that \"CSV UTF-8\"")
+    })?;
+    let employees = parse(&text, Format::of_path(path)).map_err(|errors| fault(&errors, &path.display().to_string()))?;
+    Ok((text, employees))
 }
 
 /// Parses and checks a whole roster.
@@ -474,6 +499,25 @@ mod tests {
     use super::*;
 
     const HEADER: &str = "order,serial,user,name,hostname,locale,keyboard\n";
+
+    #[test]
+    fn what_is_no_text_of_bounded_size_is_refused_and_the_file_named() {
+        let path = Path::new("r.csv");
+        let refused = |file: io::Result<&[u8]>| {
+            let fault = read(path, file).unwrap_err();
+            assert_eq!(fault.exit(), crate::Exit::Refused);
+            fault.render()
+        };
+        let absent = refused(Err(io::ErrorKind::NotFound.into()));
+        assert!(absent.contains("the roster can't be read") && absent.contains("r.csv"), "{absent}");
+        let broken = refused(Ok(b"order\xff"));
+        assert!(broken.contains("not UTF-8 at byte 5") && broken.contains("r.csv"), "{broken}");
+        let large = refused(Ok(&vec![b' '; MAX_BYTES + 1]));
+        assert!(large.contains("over the limit"), "{large}");
+        let row = format!("{HEADER}ORD-1,WT-0001,marie.durand,Marie Durand,wt-0001,fr_FR.UTF-8,fr\n");
+        let (text, employees) = read(path, Ok(row.as_bytes())).unwrap();
+        assert_eq!((text, employees), (row.clone(), parse(&row, Format::Csv).unwrap()));
+    }
 
     #[test]
     fn comma_semicolon_and_toml_read_the_same() {

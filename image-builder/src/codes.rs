@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use yescrypt::{CustomizedPasswordHasher as _, Params, Yescrypt};
 
-use crate::{image::personalise, progress::Progress, replace::replace};
+use crate::{progress::Progress, replace::replace};
 
 /// What a code is made of: letters that nobody takes for a digit or for one another, and no digits, which are not where one looks for
 /// them on a French keyboard.
@@ -59,7 +59,7 @@ pub fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Drawn> {
     // What a link names is replaced, not the link.
     let path =
         fs::canonicalize(roster).map_err(|error| Fault::refused("the roster can't be read").at(roster.display()).cause(error))?;
-    let (text, employees) = personalise::read(&path)?;
+    let (text, employees) = roster::read(&path, fs::File::open(&path))?;
     let without: Vec<usize> = (0..employees.len()).filter(|index| employees[*index].first_password.is_none()).collect();
     let done = Drawn { drawn: without.len(), kept: employees.len() - without.len() };
     if without.is_empty() {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn employees(path: &Path) -> Vec<Employee> {
-        personalise::read(path).unwrap().1
+        roster::read(path, fs::File::open(path)).unwrap().1
     }
 
     #[test]

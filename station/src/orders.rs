@@ -52,7 +52,7 @@ pub async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Res
             Fault::usage(format!("{master} is one employee's image")).fix(format!("give the master: --image {}", master.master()))
         );
     }
-    let employees = parse(path)?;
+    let (_, employees) = roster::read(path, std::fs::File::open(path))?;
     check_images(catalogue, &employees, master).await?;
     Ok(employees)
 }
@@ -101,20 +101,6 @@ pub async fn store(database: &Database, employees: &[Employee], master: &Referen
     }
     database::commit(transaction).await?;
     Ok(imported)
-}
-
-fn parse(path: &Path) -> Result<Vec<Employee>> {
-    let fault = |error: std::io::Error| Fault::refused("the roster cannot be read").at(path.display()).cause(error);
-    let meta = std::fs::metadata(path).map_err(fault)?;
-    if meta.len() > roster::MAX_BYTES as u64 {
-        return Err(Fault::refused(format!("a roster of {} bytes is over the limit of {}", meta.len(), roster::MAX_BYTES))
-            .at(path.display()));
-    }
-    let bytes = std::fs::read(path).map_err(fault)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        Fault::refused("the roster is not UTF-8").at(path.display()).fix("save it as \"CSV UTF-8\"").cause(error)
-    })?;
-    roster::parse(&text, roster::Format::of_path(path)).map_err(|errors| roster::fault(&errors, &path.display().to_string()))
 }
 
 /// Every order's image must be in the store, and made from the same row.

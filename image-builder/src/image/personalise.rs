@@ -9,7 +9,7 @@ use livery_contract::{
     Digest, Fault, Reference, Result,
     cut::{BLOCK_BYTES, is_zero},
     manifest::{Accepts, Identity, Layer, Manifest, Personal, Role},
-    roster::{self, Employee, Format, RowError},
+    roster::{self, Employee, RowError},
 };
 use rayon::prelude::*;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub struct Personalised {
 /// keys, 5 where it can't be written.
 pub async fn personalise(
     master: &Reference,
-    roster: &Path,
+    path: &Path,
     store: &Path,
     keys_folder: &Path,
     progress: &Progress,
@@ -59,7 +59,7 @@ pub async fn personalise(
         return Err(Fault::usage(format!("{master} is the personal image of order {order}"))
             .fix(format!("give the master: {}", master.master())));
     }
-    let (_, employees) = read(roster)?;
+    let (_, employees) = roster::read(path, fs::File::open(path))?;
     let mut publisher = Publisher::open(store, keys_folder).await?;
     let absent = || Fault::refused(format!("the store has no image {master}")).at(store.display()).fix("build or import it first");
     let (manifest, digest) = publisher.current().ok_or_else(absent)?.manifest(master).await?;
@@ -77,7 +77,7 @@ pub async fn personalise(
             .at(store.display())
             .fix("build it again: this release signs personal layers, and devices check that"));
     }
-    check(&employees, accepts, roster)?;
+    check(&employees, accepts, path)?;
     let signer = partition.map(|_| keys::signer(keys_folder)).transpose()?;
 
     let mut bar = progress.pieces("personalise", employees.len() as u64);
@@ -98,31 +98,8 @@ pub async fn personalise(
     Ok(made)
 }
 
-/// Reads a roster: its text, and the employees in it.
-///
-/// # Errors
-/// Exit 3 where it can't be read, is too large or has bad rows, all of them named at once.
-pub fn read(path: &Path) -> Result<(String, Vec<Employee>)> {
-    let failed = |error| Fault::refused("the roster can't be read").at(path.display()).cause(error);
-    let length = fs::metadata(path).map_err(failed)?.len();
-    if length > roster::MAX_BYTES as u64 {
-        return Err(
-            Fault::refused(format!("a roster of {length} bytes is over the limit of {}", roster::MAX_BYTES)).at(path.display())
-        );
-    }
-    let bytes = fs::read(path).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        Fault::refused(format!("the roster is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
-            .at(path.display())
-            .fix("save it as UTF-8")
-    })?;
-    let employees =
-        roster::parse(&text, Format::of_path(path)).map_err(|errors| roster::fault(&errors, &path.display().to_string()))?;
-    Ok((text, employees))
-}
-
 /// Whether the master has what each employee needs, and a laptop's employee what the laptop needs.
-fn check(employees: &[Employee], accepts: &Accepts, roster: &Path) -> Result<()> {
+fn check(employees: &[Employee], accepts: &Accepts, path: &Path) -> Result<()> {
     let mut errors = Vec::new();
     for (index, employee) in employees.iter().enumerate() {
         let mut wrong =
@@ -141,14 +118,14 @@ fn check(employees: &[Employee], accepts: &Accepts, roster: &Path) -> Result<()>
             );
         }
         if employee.first_password.is_none() {
-            let path = roster.display();
+            let path = path.display();
             wrong(
                 "first-password",
                 format!("nobody could sign in at this laptop; `livery codes {path} --out codes.csv` draws what is lacking"),
             );
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(roster::fault(&errors, &roster.display().to_string())) }
+    if errors.is_empty() { Ok(()) } else { Err(roster::fault(&errors, &path.display().to_string())) }
 }
 
 /// What each personal image is made from besides its row.
@@ -211,6 +188,8 @@ fn write_sparse(file: &fs::File, bytes: &[u8], length: u64) -> std::io::Result<(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use livery_contract::roster::Format;
+
     use super::*;
 
     #[test]
