@@ -26,6 +26,7 @@ use crate::{
     lock::RootName,
     personal::ddi::{self, Layer},
     plan::{self, Plan, Planned},
+    profiles,
     progress::Progress,
     publish::{blobs::write_atomically, keys::Keys, packer::Packed, repository::Publisher, restricted},
     replace::replace,
@@ -64,7 +65,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 /// # Errors
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
 pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
-    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = profiles::load(path, json)?;
     restricted::check(store, &profile.packages.restrictions())?;
     Keys::open(keys)?; // all keys before minutes of work
     let trust = Trust::open(keys)?;
@@ -111,7 +112,7 @@ fn stopped(error: tokio::task::JoinError) -> Fault {
 /// # Errors
 /// Exit 3 where the profile can't be built, 5 where packages can't be asked for.
 pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
-    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = profiles::load(path, json)?;
     let trust = keys.map(Trust::open).transpose()?;
     let device = Device::open(profile, None, trust.as_ref(), setup)?;
     let mut steps = device.plan.steps(&device.workshop.cache, &device.profile)?;
@@ -333,7 +334,7 @@ pub async fn medium(
     setup: Setup,
     json: bool,
 ) -> Result<Medium> {
-    let profile = livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json))?;
+    let profile = profiles::load(path, json)?;
     let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
     let (store, out) = (store.map(Path::to_owned), out.to_owned());
     let make = move || make_medium(&setup.open(&profile, store.as_deref())?, &profile, (&keys, &signer), &out, &options);

@@ -8,6 +8,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `profiles` | the profiles that a command is given |
 //! | `lock` | exactly which packages a build takes |
 //! | `stages` | from packages to a disk image, stage by stage |
 //! | `cache` | a stage's result under the digest of all its inputs |
@@ -39,6 +40,7 @@ mod inspect;
 mod lock;
 mod personal;
 mod plan;
+mod profiles;
 mod progress;
 mod publish;
 mod replace;

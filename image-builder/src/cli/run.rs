@@ -18,6 +18,7 @@ use crate::{
     lock::command as lock,
     personal,
     plan::Planned,
+    profiles,
     progress::{Progress, bytes},
     publish::{keys, repository::Publisher, restricted},
     route::command as route,
@@ -69,7 +70,7 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
                 said.iter().filter(|(made, _)| *made).map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
             })
         }
-        Command::Check { profiles } => livery_profile::check(&profiles).map_err(|diagnostics| diagnostics.print(json)),
+        Command::Check { profiles } => profiles::check(&profiles, json),
         Command::Explain { profile, key } => {
             let explained = livery_profile::explain(&profile, key.as_deref())?;
             if let Some(note) = explained.note(&profile) {

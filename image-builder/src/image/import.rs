@@ -13,7 +13,7 @@ use super::{
     master::{self, Master, Published},
     reserve,
 };
-use crate::{gpt, progress::Progress, publish::restricted};
+use crate::{gpt, profiles, progress::Progress, publish::restricted};
 
 /// zstd's level for imported images: near the best ratio for the time.
 const LEVEL: i32 = 6;
@@ -50,7 +50,7 @@ pub struct Flags {
 /// Exit 2 where nobody says name or version, 3 where the profile is faulty.
 pub fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Name, Version), Choices)> {
     let profile = match profile {
-        Some(path) => Some(livery_profile::load_import(path).map_err(|diagnostics| diagnostics.print(json))?),
+        Some(path) => Some(profiles::load_import(path, json)?),
         None => None,
     };
     let name = flags.name.or_else(|| profile.as_ref().map(|profile| profile.name.clone()));

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     cache::Cache,
+    profiles,
     progress::{Progress, bytes},
 };
 
@@ -60,11 +61,7 @@ pub struct Locked {
 /// Exit 3 where a profile or its lockfile is faulty or its packages exclude one another, 5 where no mirror can be reached.
 pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -> Result<Vec<Locked>> {
     // All of them before the network is asked.
-    let profiles: Vec<Profile> = options
-        .profiles
-        .iter()
-        .map(|path| livery_profile::load(path).map_err(|diagnostics| diagnostics.print(json)))
-        .collect::<Result<_>>()?;
+    let profiles: Vec<Profile> = options.profiles.iter().map(|path| profiles::load(path, json)).collect::<Result<_>>()?;
     profiles.iter().map(|profile| one(profile, options, cache, progress)).collect()
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Decision, Table, chromium, connection, firefox, ruleset};
+use crate::profiles;
 
 /// The way of a URL under a profile.
 #[derive(Clone, Debug, Serialize)]
@@ -70,7 +71,7 @@ pub fn table(profile: &Path, json: bool) -> Result<Table> {
 }
 
 fn load(profile: &Path, json: bool) -> Result<Profile> {
-    livery_profile::load(profile).map_err(|diagnostics| diagnostics.print(json))
+    profiles::load(profile, json)
 }
 
 fn of(loaded: &Profile, profile: &Path) -> Result<Table> {

@@ -1,11 +1,10 @@
 //! Errors in profiles, as a compiler gives them: file, line, column, the line itself with a marker, the cause, the mend.
 //!
-//! `miette` draws them; colours and box-drawing only on a terminal, and not when `NO_COLOR` is set (no-color.org).
+//! `miette` draws them.
 
 use std::{
     collections::HashSet,
     fmt,
-    io::IsTerminal as _,
     path::{Path, PathBuf},
 };
 
@@ -92,14 +91,6 @@ pub enum Style {
     Fancy,
 }
 
-impl Style {
-    /// What suits the program's standard error.
-    pub fn of_stderr() -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stderr().is_terminal() && !no_color { Self::Fancy } else { Self::Plain }
-    }
-}
-
 /// All errors of one run, sorted by file, line and column; at least one.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
@@ -144,19 +135,6 @@ impl Diagnostics {
     /// A list of `{file, line, column, message, help}`.
     pub fn to_json(&self) -> Value {
         Value::Array(self.list.iter().map(Diagnostic::to_json).collect())
-    }
-
-    /// Prints them: for people on standard error, or with `json` as one JSON list on standard output.
-    /// What comes back sums them up and ends the program with exit code 3.
-    pub fn print(&self, json: bool) -> Fault {
-        use std::io::Write as _;
-        // A closed pipe must not turn a refusal into a panic: the exit code tells it all the same.
-        let _ = if json {
-            writeln!(std::io::stdout(), "{}", self.to_json())
-        } else {
-            write!(std::io::stderr(), "{}", self.render(Style::of_stderr()))
-        };
-        Fault::refused(self.summary()).fix("correct the places above and run the same command again; nothing was built")
     }
 }
 
