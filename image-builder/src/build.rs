@@ -64,7 +64,7 @@ fn roots_for(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
 ///
 /// # Errors
 /// Exit 3 where the profile can't be built, 4 where the store is signed by other keys, 5 where packages can't be had.
-pub async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
+pub(crate) async fn build(path: &Path, store: &Path, keys: &Path, setup: &Setup, json: bool) -> Result<Published> {
     let profile = profiles::load(path, json)?;
     restricted::check(store, &profile.packages.restrictions())?;
     Keys::open(keys)?; // all keys before minutes of work
@@ -111,7 +111,7 @@ fn stopped(error: tokio::task::JoinError) -> Fault {
 ///
 /// # Errors
 /// Exit 3 where the profile can't be built, 5 where packages can't be asked for.
-pub fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
+pub(crate) fn plan(path: &Path, keys: Option<&Path>, setup: &Setup, json: bool) -> Result<Vec<Planned>> {
     let profile = profiles::load(path, json)?;
     let trust = keys.map(Trust::open).transpose()?;
     let device = Device::open(profile, None, trust.as_ref(), setup)?;
@@ -295,37 +295,37 @@ impl Device {
 
 /// What the agent's medium shall know that its profile does not say.
 #[derive(Debug, Default)]
-pub struct SiteOptions {
+pub(crate) struct SiteOptions {
     /// The station's URL.
-    pub station: Option<String>,
+    pub(crate) station: Option<String>,
     /// File with the authorities of its certificate.
-    pub station_ca: Option<PathBuf>,
+    pub(crate) station_ca: Option<PathBuf>,
     /// File with its job-signing public key.
-    pub job_key: Option<PathBuf>,
+    pub(crate) job_key: Option<PathBuf>,
     /// The agent's program; by default the one beside this program.
-    pub agent: Option<PathBuf>,
+    pub(crate) agent: Option<PathBuf>,
 }
 
 /// The files of a boot medium.
 #[derive(Debug, serde::Serialize)]
-pub struct Medium {
+pub(crate) struct Medium {
     /// The UKI: for UEFI HTTP boot and PXE, or to be copied to an ESP.
-    pub uki: PathBuf,
+    pub(crate) uki: PathBuf,
     /// Disk image for a USB stick.
-    pub usb: PathBuf,
+    pub(crate) usb: PathBuf,
     /// Kernel, for a boot loader that starts no UKI.
-    pub kernel: PathBuf,
+    pub(crate) kernel: PathBuf,
     /// Initrd, likewise.
-    pub initrd: PathBuf,
+    pub(crate) initrd: PathBuf,
     /// The kernel's command line, likewise.
-    pub command_line: String,
+    pub(crate) command_line: String,
 }
 
 /// Makes the agent's boot medium.
 ///
 /// # Errors
 /// Exit 3 where the profile or the site's facts are incomplete, 5 where packages can't be had.
-pub async fn medium(
+pub(crate) async fn medium(
     path: &Path,
     store: Option<&Path>,
     keys: &Path,

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 /// A result that no build took for so long is removed: each new setting and package leaves older ones behind, and a host that builds
 /// daily would fill up. Making it again costs a minute.
-pub const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes that stay free on the cache's file system when a build begins: a laptop's root, tree and file system are 5 GiB, its image and
 /// the store's share come on top. Of a small one, [`FREE_SHARE`].
 const FREE: u64 = 16 << 30;
@@ -33,7 +33,7 @@ const DIGITS: usize = 32;
 
 /// The folder of results.
 #[derive(Clone, Debug)]
-pub struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
     /// Shared by all that use the folder; who finds himself alone clears up.
     _lock: Arc<Flock<File>>,
@@ -41,7 +41,7 @@ pub struct Cache {
 
 /// What a result depends on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Key {
+pub(crate) struct Key {
     stage: &'static str,
     digest: Digest,
     inputs: Value,
@@ -52,7 +52,7 @@ impl Key {
     ///
     /// # Errors
     /// Exit 1 where the inputs do not encode.
-    pub fn new(stage: &'static str, version: u32, inputs: &impl Serialize) -> Result<Self> {
+    pub(crate) fn new(stage: &'static str, version: u32, inputs: &impl Serialize) -> Result<Self> {
         let encode = |error| Fault::internal("a stage's inputs do not encode").cause(error);
         let inputs = serde_json::to_value(inputs).map_err(encode)?;
         let bytes = serde_json::to_vec(&(stage, version, &inputs)).map_err(encode)?;
@@ -60,17 +60,17 @@ impl Key {
     }
 
     /// What it was made from, to say what is new in it.
-    pub fn inputs(&self) -> &Value {
+    pub(crate) fn inputs(&self) -> &Value {
         &self.inputs
     }
 
     /// The digest alone, as an input of a later stage.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
     /// The stage's name.
-    pub fn stage(&self) -> &'static str {
+    pub(crate) fn stage(&self) -> &'static str {
         self.stage
     }
 }
@@ -80,7 +80,7 @@ impl Cache {
     ///
     /// # Errors
     /// Exit 3 where it can't be made.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         Self::open_with(folder, room)
     }
 
@@ -100,22 +100,22 @@ impl Cache {
     }
 
     /// Where the result is or would be.
-    pub fn path(&self, key: &Key) -> PathBuf {
+    pub(crate) fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(format!("{}-{}", key.stage, &key.digest.to_string()[..DIGITS]))
     }
 
     /// Whether the result is there.
-    pub fn has(&self, key: &Key) -> bool {
+    pub(crate) fn has(&self, key: &Key) -> bool {
         self.path(key).is_dir()
     }
 
     /// Its folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Where the .debs of builds without a lockfile lie.
-    pub fn debs(&self) -> PathBuf {
+    pub(crate) fn debs(&self) -> PathBuf {
         self.folder.join("debs")
     }
 
@@ -123,7 +123,7 @@ impl Cache {
     ///
     /// # Errors
     /// Exit 3 where it can't be made.
-    pub fn scratch(&self) -> Result<tempfile::TempDir> {
+    pub(crate) fn scratch(&self) -> Result<tempfile::TempDir> {
         tempfile::Builder::new().prefix("livery-").tempdir_in(self.folder.join("tmp")).map_err(|error| failed(&self.folder, error))
     }
 
@@ -131,7 +131,7 @@ impl Cache {
     ///
     /// # Errors
     /// What `make` answers; exit 3 where the folder can't be written.
-    pub fn get(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub(crate) fn get(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let path = self.path(key);
         if path.is_dir() {
             // Where that fails, it goes earlier than it need: no reason to stop a build.

@@ -36,11 +36,11 @@ const BATCH: usize = 32;
 
 /// What was done.
 #[derive(Debug, Serialize)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// Employees who have a code now and had none.
-    pub drawn: usize,
+    pub(crate) drawn: usize,
     /// Employees who had one.
-    pub kept: usize,
+    pub(crate) kept: usize,
 }
 
 /// One employee's code.
@@ -54,7 +54,7 @@ struct Code {
 ///
 /// # Errors
 /// Exit 3 where the roster has errors, `out` is there or a file can't be written, or the roster changed meanwhile.
-pub fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Drawn> {
+pub(crate) fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Drawn> {
     let failed = |error| Fault::refused("the roster can't be changed").at(roster.display()).cause(error);
     // What a link names is replaced, not the link.
     let path =

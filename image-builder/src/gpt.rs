@@ -10,27 +10,27 @@ use livery_contract::{
 use uuid::Uuid;
 
 /// Type GUIDs of the partitions that we make (UEFI 2.10 table 5.7; Discoverable Partitions Specification, x86-64).
-pub const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
+pub(crate) const ESP: Uuid = Uuid::from_u128(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
 /// Root, x86-64.
-pub const ROOT: Uuid = Uuid::from_u128(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
+pub(crate) const ROOT: Uuid = Uuid::from_u128(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
 /// Root's verity hash tree, x86-64.
-pub const ROOT_VERITY: Uuid = Uuid::from_u128(0x2c7357ed_ebd2_46d9_aec1_23d437ec2bf5);
+pub(crate) const ROOT_VERITY: Uuid = Uuid::from_u128(0x2c7357ed_ebd2_46d9_aec1_23d437ec2bf5);
 /// The signature over its root hash, x86-64.
-pub const ROOT_VERITY_SIGNATURE: Uuid = Uuid::from_u128(0x41092b05_9fc8_4523_994f_2def0408b176);
+pub(crate) const ROOT_VERITY_SIGNATURE: Uuid = Uuid::from_u128(0x41092b05_9fc8_4523_994f_2def0408b176);
 /// Generic Linux data: the identity partition has no type of its own in the specification.
-pub const LINUX: Uuid = Uuid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
+pub(crate) const LINUX: Uuid = Uuid::from_u128(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
 
 /// The table of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     /// Bytes of a sector.
-    pub sector_size: u32,
+    pub(crate) sector_size: u32,
     /// Partitions in order of offset.
-    pub partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<Partition>,
 }
 
 /// Reads the table of a raw disk image of `size` bytes; `None` where it has none that we can address in 4 KiB blocks.
-pub fn read(raw: &File, size: u64) -> Option<Table> {
+pub(crate) fn read(raw: &File, size: u64) -> Option<Table> {
     for (block, sector_size) in [(LogicalBlockSize::Lb512, 512_u32), (LogicalBlockSize::Lb4096, 4096)] {
         let Ok(disk) = GptConfig::new().writable(false).logical_block_size(block).open_from_device(raw.try_clone().ok()?) else {
             continue;
@@ -65,7 +65,7 @@ pub fn read(raw: &File, size: u64) -> Option<Table> {
 ///
 /// # Errors
 /// Exit 5 where writing fails.
-pub fn write(disk: &mut impl DiskDevice, size: u64, disk_guid: Uuid, partitions: &[Partition]) -> Result<()> {
+pub(crate) fn write(disk: &mut impl DiskDevice, size: u64, disk_guid: Uuid, partitions: &[Partition]) -> Result<()> {
     const SECTOR: u64 = 512;
     let failed =
         |what: &str, error: &dyn std::error::Error| Fault::source(format!("writing the partition table failed: {what}: {error}"));

@@ -30,6 +30,8 @@
 //! | `progress` | what a person sees of long work |
 //! | [`cli`] | the program: its commands, their flags and what they print |
 
+#![warn(unreachable_pub)]
+
 mod build;
 mod cache;
 pub mod cli;

@@ -36,37 +36,36 @@ const SHOWN: usize = 6;
 
 /// The keys of a terminal's stages, in the order of the work.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What all UUIDs follow from.
-    pub seed: Uuid,
+    pub(crate) seed: Uuid,
     /// Those that do not change from one version to the next.
-    pub uuids: Uuids,
+    pub(crate) uuids: Uuids,
     /// The kernel's command line but for the root's hash.
-    pub command_line: Vec<String>,
+    pub(crate) command_line: Vec<String>,
     /// The tools root.
-    pub tools: Key,
+    pub(crate) tools: Key,
     /// The boot root.
-    pub boot_root: Key,
+    pub(crate) boot_root: Key,
     /// The device's root.
-    pub root: Key,
-    /// The initrd.
-    pub initrd: Key,
+    pub(crate) root: Key,
+    pub(crate) initrd: Key,
     /// The device's root without what it never uses, with drivers and locales.
-    pub tree: Key,
+    pub(crate) tree: Key,
     /// The root file system.
-    pub system: Key,
+    pub(crate) system: Key,
     /// The UKI.
-    pub uki: Key,
+    pub(crate) uki: Key,
     /// The UKI with its signature.
-    pub signed: Key,
+    pub(crate) signed: Key,
     /// The EFI system partition.
-    pub esp: Key,
+    pub(crate) esp: Key,
     /// What was found in root file system and initrd.
-    pub scan: Key,
+    pub(crate) scan: Key,
     /// What the image is made of.
-    pub sbom: Key,
+    pub(crate) sbom: Key,
     /// The whole image.
-    pub image: Key,
+    pub(crate) image: Key,
 }
 
 /// What the image follows from besides its partitions.
@@ -90,7 +89,7 @@ impl Plan {
     ///
     /// # Errors
     /// Exit 1 where inputs do not encode.
-    pub fn of(workshop: &Workshop, profile: &Profile, desk: &Desk, nobody: Digest, trust: Option<&Trust>) -> Result<Self> {
+    pub(crate) fn of(workshop: &Workshop, profile: &Profile, desk: &Desk, nobody: Digest, trust: Option<&Trust>) -> Result<Self> {
         let seed = seed(profile);
         let uuids = Uuids { seed, luks: data::luks_uuid(seed) };
         let [tools, boot_root, root] =
@@ -124,7 +123,7 @@ impl Plan {
     }
 
     /// All keys, in the order of the work.
-    pub fn keys(&self) -> [&Key; 12] {
+    pub(crate) fn keys(&self) -> [&Key; 12] {
         [
             &self.tools,
             &self.boot_root,
@@ -142,7 +141,7 @@ impl Plan {
     }
 
     /// The stages that are the same whoever signs.
-    pub fn before_keys(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn before_keys(&self) -> impl Iterator<Item = &'static str> {
         self.keys().map(Key::stage).into_iter().take_while(|stage| *stage != self.uki.stage())
     }
 
@@ -150,7 +149,7 @@ impl Plan {
     ///
     /// # Errors
     /// Exit 3 where the cache can't be read.
-    pub fn steps(&self, cache: &Cache, profile: &Profile) -> Result<Vec<Planned>> {
+    pub(crate) fn steps(&self, cache: &Cache, profile: &Profile) -> Result<Vec<Planned>> {
         let last = Last::read(cache, profile)?;
         let step = |key: &Key| {
             let cached = cache.has(key);
@@ -173,7 +172,7 @@ impl Plan {
     ///
     /// # Errors
     /// Exit 5 where it can't be written.
-    pub fn remember(&self, cache: &Cache, profile: &Profile) -> Result<()> {
+    pub(crate) fn remember(&self, cache: &Cache, profile: &Profile) -> Result<()> {
         let last = Last(self.keys().map(|key| (key.stage().to_owned(), key.inputs().clone())).into());
         let bytes = serde_json::to_vec(&last).map_err(|error| Fault::internal("a build's inputs do not encode").cause(error))?;
         write_atomically(&Last::path(cache, profile), &bytes)
@@ -182,13 +181,12 @@ impl Plan {
 
 /// One stage of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Planned {
-    /// Its name.
-    pub stage: &'static str,
+pub(crate) struct Planned {
+    pub(crate) stage: &'static str,
     /// Whether its result is in the cache.
-    pub cached: bool,
+    pub(crate) cached: bool,
     /// Why it is not.
-    pub why: Vec<String>,
+    pub(crate) why: Vec<String>,
 }
 
 impl fmt::Display for Planned {
@@ -200,12 +198,12 @@ impl fmt::Display for Planned {
 }
 
 /// What image seeds follow from: the name, so that an update keeps its UUIDs.
-pub fn seed(profile: &Profile) -> Uuid {
+pub(crate) fn seed(profile: &Profile) -> Uuid {
     Uuid::new_v5(&SEEDS, profile.name.as_str().as_bytes())
 }
 
 /// GUID of the identity partition.
-pub fn identity(seed: Uuid) -> Uuid {
+pub(crate) fn identity(seed: Uuid) -> Uuid {
     derive(seed, "identity")
 }
 

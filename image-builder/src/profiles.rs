@@ -12,7 +12,7 @@ use livery_profile::{Diagnostics, Import, Profile, Style};
 ///
 /// # Errors
 /// Exit 3 where it has errors, which have been shown.
-pub fn load(path: &Path, json: bool) -> Result<Profile> {
+pub(crate) fn load(path: &Path, json: bool) -> Result<Profile> {
     livery_profile::load(path).map_err(|diagnostics| show(&diagnostics, json))
 }
 
@@ -20,7 +20,7 @@ pub fn load(path: &Path, json: bool) -> Result<Profile> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_import(path: &Path, json: bool) -> Result<Import> {
+pub(crate) fn load_import(path: &Path, json: bool) -> Result<Import> {
     livery_profile::load_import(path).map_err(|diagnostics| show(&diagnostics, json))
 }
 
@@ -28,7 +28,7 @@ pub fn load_import(path: &Path, json: bool) -> Result<Import> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn check(paths: &[PathBuf], json: bool) -> Result<()> {
+pub(crate) fn check(paths: &[PathBuf], json: bool) -> Result<()> {
     livery_profile::check(paths).map_err(|diagnostics| show(&diagnostics, json))
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The folder of a file; of a bare name, the one that we are in.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -17,7 +17,7 @@ pub fn folder_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// Where the content can't be read, or the file not be written beside its place or moved there.
-pub fn replace(path: &Path, content: &mut impl Read) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &mut impl Read) -> io::Result<()> {
     let folder = folder_of(path);
     let permissions = match fs::metadata(path) {
         Ok(there) => Permissions::from_mode(there.permissions().mode() & 0o7777),

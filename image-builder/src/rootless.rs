@@ -17,7 +17,7 @@ const LEAST: u64 = 65_536;
 ///
 /// # Errors
 /// Exit 3 where this user can't have a user namespace with a range of numbers.
-pub fn enter() -> Result<()> {
+pub(crate) fn enter() -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     let user = geteuid();
     if user.is_root() {

@@ -17,7 +17,7 @@ const ENVIRONMENT: [(&str, &str); 3] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"
 
 /// A root to run tools in, and the folders that they may see.
 #[derive(Clone, Debug)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     root: PathBuf,
     binds: Vec<(PathBuf, PathBuf)>,
     epoch: i64,
@@ -26,20 +26,20 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Runs tools of `root`; `epoch` becomes their `SOURCE_DATE_EPOCH`.
-    pub fn new(root: &Path, epoch: i64) -> Self {
+    pub(crate) fn new(root: &Path, epoch: i64) -> Self {
         Self { root: root.to_owned(), binds: Vec::new(), epoch, read_only: false }
     }
 
     /// The root itself can't be written: only what is bound can.
     #[must_use]
-    pub fn read_only(mut self) -> Self {
+    pub(crate) fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
     /// Lets the tools see `host` as `target`, writable.
     #[must_use]
-    pub fn bind(mut self, host: &Path, target: &str) -> Self {
+    pub(crate) fn bind(mut self, host: &Path, target: &str) -> Self {
         self.binds.push((host.to_owned(), target.into()));
         self
     }
@@ -64,7 +64,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Exit 1 where it fails, with the end of what it said; exit 3 where bubblewrap is missing.
-    pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
         let mut command = Command::new("bwrap");
         if self.read_only {
             self.lay_out(&mut command)?;
@@ -86,7 +86,7 @@ impl Sandbox {
 }
 
 /// The same environment for a tool of the host's; only how to reach the network is the user's.
-pub fn clean_environment(command: &mut Command) {
+pub(crate) fn clean_environment(command: &mut Command) {
     command.env_clear().envs(ENVIRONMENT);
     for name in ["http_proxy", "https_proxy", "no_proxy"] {
         if let Some(value) = std::env::var_os(name) {
@@ -99,7 +99,7 @@ pub fn clean_environment(command: &mut Command) {
 ///
 /// # Errors
 /// What `fault` makes; exit 3 where the program is missing or finds no room on a disk.
-pub fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) -> Result<Vec<u8>> {
+pub(crate) fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) -> Result<Vec<u8>> {
     tracing::debug!(?command, "run");
     let program = command.get_program().to_owned();
     let output = command.output().map_err(|error| missing(&program, error))?;

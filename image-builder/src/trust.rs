@@ -9,15 +9,15 @@ use crate::{personal, publish::keys::Keys, secure_boot::signer::Signer, stages::
 
 /// Who signs what a device checks before it believes it.
 #[derive(Debug)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// Signs UKIs.
-    pub secure_boot: Signer,
+    pub(crate) secure_boot: Signer,
     /// Signs personal layers.
-    pub identity: Signer,
+    pub(crate) identity: Signer,
     /// The public key that recovery keys are encrypted to, PEM.
-    pub recovery: String,
+    pub(crate) recovery: String,
     /// The store's trusted root, `root.json`.
-    pub root_json: String,
+    pub(crate) root_json: String,
 }
 
 impl Trust {
@@ -25,14 +25,14 @@ impl Trust {
     ///
     /// # Errors
     /// Exit 2 where a key is not there, 3 where it is no pair with its certificate.
-    pub fn open(keys: &Path) -> Result<Self> {
+    pub(crate) fn open(keys: &Path) -> Result<Self> {
         let (identity, recovery) = (personal::keys::signer(keys)?, personal::keys::recovery(keys)?);
         let root_json = String::from_utf8_lossy(Keys::open(keys)?.root_json()).into_owned();
         Ok(Self { secure_boot: Signer::open(keys)?, identity, recovery, root_json })
     }
 
     /// What an image with this identity partition has in its initrd.
-    pub fn anchors(&self, identity: Uuid) -> Anchors {
+    pub(crate) fn anchors(&self, identity: Uuid) -> Anchors {
         Anchors::new(identity, &self.identity.certificate_pem(), &self.root_json)
     }
 }

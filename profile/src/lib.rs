@@ -17,6 +17,8 @@
 //! [`reference()`] (the guide's key reference), [`schema()`] (for editors) and [`start()`] (starters) all read it, so that
 //! none can know a key that another does not. [`explain()`] tells what came of merging, and by which lines.
 
+#![warn(unreachable_pub)]
+
 mod explain;
 mod files;
 mod report;

@@ -43,7 +43,7 @@ Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 
 /// Builds, signs and keeps the images that devices are made with.
 #[derive(Debug, Parser)]
 #[command(name = "livery", version, after_help = EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Machine-readable output: one object, or one event a line, on standard output.
     #[arg(long, global = true)]
     pub(super) json: bool,

@@ -2,10 +2,10 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`flags`] | the commands and their flags |
+//! | `flags` | the commands and their flags |
 //! | `run` | what each does, and what it prints |
 
-pub mod flags;
+mod flags;
 mod run;
 
 use std::{io::IsTerminal as _, process::ExitCode};

@@ -23,7 +23,7 @@ const TAKEN: [&str; 6] = ["root", "nobody", "nogroup", "users", "lpadmin", "netd
 /// directory's names often have dots and a domain. `lea.martin@assurance.example` is `lea-martin`.
 ///
 /// `None` where no name comes of it: it does not begin with a letter, or a system's account has it.
-pub fn name(user: &str) -> Option<String> {
+pub(crate) fn name(user: &str) -> Option<String> {
     let user = user.split('@').next().unwrap_or_default();
     let user = user.rsplit('\\').next().unwrap_or_default();
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '_' { letter.to_ascii_lowercase() } else { '-' };
@@ -39,7 +39,7 @@ pub fn name(user: &str) -> Option<String> {
 
 /// The layer's files; nothing where the roster gives no name or no first password. `epoch_seconds` is the record's age: what the device
 /// changes is newer.
-pub fn files(employee: &Employee, epoch_seconds: i64) -> BTreeMap<String, Node> {
+pub(crate) fn files(employee: &Employee, epoch_seconds: i64) -> BTreeMap<String, Node> {
     let (Some(name), Some(hash)) = (name(&employee.user), &employee.first_password) else { return BTreeMap::new() };
     let home = format!("/home/{name}.homedir");
     let record = json!({

@@ -19,7 +19,7 @@ const DIRENT: usize = 12;
 
 /// A file or symbolic link to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Node {
+pub(crate) enum Node {
     /// A regular file, mode 0644, root's.
     File(Vec<u8>),
     /// The same, mode 0600: not for everyone on the device.
@@ -32,7 +32,7 @@ pub enum Node {
 ///
 /// # Errors
 /// Exit 1 where a path is malformed or is both file and folder, or where something is too large for this small form.
-pub fn make(files: &BTreeMap<String, Node>, uuid: Uuid, epoch_seconds: i64) -> Result<Vec<u8>> {
+pub(crate) fn make(files: &BTreeMap<String, Node>, uuid: Uuid, epoch_seconds: i64) -> Result<Vec<u8>> {
     let mut tree = Tree { inodes: vec![Inode::folder(0)] };
     for (path, node) in files {
         tree.insert(path, node)?;

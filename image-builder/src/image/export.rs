@@ -11,7 +11,7 @@ use crate::{inspect::volume::chunk::chunk, progress::Progress, replace::folder_o
 
 /// Of what kind the file shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// The disk's bytes, zeros as holes.
     Raw,
     /// QEMU's, by `qemu-img`.
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 8;
 /// # Errors
 /// Exit 3 where `file` exists or can't be written, 4 where a chunk is not what its digest says, 5 where the store can't
 /// be read.
-pub async fn export(store: &Store, reference: &Reference, format: Format, file: &Path, progress: &Progress) -> Result<()> {
+pub(crate) async fn export(store: &Store, reference: &Reference, format: Format, file: &Path, progress: &Progress) -> Result<()> {
     let failed = |what: &str, error: std::io::Error| Fault::refused(what).at(file.display()).cause(error);
     if file.exists() {
         return Err(Fault::refused("the file exists already").at(file.display()).fix("remove it, or give another name"));

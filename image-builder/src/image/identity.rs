@@ -22,7 +22,7 @@ struct Identity<'a> {
 }
 
 /// The layer's files, by path from the layer's top.
-pub fn files(employee: &Employee) -> BTreeMap<String, Node> {
+pub(crate) fn files(employee: &Employee) -> BTreeMap<String, Node> {
     let identity = Identity {
         schema: 1,
         order: employee.order.as_str(),
@@ -57,7 +57,7 @@ pub fn files(employee: &Employee) -> BTreeMap<String, Node> {
 }
 
 /// The keyboard's files: for the kiosk, and for Debian's and systemd's own tools.
-pub fn keyboard(keyboard: &str) -> BTreeMap<String, Node> {
+pub(crate) fn keyboard(keyboard: &str) -> BTreeMap<String, Node> {
     let (layout, variant) = match keyboard.strip_suffix(')').and_then(|text| text.split_once('(')) {
         Some((layout, variant)) => (layout, variant),
         None => (keyboard, ""),

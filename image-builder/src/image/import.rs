@@ -20,35 +20,35 @@ const LEVEL: i32 = 6;
 
 /// What the image itself does not say.
 #[derive(Clone, Debug, Default)]
-pub struct Choices {
+pub(crate) struct Choices {
     /// Whether the last partition grows to the disk's end.
-    pub grow: bool,
+    pub(crate) grow: bool,
     /// Whether the agent may convert table and FAT to sectors of 4096 bytes.
-    pub any_sectors: bool,
+    pub(crate) any_sectors: bool,
     /// What is in it that may not be passed on to everybody.
-    pub restricted: Vec<String>,
+    pub(crate) restricted: Vec<String>,
     /// Where the personal layer goes.
-    pub personal: Option<PersonalPlace>,
+    pub(crate) personal: Option<PersonalPlace>,
 }
 
 /// What the command line says.
 #[derive(Debug)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// `--name`
-    pub name: Option<Name>,
+    pub(crate) name: Option<Name>,
     /// `--version`
-    pub version: Option<Version>,
+    pub(crate) version: Option<Version>,
     /// `--grow`
-    pub grow: bool,
+    pub(crate) grow: bool,
     /// `--any-sectors`
-    pub any_sectors: bool,
+    pub(crate) any_sectors: bool,
 }
 
 /// What command line and profile say together; the command line goes first.
 ///
 /// # Errors
 /// Exit 2 where nobody says name or version, 3 where the profile is faulty.
-pub fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Name, Version), Choices)> {
+pub(crate) fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Name, Version), Choices)> {
     let profile = match profile {
         Some(path) => Some(profiles::load_import(path, json)?),
         None => None,
@@ -70,7 +70,7 @@ pub fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Result<((Nam
 ///
 /// # Errors
 /// Exit 3 where `raw` is no raw disk image, otherwise as [`master::publish`].
-pub async fn import(
+pub(crate) async fn import(
     raw: &Path,
     (name, version): (Name, Version),
     choices: Choices,

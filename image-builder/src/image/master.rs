@@ -20,60 +20,60 @@ use crate::{
 
 /// What shall become a master.
 #[derive(Clone, Debug)]
-pub struct Master {
+pub(crate) struct Master {
     /// Name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// Version.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The image's time.
-    pub created: Timestamp,
+    pub(crate) created: Timestamp,
     /// Bytes of the disk image; rounded up to whole blocks.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Bytes of a sector.
-    pub sector_size: u32,
+    pub(crate) sector_size: u32,
     /// Whether the agent may convert it to sectors of 4096 bytes.
-    pub converts_to_4096: bool,
+    pub(crate) converts_to_4096: bool,
     /// Number of the partition that grows to the disk's end.
-    pub grow: Option<u32>,
+    pub(crate) grow: Option<u32>,
     /// Partitions in order of offset.
-    pub partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<Partition>,
     /// Boot entry.
-    pub boot: Option<BootEntry>,
+    pub(crate) boot: Option<BootEntry>,
     /// The smallest disk that will do, in bytes; at least the size.
-    pub minimum_disk: u64,
+    pub(crate) minimum_disk: u64,
     /// Personal settings that it takes.
-    pub accepts: Option<Accepts>,
+    pub(crate) accepts: Option<Accepts>,
     /// dm-verity root hash of its root file system.
-    pub root_hash: Option<Digest>,
+    pub(crate) root_hash: Option<Digest>,
     /// How a device knows its personal layer.
-    pub identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
     /// Room for the keys that the agent makes on the device.
-    pub keys: Option<Keys>,
+    pub(crate) keys: Option<Keys>,
     /// What becomes of the data partition.
-    pub data: Option<Data>,
+    pub(crate) data: Option<Data>,
     /// Where its UKI lies, of an image with two slots for roots.
-    pub uki: Option<Uki>,
+    pub(crate) uki: Option<Uki>,
     /// Ranges (offset, bytes) whose content does not matter.
-    pub left: Vec<(u64, u64)>,
+    pub(crate) left: Vec<(u64, u64)>,
     /// Its SBOM, whole.
-    pub sbom: Option<Vec<u8>>,
+    pub(crate) sbom: Option<Vec<u8>>,
     /// Where an imported image takes the personal layer.
-    pub personal_file: Option<PersonalFile>,
+    pub(crate) personal_file: Option<PersonalFile>,
     /// What is in it that may not be passed on to everybody.
-    pub restricted: Vec<String>,
+    pub(crate) restricted: Vec<String>,
 }
 
 /// A master in the store.
 #[derive(Clone, Debug)]
-pub struct Published {
+pub(crate) struct Published {
     /// Its reference.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// Its manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// What it cost.
-    pub packed: Packed,
+    pub(crate) packed: Packed,
     /// Whether the store did not have it before.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// Packs the image and signs its manifest. Chunks that earlier masters of the same name have are not stored again.
@@ -81,7 +81,14 @@ pub struct Published {
 /// # Errors
 /// Exit 3 where the store has another image by this name, 4 where the store is signed by other keys, 5 where it can't be
 /// written.
-pub async fn publish(raw: &File, master: Master, store: &Path, keys: &Path, level: i32, progress: &Progress) -> Result<Published> {
+pub(crate) async fn publish(
+    raw: &File,
+    master: Master,
+    store: &Path,
+    keys: &Path,
+    level: i32,
+    progress: &Progress,
+) -> Result<Published> {
     restricted::check(store, &master.restricted)?;
     let mut publisher = Publisher::open(store, keys).await?;
     let mut known = Known::default();

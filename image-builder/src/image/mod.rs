@@ -12,12 +12,12 @@
 //! | [`account`] | a laptop's account in that layer |
 //! | [`erofs`] | a small read-only file system made of a list of files |
 
-pub mod account;
-pub mod erofs;
-pub mod export;
-pub mod identity;
-pub mod import;
-pub mod master;
-pub mod personalise;
-pub mod reserve;
-pub mod show;
+pub(crate) mod account;
+pub(crate) mod erofs;
+pub(crate) mod export;
+pub(crate) mod identity;
+pub(crate) mod import;
+pub(crate) mod master;
+pub(crate) mod personalise;
+pub(crate) mod reserve;
+pub(crate) mod show;

@@ -34,13 +34,13 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6c69_7665_7279_5f70_8572_736f_6e61_6c3
 
 /// One personal image.
 #[derive(Debug, serde::Serialize)]
-pub struct Personalised {
+pub(crate) struct Personalised {
     /// Its reference.
-    pub image: Reference,
+    pub(crate) image: Reference,
     /// Digest of its manifest.
-    pub manifest: Digest,
+    pub(crate) manifest: Digest,
     /// Whether it was not in the store before.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// Makes the personal images of a roster.
@@ -48,7 +48,7 @@ pub struct Personalised {
 /// # Errors
 /// Exit 3 where a row does not fit the master or the master takes no personal layer, 4 where the store is signed by other
 /// keys, 5 where it can't be written.
-pub async fn personalise(
+pub(crate) async fn personalise(
     master: &Reference,
     path: &Path,
     store: &Path,

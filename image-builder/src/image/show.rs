@@ -6,50 +6,50 @@ use serde::Serialize;
 
 /// One line of `livery list`.
 #[derive(Debug, Serialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Reference.
-    pub image: Reference,
+    pub(crate) image: Reference,
     /// Digest of its manifest.
-    pub manifest: Digest,
+    pub(crate) manifest: Digest,
 }
 
 /// Every image in the store.
-pub fn list(store: &Store) -> Vec<Listed> {
+pub(crate) fn list(store: &Store) -> Vec<Listed> {
     store.references().into_iter().map(|(image, manifest)| Listed { image, manifest }).collect()
 }
 
 /// What `livery inspect` says of one image.
 #[derive(Debug, Serialize)]
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// Reference.
-    pub image: Reference,
+    pub(crate) image: Reference,
     /// Digest of the manifest's bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Digest of the content, wherever it is stored.
-    pub content: Digest,
+    pub(crate) content: Digest,
     /// The manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// Bytes of data, uncompressed.
-    pub data: u64,
+    pub(crate) data: u64,
     /// Bytes that must read as zero.
-    pub zero: u64,
+    pub(crate) zero: u64,
     /// Bytes that are left as they are.
-    pub skip: u64,
+    pub(crate) skip: u64,
     /// Bytes of the frames that hold the data.
-    pub compressed: u64,
+    pub(crate) compressed: u64,
     /// Bytes of manifest and chunk maps.
-    pub index: u64,
+    pub(crate) index: u64,
     /// Number of chunks.
-    pub chunks: usize,
+    pub(crate) chunks: usize,
     /// Number of packs.
-    pub packs: usize,
+    pub(crate) packs: usize,
 }
 
 /// Reads an image's manifest and chunk maps, all of them checked.
 ///
 /// # Errors
 /// As [`Store::image`].
-pub async fn inspect(store: &Store, reference: &Reference) -> Result<Inspected> {
+pub(crate) async fn inspect(store: &Store, reference: &Reference) -> Result<Inspected> {
     let image = store.image(reference).await?;
     let mut frames = std::collections::HashSet::new();
     let (mut data, mut zero, mut skip, mut compressed) = (0, 0, 0, 0);

@@ -10,7 +10,7 @@
 //! | [`scan`] | what no image may have: secrets, identities, files that anybody may change |
 //! | [`sbom`] | what an image is made of, as SPDX |
 
-pub mod diff;
-pub mod sbom;
-pub mod scan;
-pub mod volume;
+pub(crate) mod diff;
+pub(crate) mod sbom;
+pub(crate) mod scan;
+pub(crate) mod volume;

@@ -12,7 +12,7 @@ use super::file::{Lock, Package, RootName};
 
 /// The names of packages of one root that came later than those of `before`; none where anything of that is gone or is another now:
 /// then the root is made anew, all at once.
-pub fn added(before: &Lock, now: &[Package], root: RootName) -> Vec<String> {
+pub(crate) fn added(before: &Lock, now: &[Package], root: RootName) -> Vec<String> {
     let late: BTreeSet<&str> = before.added(root).collect();
     let first = before.of(root).filter(|package| !late.contains(package.name.as_str()));
     let first: BTreeMap<&str, Digest> = first.map(|package| (package.name.as_str(), package.sha256)).collect();

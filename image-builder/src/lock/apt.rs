@@ -22,9 +22,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// More than any index has: Debian's largest is 60 MB.
 const MAX_INDEX: u64 = 1 << 30;
 
-/// See the module.
 #[derive(Debug)]
-pub struct Apt {
+pub(crate) struct Apt {
     folder: tempfile::TempDir,
     mirrors: Mirrors,
     debian: Debian,
@@ -32,11 +31,11 @@ pub struct Apt {
 
 /// What an index says of a package that apt chose.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Suite and component.
-    pub origin: String,
+    pub(crate) origin: String,
     /// Its stanza, field by field (Debian Policy 5.1).
-    pub fields: BTreeMap<String, String>,
+    pub(crate) fields: BTreeMap<String, String>,
 }
 
 impl Apt {
@@ -44,7 +43,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 3 where neither the profile nor this machine's apt names a mirror.
-    pub fn new(folder: tempfile::TempDir, debian: &Debian) -> Result<Self> {
+    pub(crate) fn new(folder: tempfile::TempDir, debian: &Debian) -> Result<Self> {
         let mirrors = match &debian.mirrors {
             Some(mirrors) => mirrors.clone(),
             None => mirrors_of_this_machine()?,
@@ -71,7 +70,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 1 where the files can't be written.
-    pub fn prefer(&self, archive: &Path, packages: &[&Package]) -> Result<()> {
+    pub(crate) fn prefer(&self, archive: &Path, packages: &[&Package]) -> Result<()> {
         self.write("etc/apt/sources.list", &format!("{}deb [trusted=yes] copy:{} ./\n", self.sources(), archive.display()))?;
         // Above 1000: also where that is a step back (apt_preferences(5)).
         let pins = packages
@@ -84,7 +83,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 5 where a mirror can't be reached or what it has is not signed.
-    pub fn update(&self) -> Result<()> {
+    pub(crate) fn update(&self) -> Result<()> {
         // By itself apt goes on with old or missing indexes.
         self.run("apt-get", ["update", "--quiet", "-o", "APT::Update::Error-Mode=any"], "apt-get update", Fault::source)
             .map(drop)
@@ -95,7 +94,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 3 where apt knows no such package, or they exclude one another.
-    pub fn resolve(&self, request: &Request) -> Result<Vec<Digest>> {
+    pub(crate) fn resolve(&self, request: &Request) -> Result<Vec<Digest>> {
         let recommends = format!("APT::Install-Recommends={}", request.recommends);
         let arguments =
             ["install", "--print-uris", "-qq", "--yes", "-o", "Acquire::ForceHash=SHA256", "-o", &recommends, "?essential"];
@@ -117,7 +116,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 1 where an index can't be read.
-    pub fn listed(&self, wanted: &[Digest]) -> Result<HashMap<Digest, Listed>> {
+    pub(crate) fn listed(&self, wanted: &[Digest]) -> Result<HashMap<Digest, Listed>> {
         let wanted: HashMap<String, Digest> = wanted.iter().map(|digest| (digest.to_string(), *digest)).collect();
         let mut found = HashMap::new();
         let arguments = ["indextargets", "--format", "$(REPO_URI) $(RELEASE)/$(COMPONENT) $(FILENAME)", "Created-By: Packages"];
@@ -149,7 +148,7 @@ impl Apt {
     ///
     /// # Errors
     /// Exit 5 where one can't be had, or is not the one that was locked.
-    pub fn download(&self, packages: &[&Package], into: &Path) -> Result<()> {
+    pub(crate) fn download(&self, packages: &[&Package], into: &Path) -> Result<()> {
         let mut arguments = vec!["download-file".to_owned()];
         for package in packages {
             let mirror = if package.is_security() { &self.mirrors.security } else { &self.mirrors.main };

@@ -15,7 +15,7 @@ use crate::sandbox;
 ///
 /// # Errors
 /// Exit 4 where a .deb is not what was locked, 5 where one is not here.
-pub fn make(folder: &Path, packages: &[&Package], debs: &Debs, release: &Release) -> Result<()> {
+pub(crate) fn make(folder: &Path, packages: &[&Package], debs: &Debs, release: &Release) -> Result<()> {
     let failed = |error: std::io::Error| Fault::internal("a repository can't be made").at(folder.display()).cause(error);
     fs::create_dir_all(folder).map_err(failed)?;
     let paths = debs.checked(packages)?;

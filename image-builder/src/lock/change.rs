@@ -9,26 +9,18 @@ use super::file::{Lock, Package};
 /// One package that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
-pub enum Change {
+pub(crate) enum Change {
     /// It was not there before.
     Added {
-        /// Its name.
         name: String,
-        /// Its version.
         version: String,
         /// Suite and component.
         origin: String,
     },
     /// It is no longer there.
-    Removed {
-        /// Its name.
-        name: String,
-        /// Its version.
-        version: String,
-    },
+    Removed { name: String, version: String },
     /// It is another version, or the same version built otherwise.
     Changed {
-        /// Its name.
         name: String,
         /// The version before.
         from: String,
@@ -39,9 +31,7 @@ pub enum Change {
     },
     /// The same .deb in other roots.
     Moved {
-        /// Its name.
         name: String,
-        /// Its version.
         version: String,
         /// The roots now.
         roots: Vec<&'static str>,
@@ -61,7 +51,7 @@ impl fmt::Display for Change {
 }
 
 /// All that differs, in order of name.
-pub fn changes(before: &Lock, now: &Lock) -> Vec<Change> {
+pub(crate) fn changes(before: &Lock, now: &Lock) -> Vec<Change> {
     let mut pairs: BTreeMap<&str, (Option<&Package>, Option<&Package>)> = BTreeMap::new();
     for package in &before.packages {
         pairs.entry(&package.name).or_default().0 = Some(package);

@@ -23,43 +23,43 @@ use crate::{
 
 /// What shall be done.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Profiles (TOML): each gets a lockfile beside it.
     #[arg(required = true)]
-    pub profiles: Vec<PathBuf>,
+    pub(crate) profiles: Vec<PathBuf>,
     /// Show what is newer, package by package, and change nothing.
     #[arg(long)]
-    pub update: bool,
+    pub(crate) update: bool,
     /// With --update: write it into the lockfile.
     #[arg(long, requires = "update")]
-    pub accept: bool,
+    pub(crate) accept: bool,
     /// The store's folder that the .debs are put into, so that a build needs no network.
     #[arg(long)]
-    pub store: Option<PathBuf>,
+    pub(crate) store: Option<PathBuf>,
 }
 
 /// What came of one profile.
 #[derive(Clone, Debug, Serialize)]
-pub struct Locked {
+pub(crate) struct Locked {
     /// The lockfile.
-    pub lockfile: PathBuf,
+    pub(crate) lockfile: PathBuf,
     /// How many packages it names.
-    pub packages: usize,
+    pub(crate) packages: usize,
     /// Bytes of their .debs.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// What differs from the lockfile that was there; for a first one nothing.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// Whether the lockfile was written.
-    pub written: bool,
+    pub(crate) written: bool,
     /// Whether there was one.
-    pub first: bool,
+    pub(crate) first: bool,
 }
 
 /// Locks profiles.
 ///
 /// # Errors
 /// Exit 3 where a profile or its lockfile is faulty or its packages exclude one another, 5 where no mirror can be reached.
-pub fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -> Result<Vec<Locked>> {
+pub(crate) fn lock(options: &Options, cache: &Cache, progress: &Progress, json: bool) -> Result<Vec<Locked>> {
     // All of them before the network is asked.
     let profiles: Vec<Profile> = options.profiles.iter().map(|path| profiles::load(path, json)).collect::<Result<_>>()?;
     profiles.iter().map(|profile| one(profile, options, cache, progress)).collect()
@@ -104,7 +104,7 @@ fn debs(store: Option<&Path>, cache: &Cache) -> Debs {
 
 impl Locked {
     /// For a person.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text: String = self.changes.iter().map(|change| format!("{change}\n")).collect();
         let lockfile = self.lockfile.display();
         let size = format!("{} packages, {}", self.packages, bytes(self.bytes));

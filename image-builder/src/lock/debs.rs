@@ -18,9 +18,8 @@ use crate::progress::Progress;
 /// So many are asked of a mirror at once: one connection, and progress that moves.
 const BATCH: usize = 24;
 
-/// See the module.
 #[derive(Clone, Debug)]
-pub struct Debs {
+pub(crate) struct Debs {
     home: PathBuf,
     also: Option<PathBuf>,
     supplied: HashMap<Digest, PathBuf>,
@@ -28,13 +27,13 @@ pub struct Debs {
 
 impl Debs {
     /// .debs are put into `home`, and looked for in `also` as well.
-    pub fn new(home: PathBuf, also: Option<PathBuf>) -> Self {
+    pub(crate) fn new(home: PathBuf, also: Option<PathBuf>) -> Self {
         Self { home, also, supplied: HashMap::new() }
     }
 
     /// Knows the files that IT supplies.
     #[must_use]
-    pub fn with(mut self, supplied: &[Supplied]) -> Self {
+    pub(crate) fn with(mut self, supplied: &[Supplied]) -> Self {
         // Links to them are made elsewhere.
         let path = |supplied: &Supplied| std::path::absolute(&supplied.file).unwrap_or_else(|_| supplied.file.clone());
         self.supplied = supplied.iter().map(|supplied| (supplied.sha256, path(supplied))).collect();
@@ -42,7 +41,7 @@ impl Debs {
     }
 
     /// Where the .deb is.
-    pub fn find(&self, package: &Package) -> Option<PathBuf> {
+    pub(crate) fn find(&self, package: &Package) -> Option<PathBuf> {
         if package.supplied {
             return self.supplied.get(&package.sha256).filter(|path| is_there(path, package)).cloned();
         }
@@ -54,7 +53,7 @@ impl Debs {
     }
 
     /// Those that are neither here nor there.
-    pub fn lacking<'a>(&self, packages: impl IntoIterator<Item = &'a Package>) -> Vec<&'a Package> {
+    pub(crate) fn lacking<'a>(&self, packages: impl IntoIterator<Item = &'a Package>) -> Vec<&'a Package> {
         packages.into_iter().filter(|package| self.find(package).is_none()).collect()
     }
 
@@ -62,7 +61,7 @@ impl Debs {
     ///
     /// # Errors
     /// What `apt` answers where it is needed; exit 5 where a package can't be had or can't be written.
-    pub fn bring(&self, packages: &[&Package], apt: impl FnOnce() -> Result<Apt>, progress: &Progress) -> Result<()> {
+    pub(crate) fn bring(&self, packages: &[&Package], apt: impl FnOnce() -> Result<Apt>, progress: &Progress) -> Result<()> {
         let (near, far): (Vec<&Package>, Vec<&Package>) = packages
             .iter()
             .filter(|package| !package.supplied && !is_there(&place(&self.home, package), package))
@@ -113,7 +112,7 @@ impl Debs {
     ///
     /// # Errors
     /// Exit 4 where one is not what was locked, 5 where one is not here.
-    pub fn checked(&self, packages: &[&Package]) -> Result<Vec<PathBuf>> {
+    pub(crate) fn checked(&self, packages: &[&Package]) -> Result<Vec<PathBuf>> {
         packages
             .par_iter()
             .map(|package| {

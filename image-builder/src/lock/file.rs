@@ -34,7 +34,7 @@ use livery_contract::{Digest, Fault, Result};
 use serde::{Deserialize, Serialize};
 
 /// The version of this format.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 /// The most bytes of one package: no Debian package comes near.
 const MAX_PACKAGE: u64 = 4 << 30;
 /// What stands at a lockfile's top.
@@ -44,35 +44,35 @@ const HEADER: &str = "# Written by `livery lock`: exactly the packages that a bu
 /// Exactly which packages a build takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lock {
+pub(crate) struct Lock {
     /// [`SCHEMA`].
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// Which Debian they come from.
-    pub debian: Release,
+    pub(crate) debian: Release,
     /// What was asked for.
     #[serde(rename = "root")]
-    pub roots: Vec<Request>,
+    pub(crate) roots: Vec<Request>,
     /// What that comes to, in order of name.
     #[serde(rename = "package")]
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
 }
 
 /// A Debian release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Release {
+pub(crate) struct Release {
     /// Such as `trixie`.
-    pub suite: String,
+    pub(crate) suite: String,
     /// Such as `amd64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Parts of the archive.
-    pub components: Vec<String>,
+    pub(crate) components: Vec<String>,
 }
 
 /// A root that packages are installed into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RootName {
+pub(crate) enum RootName {
     /// What the stages run.
     Tools,
     /// What kernel and initrd are made from.
@@ -82,11 +82,10 @@ pub enum RootName {
 }
 
 impl RootName {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tools, Self::Boot, Self::Device];
+    pub(crate) const ALL: [Self; 3] = [Self::Tools, Self::Boot, Self::Device];
 
     /// As the lockfile writes it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Tools => "tools",
             Self::Boot => "boot",
@@ -95,7 +94,7 @@ impl RootName {
     }
 
     /// What asks for its packages.
-    pub const fn asked_by(self) -> &'static str {
+    pub(crate) const fn asked_by(self) -> &'static str {
         match self {
             Self::Tools => "Livery itself",
             Self::Boot => "`packages.boot`",
@@ -107,48 +106,48 @@ impl RootName {
 /// What one root is asked to have, before apt adds what that needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub(crate) struct Request {
     /// The root.
-    pub name: RootName,
+    pub(crate) name: RootName,
     /// Whether recommended packages come too.
-    pub recommends: bool,
+    pub(crate) recommends: bool,
     /// Package names, sorted.
-    pub packages: Vec<String>,
+    pub(crate) packages: Vec<String>,
     /// Those of the root's packages, needed ones too, that are installed after all others: see [`super::added`]. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub added: Vec<String>,
+    pub(crate) added: Vec<String>,
 }
 
 /// One .deb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name (Debian Policy 5.6.7).
-    pub name: String,
+    pub(crate) name: String,
     /// Its version (Debian Policy 5.6.12).
-    pub version: String,
+    pub(crate) version: String,
     /// Its architecture, or `all`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Bytes of the .deb.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Digest of the .deb.
-    pub sha256: Digest,
+    pub(crate) sha256: Digest,
     /// Whether IT supplies it: then it has neither origin nor path, and its .deb lies in no store.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub supplied: bool,
+    pub(crate) supplied: bool,
     /// Suite and component that it was found in: `trixie-security/main`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub origin: String,
+    pub(crate) origin: String,
     /// Where the .deb lies below the archive's top.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub path: String,
+    pub(crate) path: String,
     /// The roots that it is installed into.
-    pub roots: Vec<RootName>,
+    pub(crate) roots: Vec<RootName>,
 }
 
 impl Package {
     /// The .deb's own file name.
-    pub fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         if self.supplied {
             // As Debian's archive names them: without the epoch.
             let version = self.version.split_once(':').map_or(self.version.as_str(), |(_, version)| version);
@@ -158,12 +157,12 @@ impl Package {
     }
 
     /// Where it comes from, for people.
-    pub fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         if self.supplied { "supplied" } else { &self.origin }
     }
 
     /// Whether it comes from the security archive, which may have a mirror of its own.
-    pub fn is_security(&self) -> bool {
+    pub(crate) fn is_security(&self) -> bool {
         self.origin.split('/').next().is_some_and(|suite| suite.ends_with("-security"))
     }
 
@@ -224,7 +223,7 @@ impl Lock {
     ///
     /// # Errors
     /// Exit 3 where it is not a lockfile.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let fix = "make it again: livery lock PROFILE";
         let lock: Self = toml::from_str(text).map_err(|error| Fault::refused("this is not a lockfile").cause(error).fix(fix))?;
         lock.check().map_err(|problem| Fault::refused(format!("this is not a lockfile: {problem}")).fix(fix))?;
@@ -235,18 +234,18 @@ impl Lock {
     ///
     /// # Errors
     /// Exit 1 where it does not encode.
-    pub fn encode(&self) -> Result<String> {
+    pub(crate) fn encode(&self) -> Result<String> {
         let text = toml::to_string(self).map_err(|error| Fault::internal("a lock does not encode").cause(error))?;
         Ok(format!("{HEADER}{text}"))
     }
 
     /// The packages of one root.
-    pub fn of(&self, root: RootName) -> impl Iterator<Item = &Package> {
+    pub(crate) fn of(&self, root: RootName) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(move |package| package.roots.contains(&root))
     }
 
     /// Names of the packages of one root that are installed after its others.
-    pub fn added(&self, root: RootName) -> impl Iterator<Item = &str> {
+    pub(crate) fn added(&self, root: RootName) -> impl Iterator<Item = &str> {
         self.roots.iter().filter(move |request| request.name == root).flat_map(|request| request.added.iter().map(String::as_str))
     }
 
@@ -254,7 +253,7 @@ impl Lock {
     ///
     /// # Errors
     /// Exit 3 with what is asked for and not locked, or locked and no longer asked for.
-    pub fn fits(&self, debian: &Release, requests: &[Request], supplied: &[Package]) -> Result<()> {
+    pub(crate) fn fits(&self, debian: &Release, requests: &[Request], supplied: &[Package]) -> Result<()> {
         let mut differences = Vec::new();
         if self.debian != *debian {
             differences.push("another Debian: suite, architecture or components have changed".to_owned());
@@ -301,7 +300,7 @@ impl Lock {
     ///
     /// # Errors
     /// In words: what is not.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
             return Err(format!("schema {} is not known here, only {SCHEMA}", self.schema));
         }

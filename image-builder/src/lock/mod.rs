@@ -21,17 +21,17 @@
 //! | [`supply`] | lock and .debs together: what the stages take roots from |
 //! | [`command`] | `livery lock` |
 
-pub mod added;
-pub mod apt;
-pub mod archive;
-pub mod change;
-pub mod command;
-pub mod debs;
-pub mod file;
-pub mod request;
-pub mod resolve;
-pub mod sidecar;
-pub mod supply;
+pub(crate) mod added;
+pub(crate) mod apt;
+pub(crate) mod archive;
+pub(crate) mod change;
+pub(crate) mod command;
+pub(crate) mod debs;
+pub(crate) mod file;
+pub(crate) mod request;
+pub(crate) mod resolve;
+pub(crate) mod sidecar;
+pub(crate) mod supply;
 
-pub use file::{Package, RootName};
-pub use supply::Supply;
+pub(crate) use file::{Package, RootName};
+pub(crate) use supply::Supply;

@@ -22,7 +22,7 @@ const TOOLS: [&str; 10] = [
 const UPDATED: &str = "dosfstools";
 
 /// What a profile asks for, one request a root.
-pub fn requests(profile: &Profile) -> Vec<Request> {
+pub(crate) fn requests(profile: &Profile) -> Vec<Request> {
     let request = |name, recommends, mut packages: Vec<String>| {
         packages.sort_unstable();
         packages.dedup();
@@ -47,7 +47,7 @@ impl From<&Supplied> for Package {
 }
 
 /// The packages that IT supplies, as a lock has them.
-pub fn supplied(profile: &Profile) -> Vec<Package> {
+pub(crate) fn supplied(profile: &Profile) -> Vec<Package> {
     profile.packages.supplied.iter().map(Package::from).collect()
 }
 

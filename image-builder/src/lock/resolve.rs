@@ -18,7 +18,7 @@ use super::{
 ///
 /// # Errors
 /// Exit 3 where apt can't satisfy a request, 5 where no mirror can be reached.
-pub fn resolve(
+pub(crate) fn resolve(
     debian: &Debian,
     requests: &[Request],
     supplied: &[Package],

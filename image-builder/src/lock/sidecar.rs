@@ -12,10 +12,10 @@ use super::file::Lock;
 use crate::publish::blobs::write_atomically;
 
 /// The most bytes of a lockfile: some 40,000 packages.
-pub const MAX_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_BYTES: u64 = 16 << 20;
 
 /// The lockfile of a profile.
-pub fn path_of(profile: &Path) -> PathBuf {
+pub(crate) fn path_of(profile: &Path) -> PathBuf {
     profile.with_extension("lock")
 }
 
@@ -23,7 +23,7 @@ pub fn path_of(profile: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Exit 3 where it can't be read or is not a lockfile.
-pub fn read(path: &Path) -> Result<Option<Lock>> {
+pub(crate) fn read(path: &Path) -> Result<Option<Lock>> {
     let failed = |error| Fault::refused("the lockfile can't be read").at(path.display()).cause(error);
     let file = match File::open(path) {
         Ok(file) => file,
@@ -42,6 +42,6 @@ pub fn read(path: &Path) -> Result<Option<Lock>> {
 ///
 /// # Errors
 /// Exit 5 where it can't be written.
-pub fn write(path: &Path, lock: &Lock) -> Result<()> {
+pub(crate) fn write(path: &Path, lock: &Lock) -> Result<()> {
     write_atomically(path, lock.encode()?.as_bytes())
 }

@@ -24,18 +24,18 @@ const VERSION: u32 = 1;
 
 /// How a build comes to its packages.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Refuse to build without a lockfile (PROFILE's name with .lock).
     #[arg(long)]
-    pub locked: bool,
+    pub(crate) locked: bool,
     /// Fetch nothing: build from the lockfile, and from .debs that the store or the cache has.
     #[arg(long)]
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Supply {
+pub(crate) struct Supply {
     lock: Lock,
     debs: Debs,
     locked: bool,
@@ -47,7 +47,7 @@ impl Supply {
     ///
     /// # Errors
     /// Exit 3 where the lockfile does not fit or is asked for and not there, 5 where apt is needed and no mirror answers.
-    pub fn open(profile: &Profile, store: Option<&Path>, terms: Terms, cache: &Cache, progress: &Progress) -> Result<Self> {
+    pub(crate) fn open(profile: &Profile, store: Option<&Path>, terms: Terms, cache: &Cache, progress: &Progress) -> Result<Self> {
         let (requests, supplied) = (request::requests(profile), request::supplied(profile));
         let path = sidecar::path_of(&profile.path);
         let (in_cache, in_store) = (cache.debs(), store.map(in_store));
@@ -81,17 +81,17 @@ impl Supply {
     }
 
     /// Whether a lockfile names the packages.
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.locked
     }
 
     /// The packages of one root, in order of name.
-    pub fn packages(&self, root: RootName) -> Vec<&Package> {
+    pub(crate) fn packages(&self, root: RootName) -> Vec<&Package> {
         self.lock.of(root).collect()
     }
 
     /// Names of those of them that are installed after the others.
-    pub fn added(&self, root: RootName) -> Vec<&str> {
+    pub(crate) fn added(&self, root: RootName) -> Vec<&str> {
         self.lock.added(root).collect()
     }
 
@@ -99,7 +99,7 @@ impl Supply {
     ///
     /// # Errors
     /// Exit 5 where one can't be had.
-    pub fn bring(&self, roots: &[RootName], profile: &Profile, cache: &Cache, progress: &Progress) -> Result<()> {
+    pub(crate) fn bring(&self, roots: &[RootName], profile: &Profile, cache: &Cache, progress: &Progress) -> Result<()> {
         let wanted = |package: &&Package| package.roots.iter().any(|root| roots.contains(root));
         let wanted: Vec<&Package> = self.lock.packages.iter().filter(wanted).collect();
         let lacking = self.debs.lacking(wanted.iter().copied());
@@ -120,13 +120,13 @@ impl Supply {
     ///
     /// # Errors
     /// Exit 4 where a .deb is not what was locked, 5 where one is not here.
-    pub fn archive(&self, folder: &Path, packages: &[&Package]) -> Result<()> {
+    pub(crate) fn archive(&self, folder: &Path, packages: &[&Package]) -> Result<()> {
         archive::make(folder, packages, &self.debs, &self.lock.debian)
     }
 }
 
 /// Where a store keeps its .debs.
-pub fn in_store(store: &Path) -> PathBuf {
+pub(crate) fn in_store(store: &Path) -> PathBuf {
     // Links into it are followed from elsewhere.
     std::path::absolute(store).unwrap_or_else(|_| store.to_owned()).join("debs")
 }

@@ -34,18 +34,18 @@ const SIGNATURE: u64 = 16 << 10;
 
 /// A personal layer, ready for its partition.
 #[derive(Clone, Debug)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// The partition's content.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The dm-verity root hash.
-    pub root_hash: Digest,
+    pub(crate) root_hash: Digest,
 }
 
 /// Puts a file system into a partition of `length` bytes. All that differs follows from `uuid`, `file_system` and the key.
 ///
 /// # Errors
 /// Exit 3 where it does not fit, 1 where it does not sign.
-pub fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer) -> Result<Layer> {
+pub(crate) fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer) -> Result<Layer> {
     let tree = verity::tree(file_system, Uuid::new_v5(&uuid, b"verity"))?;
     let signature = signature(tree.root, signer)?;
     let (data, hashes) = (file_system.len() as u64, tree.bytes.len() as u64);
@@ -87,7 +87,7 @@ pub fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer) -> Res
 ///
 /// # Errors
 /// Exit 5 where no temporary file can be had.
-pub fn file_system(content: &[u8]) -> Result<Option<(u64, u64)>> {
+pub(crate) fn file_system(content: &[u8]) -> Result<Option<(u64, u64)>> {
     let failed = |error| Fault::source("no temporary file can be written").cause(error);
     let mut file = tempfile::tempfile().map_err(failed)?;
     file.write_all(content).map_err(failed)?;

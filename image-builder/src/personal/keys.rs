@@ -19,18 +19,18 @@ use crate::secure_boot::{
 };
 
 /// The private key that signs personal layers.
-pub const IDENTITY_KEY: &str = "identity.key";
+pub(crate) const IDENTITY_KEY: &str = "identity.key";
 /// Its certificate: devices have it in their signed initrd.
-pub const IDENTITY_CERTIFICATE: &str = "identity.pem";
+pub(crate) const IDENTITY_CERTIFICATE: &str = "identity.pem";
 /// The private key that recovery keys are read with.
-pub const RECOVERY_KEY: &str = "recovery.key";
+pub(crate) const RECOVERY_KEY: &str = "recovery.key";
 /// Its public half.
-pub const RECOVERY_PUBLIC: &str = "recovery.pem";
+pub(crate) const RECOVERY_PUBLIC: &str = "recovery.pem";
 /// The most bytes of a file with a public key.
 const MOST: u64 = 16 << 10;
 
 /// The first of the files that is there already.
-pub fn there(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn there(folder: &Path) -> Option<PathBuf> {
     let names = [IDENTITY_KEY, IDENTITY_CERTIFICATE, RECOVERY_KEY, RECOVERY_PUBLIC];
     names.map(|name| folder.join(name)).into_iter().find(|path| path.symlink_metadata().is_ok())
 }
@@ -39,7 +39,7 @@ pub fn there(folder: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Exit 3 where a file can't be written or is there already: keys are never overwritten.
-pub fn generate(folder: &Path) -> Result<()> {
+pub(crate) fn generate(folder: &Path) -> Result<()> {
     let identity = Pair::new("Livery personal layers", Timestamp::now())?;
     // 3072 bits: what they protect lies on disks for years (NIST SP 800-57 part 1, table 2: 128 bits of strength).
     let recovery = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)
@@ -54,7 +54,7 @@ pub fn generate(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Exit 2 where it is not there, 3 where it is no pair.
-pub fn signer(folder: &Path) -> Result<Signer> {
+pub(crate) fn signer(folder: &Path) -> Result<Signer> {
     Signer::open_pair(folder, IDENTITY_KEY, IDENTITY_CERTIFICATE)
 }
 
@@ -62,7 +62,7 @@ pub fn signer(folder: &Path) -> Result<Signer> {
 ///
 /// # Errors
 /// Exit 2 where it is not there, 3 where it is none.
-pub fn recovery(folder: &Path) -> Result<String> {
+pub(crate) fn recovery(folder: &Path) -> Result<String> {
     let path = folder.join(RECOVERY_PUBLIC);
     let text = super::read(&path, MOST).map_err(|error| {
         Fault::usage("the public recovery key can't be read")

@@ -14,10 +14,10 @@
 //! | [`ddi`] | a personal layer as a signed disk image of its own, which systemd checks and mounts |
 //! | [`recover`] | `livery recover` |
 
-pub mod ddi;
-pub mod keys;
-pub mod recover;
-pub mod verity;
+pub(crate) mod ddi;
+pub(crate) mod keys;
+pub(crate) mod recover;
+pub(crate) mod verity;
 
 /// A file of at most `most` bytes.
 fn read(path: &std::path::Path, most: u64) -> std::io::Result<Vec<u8>> {

@@ -15,13 +15,13 @@ const MOST: u64 = 4 << 20;
 
 /// A recovery key, and whose device it opens.
 #[derive(Debug, Serialize)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// The device's serial number.
-    pub serial: String,
+    pub(crate) serial: String,
     /// The order that it was made for.
-    pub order: Option<String>,
+    pub(crate) order: Option<String>,
     /// The key, as it is typed on the device.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 /// Reads the key. `record` is a file with a record, as the station gives it: signed or plain.
@@ -29,7 +29,7 @@ pub struct Recovered {
 /// # Errors
 /// Exit 2 where a file can't be read, 3 where the record has no recovery key, 4 where the private key is not the one that it was
 /// encrypted to.
-pub fn recover(keys: &Path, record: &Path) -> Result<Recovered> {
+pub(crate) fn recover(keys: &Path, record: &Path) -> Result<Recovered> {
     let unreadable = |path: &Path, error| Fault::usage("the file can't be read").at(path.display()).cause(error);
     let bytes = super::read(record, MOST).map_err(|error| unreadable(record, error))?;
     let found = parse(&bytes).ok_or_else(|| {

@@ -13,18 +13,18 @@ const DIGEST: usize = 32;
 
 /// A tree with its superblock, as it lies on the hash device.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// Superblock in a block of its own, then the levels, the top one first.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The root hash.
-    pub root: Digest,
+    pub(crate) root: Digest,
 }
 
 /// The tree over `data`, whole blocks.
 ///
 /// # Errors
 /// Exit 1 where `data` has not at least two whole blocks: then there would be no tree.
-pub fn tree(data: &[u8], uuid: Uuid) -> Result<Tree> {
+pub(crate) fn tree(data: &[u8], uuid: Uuid) -> Result<Tree> {
     if data.len() < 2 * BLOCK_BYTES || !data.len().is_multiple_of(BLOCK_BYTES) {
         return Err(Fault::internal(format!("{} bytes are not two blocks or more", data.len())));
     }

@@ -12,5 +12,5 @@ mod step;
 mod times;
 mod units;
 
-pub use report::Progress;
-pub use units::bytes;
+pub(crate) use report::Progress;
+pub(crate) use units::bytes;

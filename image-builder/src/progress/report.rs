@@ -11,7 +11,7 @@ use super::{step::Step, times::Times, units::bytes};
 
 /// Where progress goes.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     json: bool,
     began: Instant,
@@ -21,28 +21,28 @@ pub struct Progress {
 
 impl Progress {
     /// Bars where standard error is a terminal, lines otherwise; with `json`, one event a line on standard output.
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         let bars = (std::io::stderr().is_terminal() && !json).then(MultiProgress::new);
         Self { bars, json, began: Instant::now(), times: Times::default() }
     }
 
     /// Work of which the number of bytes is known.
-    pub fn bytes(&self, what: &str, total: u64) -> Step {
+    pub(crate) fn bytes(&self, what: &str, total: u64) -> Step {
         self.step(what, Some(total), |count| bytes(*count), "{msg:14} {bar:30} {bytes:>10}/{total_bytes} {bytes_per_sec} {eta}")
     }
 
     /// Work of which the number of pieces is known.
-    pub fn pieces(&self, what: &str, total: u64) -> Step {
+    pub(crate) fn pieces(&self, what: &str, total: u64) -> Step {
         self.step(what, Some(total), u64::to_string, "{msg:14} {bar:30} {pos:>10}/{len} {per_sec} {eta}")
     }
 
     /// Work of unknown length.
-    pub fn stage(&self, what: &str) -> Step {
+    pub(crate) fn stage(&self, what: &str) -> Step {
         self.step(what, None, u64::to_string, "{msg:14} {spinner} {elapsed}")
     }
 
     /// Something to know that is no work.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if self.json {
             println!("{}", serde_json::json!({"event": "note", "text": text}));
         } else if let Some(bars) = &self.bars {
@@ -53,14 +53,14 @@ impl Progress {
     }
 
     /// Something that machines shall have in its parts, and people are told otherwise.
-    pub fn event(&self, event: &str, detail: &impl serde::Serialize) {
+    pub(crate) fn event(&self, event: &str, detail: &impl serde::Serialize) {
         if self.json {
             println!("{}", serde_json::json!({"event": event, event: detail}));
         }
     }
 
     /// How long each piece of work took, and all of it: the end of a long command.
-    pub fn summary(&self) {
+    pub(crate) fn summary(&self) {
         let all = self.began.elapsed().as_secs_f64();
         if self.json {
             println!("{}", serde_json::json!({"event": "summary", "seconds": all}));

@@ -11,7 +11,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// One piece of work.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     what: String,
     total: Option<u64>,
     unit: fn(&u64) -> String,
@@ -25,7 +25,7 @@ pub struct Step {
 
 impl Step {
     /// Begins, and says so. `total` is how much there is to do, where that is known, and how it is told.
-    pub fn begin(
+    pub(crate) fn begin(
         what: &str,
         (total, unit): (Option<u64>, fn(&u64) -> String),
         bar: Option<ProgressBar>,
@@ -39,7 +39,7 @@ impl Step {
     }
 
     /// So many bytes or pieces are done.
-    pub fn at(&mut self, done: u64) {
+    pub(crate) fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         } else if self.said.elapsed() >= LINE_EVERY {
@@ -49,7 +49,7 @@ impl Step {
     }
 
     /// The work is done; gives how long it took.
-    pub fn done(mut self) -> Duration {
+    pub(crate) fn done(mut self) -> Duration {
         self.ended = true;
         let took = self.began.elapsed();
         if let Some(bar) = &self.bar {

@@ -7,16 +7,15 @@ use std::{
 
 /// What is done and how long it took, in the order of ending; shared by all who work.
 #[derive(Clone, Debug, Default)]
-pub struct Times(Arc<Mutex<Vec<(String, Duration)>>>);
+pub(crate) struct Times(Arc<Mutex<Vec<(String, Duration)>>>);
 
 impl Times {
     /// Another piece of work is done.
-    pub fn add(&self, what: String, took: Duration) {
+    pub(crate) fn add(&self, what: String, took: Duration) {
         self.lock().push((what, took));
     }
 
-    /// All of them.
-    pub fn all(&self) -> Vec<(String, Duration)> {
+    pub(crate) fn all(&self) -> Vec<(String, Duration)> {
         self.lock().clone()
     }
 

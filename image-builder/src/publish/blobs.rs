@@ -22,7 +22,7 @@ use crate::replace::{folder_of, replace};
 
 /// A store's folder, open for writing. One writer at a time: the lock is held until this is dropped.
 #[derive(Debug)]
-pub struct Blobs {
+pub(crate) struct Blobs {
     top: PathBuf,
     /// Whether the mark stands.
     marked: Mutex<bool>,
@@ -39,7 +39,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where it can't be made or locked.
-    pub fn open(top: &Path) -> Result<Self> {
+    pub(crate) fn open(top: &Path) -> Result<Self> {
         let failed = |error: io::Error| Fault::source("the store's folder can't be written").at(top.display()).cause(error);
         for folder in ["metadata", "targets", "blobs/sha256", "tmp"] {
             fs::create_dir_all(top.join(folder)).map_err(failed)?;
@@ -86,7 +86,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where the disk does not take it.
-    pub fn settle(&self) -> Result<()> {
+    pub(crate) fn settle(&self) -> Result<()> {
         let mut marked = lock_of(&self.marked);
         if *marked {
             let failed = |error: io::Error| write_failed(&self.top, error);
@@ -129,7 +129,7 @@ impl Blobs {
     }
 
     /// The store's folder.
-    pub fn top(&self) -> &Path {
+    pub(crate) fn top(&self) -> &Path {
         &self.top
     }
 
@@ -137,7 +137,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where writing fails.
-    pub fn put(&self, bytes: &[u8]) -> Result<Blob> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Blob> {
         let blob = Blob { digest: Digest::of(bytes), length: bytes.len() as u64 };
         let path = self.top.join(blob_path(&blob.digest));
         if !has_length(&path, blob.length) {
@@ -151,7 +151,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where no file can be made.
-    pub fn begin(&self) -> Result<GrowingBlob> {
+    pub(crate) fn begin(&self) -> Result<GrowingBlob> {
         let folder = self.top.join("tmp");
         let file = NamedTempFile::new_in(&folder).map_err(|error| write_failed(&folder, error))?;
         Ok(GrowingBlob { file: io::BufWriter::with_capacity(1 << 20, file), hasher: Hasher::default(), length: 0 })
@@ -161,7 +161,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where writing fails.
-    pub fn finish(&self, growing: GrowingBlob) -> Result<Blob> {
+    pub(crate) fn finish(&self, growing: GrowingBlob) -> Result<Blob> {
         let blob = Blob { digest: growing.hasher.finish(), length: growing.length };
         let path = self.top.join(blob_path(&blob.digest));
         let file = growing.file.into_inner().map_err(|error| write_failed(&path, error.into_error()))?;
@@ -176,7 +176,7 @@ impl Blobs {
     ///
     /// # Errors
     /// Exit 5 where writing fails.
-    pub fn put_target(&self, name: &str, bytes: &[u8]) -> Result<Blob> {
+    pub(crate) fn put_target(&self, name: &str, bytes: &[u8]) -> Result<Blob> {
         let blob = Blob { digest: Digest::of(bytes), length: bytes.len() as u64 };
         let path = self.top.join(format!("targets/{}.{name}", blob.digest));
         self.unsettle()?;
@@ -187,7 +187,7 @@ impl Blobs {
 
 /// A blob being written.
 #[derive(Debug)]
-pub struct GrowingBlob {
+pub(crate) struct GrowingBlob {
     file: io::BufWriter<NamedTempFile>,
     hasher: Hasher,
     length: u64,
@@ -198,7 +198,7 @@ impl GrowingBlob {
     ///
     /// # Errors
     /// Exit 5 where writing fails.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         self.hasher.update(bytes);
         self.file.write_all(bytes).map_err(|error| write_failed(self.file.get_ref().path(), error))?;
         let offset = self.length;
@@ -207,7 +207,7 @@ impl GrowingBlob {
     }
 
     /// Bytes so far.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 }
@@ -216,7 +216,7 @@ impl GrowingBlob {
 ///
 /// # Errors
 /// Exit 5 where writing fails.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(|error| write_failed(folder, error))?;
     replace(path, &mut &*bytes).map_err(|error| write_failed(path, error))

@@ -35,7 +35,7 @@ use crate::{personal, secure_boot::keygen};
 
 /// A role that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Names the others' keys.
     Root,
     /// Signs masters.
@@ -49,11 +49,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Root, Self::Targets, Self::Personal, Self::Snapshot, Self::Timestamp];
+    pub(crate) const ALL: [Self; 5] = [Self::Root, Self::Targets, Self::Personal, Self::Snapshot, Self::Timestamp];
 
     /// As in file names.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Targets => "targets",
@@ -66,7 +65,7 @@ impl Role {
 
 /// The folder that `livery keygen` made.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub(crate) struct Keys {
     folder: PathBuf,
     root_json: Vec<u8>,
 }
@@ -76,7 +75,7 @@ impl Keys {
     ///
     /// # Errors
     /// Exit 2 where there is no `root.json` in it.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("root.json");
         let root_json = fs::read(&path).map_err(|error| {
             Fault::usage("the keys' folder has no root.json")
@@ -88,12 +87,12 @@ impl Keys {
     }
 
     /// The folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The public root.
-    pub fn root_json(&self) -> &[u8] {
+    pub(crate) fn root_json(&self) -> &[u8] {
         &self.root_json
     }
 
@@ -120,13 +119,13 @@ fn there(folder: &Path) -> Option<PathBuf> {
 
 /// What [`generate`] has made; the rest was there already.
 #[derive(Clone, Copy, Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// The keys that sign a store.
-    pub store: bool,
+    pub(crate) store: bool,
     /// The keys of Secure Boot.
-    pub secure_boot: bool,
+    pub(crate) secure_boot: bool,
     /// The keys of what is each device's own.
-    pub devices: bool,
+    pub(crate) devices: bool,
 }
 
 /// Makes the keys of all roles and the signed root, the keys of Secure Boot, and those of what is each device's own. A folder
@@ -134,7 +133,7 @@ pub struct Made {
 ///
 /// # Errors
 /// Exit 3 where all are there already: keys are never overwritten.
-pub async fn generate(folder: &Path) -> Result<Made> {
+pub(crate) async fn generate(folder: &Path) -> Result<Made> {
     let make = Made {
         store: there(folder).is_none(),
         secure_boot: keygen::there(folder).is_none(),

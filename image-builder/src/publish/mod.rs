@@ -12,9 +12,9 @@
 //! | [`repository`] | the signed metadata |
 //! | [`restricted`] | software that may not be passed on, and stores that may hold it |
 
-pub mod blobs;
-pub mod keys;
-pub mod packer;
-pub mod repository;
-pub mod restricted;
-pub mod sections;
+pub(crate) mod blobs;
+pub(crate) mod keys;
+pub(crate) mod packer;
+pub(crate) mod repository;
+pub(crate) mod restricted;
+pub(crate) mod sections;

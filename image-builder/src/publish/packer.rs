@@ -29,11 +29,11 @@ const PACK: u64 = 64 << 20;
 
 /// Chunks that the store has already.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<Digest, (Blob, u64, u32)>);
+pub(crate) struct Known(HashMap<Digest, (Blob, u64, u32)>);
 
 impl Known {
     /// Takes in the data chunks of an earlier image.
-    pub fn add(&mut self, map: &ChunkMap) {
+    pub(crate) fn add(&mut self, map: &ChunkMap) {
         for chunk in &map.chunks {
             if let Content::Data { digest, frame } = chunk.content {
                 self.0.entry(digest).or_insert((map.packs[frame.pack as usize], frame.offset, frame.length));
@@ -44,13 +44,13 @@ impl Known {
 
 /// What publishing a disk image has cost.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// Bytes of data chunks, uncompressed.
-    pub data: u64,
+    pub(crate) data: u64,
     /// Bytes of data chunks that the store did not have, uncompressed.
-    pub fresh: u64,
+    pub(crate) fresh: u64,
     /// Bytes added to packs.
-    pub stored: u64,
+    pub(crate) stored: u64,
 }
 
 /// Cuts `length` bytes of `raw` from `offset` into chunks and puts them into the store.
@@ -60,7 +60,7 @@ pub struct Packed {
 ///
 /// # Errors
 /// Exit 3 where `raw` can't be read, 5 where the store can't be written.
-pub fn pack(
+pub(crate) fn pack(
     blobs: &Blobs,
     raw: &File,
     (offset, length): (u64, u64),

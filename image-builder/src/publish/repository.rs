@@ -33,7 +33,7 @@ const RENEW: SignedDuration = SignedDuration::from_hours(24 * 60);
 
 /// A store open for publishing.
 #[derive(Debug)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     blobs: Blobs,
     keys: Keys,
     /// `None` for a store that has nothing signed yet.
@@ -49,7 +49,7 @@ impl Publisher {
     ///
     /// # Errors
     /// Exit 4 where the store is signed by other keys, 5 where it can't be read or written.
-    pub async fn open(folder: &Path, keys: &Path) -> Result<Self> {
+    pub(crate) async fn open(folder: &Path, keys: &Path) -> Result<Self> {
         let keys = Keys::open(keys)?;
         let blobs = Blobs::open(folder)?;
         let current = if folder.join("metadata/timestamp.json").exists() {
@@ -65,12 +65,12 @@ impl Publisher {
     }
 
     /// Where blobs go.
-    pub fn blobs(&self) -> &Blobs {
+    pub(crate) fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 
     /// What the store holds now, as signed; `None` for a new one.
-    pub fn current(&self) -> Option<&Store> {
+    pub(crate) fn current(&self) -> Option<&Store> {
         self.current.as_ref()
     }
 
@@ -78,7 +78,7 @@ impl Publisher {
     ///
     /// # Errors
     /// Exit 3 where the store has another image by this name: a version never changes what it means.
-    pub fn add(&mut self, manifest: &Manifest) -> Result<Added> {
+    pub(crate) fn add(&mut self, manifest: &Manifest) -> Result<Added> {
         manifest.check()?;
         restricted::check(self.blobs.top(), &manifest.restricted)?;
         let reference = manifest.reference();
@@ -119,7 +119,7 @@ impl Publisher {
     ///
     /// # Errors
     /// Exit 2 where a private key is missing, 5 where writing fails; the store is then as it was.
-    pub async fn commit(mut self) -> Result<()> {
+    pub(crate) async fn commit(mut self) -> Result<()> {
         // What the metadata will name is on the disk before the metadata is.
         self.blobs.settle()?;
         let root: Signed<Root> =
@@ -207,11 +207,11 @@ impl Publisher {
 
 /// What [`Publisher::add`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Added {
+pub(crate) struct Added {
     /// Digest of the manifest.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Whether it was not in the store before.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 async fn sign<T: TufRole + serde::Serialize>(role: T, holder: &KeyHolder, keys: Vec<Box<dyn KeySource>>) -> Result<SignedRole<T>> {
@@ -249,7 +249,7 @@ fn next(version: Option<NonZeroU64>) -> NonZeroU64 {
 }
 
 /// The reference of every master by this name, newest first as far as names tell.
-pub fn masters_named<'a>(store: &'a Store, name: &'a livery_contract::Name) -> impl Iterator<Item = Reference> + 'a {
+pub(crate) fn masters_named<'a>(store: &'a Store, name: &'a livery_contract::Name) -> impl Iterator<Item = Reference> + 'a {
     store
         .references()
         .into_iter()

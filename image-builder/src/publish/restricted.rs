@@ -11,7 +11,7 @@ use livery_contract::{Fault, Result};
 use super::blobs::write_atomically;
 
 /// The file that marks a store.
-pub const MARK: &str = "RESTRICTED";
+pub(crate) const MARK: &str = "RESTRICTED";
 const TEXT: &str = "This store may hold images with software that may not be passed on to everybody: only those whom its licence\n\
     covers may read it. Made by `livery store allow --restricted`; remove this file, and no more such images come in.\n";
 
@@ -19,12 +19,12 @@ const TEXT: &str = "This store may hold images with software that may not be pas
 ///
 /// # Errors
 /// Exit 5 where it can't be written.
-pub fn allow(store: &Path) -> Result<()> {
+pub(crate) fn allow(store: &Path) -> Result<()> {
     write_atomically(&store.join(MARK), TEXT.as_bytes())
 }
 
 /// Whether a store may hold restricted software.
-pub fn is_allowed(store: &Path) -> bool {
+pub(crate) fn is_allowed(store: &Path) -> bool {
     fs::symlink_metadata(store.join(MARK)).is_ok_and(|mark| mark.is_file())
 }
 
@@ -32,7 +32,7 @@ pub fn is_allowed(store: &Path) -> bool {
 ///
 /// # Errors
 /// Exit 3, naming the software.
-pub fn check(store: &Path, restricted: &[String]) -> Result<()> {
+pub(crate) fn check(store: &Path, restricted: &[String]) -> Result<()> {
     if restricted.is_empty() || is_allowed(store) {
         return Ok(());
     }

@@ -23,7 +23,7 @@ const READ: usize = 4 << 20;
 ///
 /// # Errors
 /// Exit 3 where `raw` can't be read.
-pub fn digests(raw: &File, manifest: &Manifest, map: &ChunkMap) -> Result<Vec<SectionDigest>> {
+pub(crate) fn digests(raw: &File, manifest: &Manifest, map: &ChunkMap) -> Result<Vec<SectionDigest>> {
     let composed = Composed::new(manifest, std::slice::from_ref(map))?;
     let with_data = composed.sections(manifest).into_iter().filter(|section| {
         let end = section.offset + section.length;

@@ -9,7 +9,7 @@ use super::table::Table;
 /// Firefox: the part of `policies.json` that follows from the table (<https://mozilla.github.io/policy-templates/>).
 ///
 /// DNS over HTTPS is off, since it would take internal names to somebody's resolver, and SaaS names to one far away.
-pub fn firefox(table: &Table) -> Value {
+pub(crate) fn firefox(table: &Table) -> Value {
     let mut policies = json!({
         "Proxy": {"Mode": "autoConfig", "AutoConfigURL": table.pac_url(), "Locked": true, "UseProxyForDNS": false},
         "DNSOverHTTPS": {"Enabled": false, "Locked": true},
@@ -27,7 +27,7 @@ pub fn firefox(table: &Table) -> Value {
 }
 
 /// Chromium: the part of `policies/managed/*.json` that follows from the table (<https://chromeenterprise.google/policies/>).
-pub fn chromium(table: &Table) -> Value {
+pub(crate) fn chromium(table: &Table) -> Value {
     let mut policies = json!({
         "ProxySettings": {"ProxyMode": "pac_script", "ProxyPacUrl": table.pac_url(), "ProxyPacMandatory": true},
         "DnsOverHttpsMode": "off",

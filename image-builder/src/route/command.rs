@@ -16,12 +16,12 @@ use crate::profiles;
 
 /// The way of a URL under a profile.
 #[derive(Clone, Debug, Serialize)]
-pub struct Routed {
+pub(crate) struct Routed {
     /// The URL as browsers read it.
-    pub url: Url,
+    pub(crate) url: Url,
     /// What came of it.
     #[serde(flatten)]
-    pub decision: Decision,
+    pub(crate) decision: Decision,
 }
 
 /// The most bytes of URLs that standard input may have.
@@ -29,7 +29,7 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// What is made of a table for the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
+pub(crate) enum Part {
     /// The proxy auto-configuration of its browsers.
     Pac,
     /// Firefox's policies.
@@ -46,7 +46,7 @@ pub enum Part {
 ///
 /// # Errors
 /// As [`table`]; exit 3 where there is no such part.
-pub fn show(profile: &Path, part: Part, json: bool) -> Result<String> {
+pub(crate) fn show(profile: &Path, part: Part, json: bool) -> Result<String> {
     let loaded = load(profile, json)?;
     let table = of(&loaded, profile)?;
     let tunnel = loaded.routing().and_then(|routing| routing.tunnel.as_ref());
@@ -66,7 +66,7 @@ pub fn show(profile: &Path, part: Part, json: bool) -> Result<String> {
 ///
 /// # Errors
 /// Exit 3 where the profile has errors or is of another kind.
-pub fn table(profile: &Path, json: bool) -> Result<Table> {
+pub(crate) fn table(profile: &Path, json: bool) -> Result<Table> {
     of(&load(profile, json)?, profile)
 }
 
@@ -87,7 +87,7 @@ fn of(loaded: &Profile, profile: &Path) -> Result<Table> {
 ///
 /// # Errors
 /// As [`table`]; exit 2 where one is no URL.
-pub fn route(profile: &Path, urls: &[String], json: bool) -> Result<Vec<Routed>> {
+pub(crate) fn route(profile: &Path, urls: &[String], json: bool) -> Result<Vec<Routed>> {
     let table = table(profile, json)?;
     let mut all: Vec<String> = Vec::new();
     for url in urls {

@@ -10,22 +10,22 @@ use super::table::Table;
 
 /// A choice and its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// The host that was judged.
-    pub host: String,
+    pub(crate) host: String,
     /// Its way.
-    pub way: Way,
+    pub(crate) way: Way,
     /// Which setting or list says so.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// The names or addresses that the rule is for; none where it is the way of all else.
-    pub rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// What the PAC answers.
-    pub pac: String,
+    pub(crate) pac: String,
 }
 
 impl Table {
     /// The way of a URL. Only its host counts: browsers show a PAC nothing else of an https URL.
-    pub fn decide(&self, url: &Url) -> Decision {
+    pub(crate) fn decide(&self, url: &Url) -> Decision {
         match url.host() {
             Some(Host::Domain(name)) => {
                 let name = name.trim_end_matches('.').to_ascii_lowercase();

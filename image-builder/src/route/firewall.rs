@@ -8,7 +8,7 @@ use livery_profile::Tunnel;
 use super::INTERFACE;
 
 /// The rule set for `/etc/nftables.conf`.
-pub fn ruleset(tunnel: Option<&Tunnel>) -> String {
+pub(crate) fn ruleset(tunnel: Option<&Tunnel>) -> String {
     format!(
         "#!/usr/sbin/nft -f\n\
          flush ruleset\n\n\

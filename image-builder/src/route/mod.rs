@@ -13,7 +13,7 @@
 //! ```
 
 mod browser;
-pub mod command;
+pub(crate) mod command;
 mod decide;
 mod firewall;
 mod pac;
@@ -22,8 +22,8 @@ mod table;
 mod tests;
 mod tunnel;
 
-pub use browser::{chromium, firefox};
-pub use decide::Decision;
-pub use firewall::ruleset;
-pub use table::Table;
-pub use tunnel::{INTERFACE, connection, fail_closed};
+pub(crate) use browser::{chromium, firefox};
+pub(crate) use decide::Decision;
+pub(crate) use firewall::ruleset;
+pub(crate) use table::Table;
+pub(crate) use tunnel::{INTERFACE, connection, fail_closed};

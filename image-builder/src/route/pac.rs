@@ -15,7 +15,7 @@ const NOWHERE: &str = "PROXY 127.0.0.1:9";
 
 impl Table {
     /// What the PAC answers for a way. The tunnel is a network, not a proxy: routes lead into it.
-    pub fn pac_answer(&self, way: Way) -> String {
+    pub(crate) fn pac_answer(&self, way: Way) -> String {
         match (way, &self.proxy) {
             (Way::Direct | Way::Tunnel, _) => "DIRECT".into(),
             (Way::Proxy, Some(proxy)) => format!("PROXY {proxy}"),
@@ -24,8 +24,7 @@ impl Table {
         }
     }
 
-    /// The script.
-    pub fn pac(&self) -> String {
+    pub(crate) fn pac(&self) -> String {
         let mut names: BTreeMap<&str, char> = BTreeMap::new();
         let mut domains: BTreeMap<&str, char> = BTreeMap::new();
         let mut globs = String::new();
@@ -71,7 +70,7 @@ impl Table {
     }
 
     /// The script as a URL that holds it: Chromium takes none from a file, and nothing of it must need a network or a server.
-    pub fn pac_url(&self) -> String {
+    pub(crate) fn pac_url(&self) -> String {
         format!("data:application/x-ns-proxy-autoconfig;base64,{}", BASE64_STANDARD.encode(self.pac()))
     }
 }

@@ -9,37 +9,32 @@ use serde::Serialize;
 
 /// Names that go a way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NameRule {
+pub(crate) struct NameRule {
     /// Which names.
-    pub pattern: Pattern,
-    /// Their way.
-    pub way: Way,
-    /// Why.
-    pub reason: Reason,
+    pub(crate) pattern: Pattern,
+    pub(crate) way: Way,
+    pub(crate) reason: Reason,
 }
 
 /// Addresses that go a way, when a URL holds one in place of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PrefixRule {
+pub(crate) struct PrefixRule {
     /// Which addresses.
-    pub prefix: IpNet,
-    /// Their way.
-    pub way: Way,
-    /// Why.
-    pub reason: Reason,
+    pub(crate) prefix: IpNet,
+    pub(crate) way: Way,
+    pub(crate) reason: Reason,
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// The first that matches decides.
-    pub names: Vec<NameRule>,
+    pub(crate) names: Vec<NameRule>,
     /// The first that matches decides.
-    pub prefixes: Vec<PrefixRule>,
+    pub(crate) prefixes: Vec<PrefixRule>,
     /// The way of all else.
-    pub otherwise: Way,
+    pub(crate) otherwise: Way,
     /// `HOST:PORT` of the web proxy, where a way is [`Way::Proxy`].
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 }
 
 /// Networks that no router of the Internet knows (RFC 6890): what of them does not lie in the tunnel is around the device.
@@ -50,7 +45,7 @@ const ITSELF: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 impl Table {
     /// From a profile's settings. A name that several give a way goes the way of the first of them here; what contradicts, the
     /// profile's rules have refused.
-    pub fn new(routing: &Routing, citrix: &Citrix) -> Self {
+    pub(crate) fn new(routing: &Routing, citrix: &Citrix) -> Self {
         let mut names = Vec::new();
         let mut add = |pattern: Pattern, way: Way, reason: Reason| names.push(NameRule { pattern, way, reason });
         let internal: Vec<Pattern> =

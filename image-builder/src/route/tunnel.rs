@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use livery_profile::Tunnel;
 
 /// The tunnel's network interface.
-pub const INTERFACE: &str = "corporate";
+pub(crate) const INTERFACE: &str = "corporate";
 /// The interface that internal names fail at when the tunnel is not there.
 const CLOSED: &str = "closed";
 /// Stands for the device's private key.
@@ -19,7 +19,7 @@ const PRIVATE_KEY: &str = "@PRIVATE-KEY@";
 /// NetworkManager's connection profile, in its keyfile format.
 ///
 /// `never-default` and the routing-only domains (`~`) keep everything else out; `peer-routes` makes a route of each allowed prefix.
-pub fn connection(tunnel: &Tunnel) -> String {
+pub(crate) fn connection(tunnel: &Tunnel) -> String {
     let joined = |items: Vec<String>| items.iter().fold(String::new(), |line, item| line + item + ";");
     let prefixes = joined(tunnel.prefixes.iter().map(IpNet::to_string).collect());
     let domains = joined(tunnel.domains.iter().map(|domain| format!("~{domain}")).collect());
@@ -48,7 +48,7 @@ pub fn connection(tunnel: &Tunnel) -> String {
 /// A second, dead end for internal names, by systemd-networkd: `(path, text)` of its files. When the tunnel's interface is gone,
 /// resolved would ask the local network's server for `intranet.corp.example`; with this one it has a server that belongs to the name
 /// and cannot be reached, and asks nobody else.
-pub fn fail_closed(tunnel: &Tunnel) -> [(String, String); 2] {
+pub(crate) fn fail_closed(tunnel: &Tunnel) -> [(String, String); 2] {
     let domains = tunnel.domains.iter().map(|domain| format!("~{domain}")).collect::<Vec<_>>().join(" ");
     // Documentation addresses (RFC 5737): no packet can leave for them, so that a question fails at once.
     let network = format!(

@@ -10,27 +10,27 @@ use serde::Serialize;
 
 /// The difference of two lists, by category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// Version before; `None` where there was no list.
-    pub before: Option<String>,
+    pub(crate) before: Option<String>,
     /// Version after.
-    pub after: String,
+    pub(crate) after: String,
     /// What comes and goes; categories without a change are left out.
-    pub categories: BTreeMap<String, Category>,
+    pub(crate) categories: BTreeMap<String, Category>,
 }
 
 /// What comes and goes in a category.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Category {
+pub(crate) struct Category {
     /// Names and prefixes that come.
-    pub added: BTreeSet<String>,
+    pub(crate) added: BTreeSet<String>,
     /// Names and prefixes that go.
-    pub removed: BTreeSet<String>,
+    pub(crate) removed: BTreeSet<String>,
 }
 
 impl Change {
     /// From one list to another.
-    pub fn new(before: Option<&EndpointList>, after: &EndpointList) -> Self {
+    pub(crate) fn new(before: Option<&EndpointList>, after: &EndpointList) -> Self {
         let (old, new) = (before.map(by_category).unwrap_or_default(), by_category(after));
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let none = BTreeSet::new();
@@ -47,7 +47,7 @@ impl Change {
     }
 
     /// Whether no name and no prefix changes.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.categories.is_empty()
     }
 }

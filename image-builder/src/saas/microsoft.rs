@@ -8,9 +8,9 @@ use url::Url;
 use uuid::Uuid;
 
 /// Where the worldwide instance's list is.
-pub const SOURCE: &str = "https://endpoints.office.com/endpoints/worldwide";
+pub(crate) const SOURCE: &str = "https://endpoints.office.com/endpoints/worldwide";
 /// The name that profiles use.
-pub const SERVICE: &str = "microsoft365";
+pub(crate) const SERVICE: &str = "microsoft365";
 
 /// One endpoint set. What we do not use is left out, and what Microsoft adds is no error.
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct Latest {
 }
 
 /// Whether a text looks like Microsoft's list and not like a list of ours.
-pub fn is_list(text: &str) -> bool {
+pub(crate) fn is_list(text: &str) -> bool {
     text.trim_start().starts_with('[') && text.contains("\"serviceArea\"")
 }
 
@@ -45,7 +45,7 @@ pub fn is_list(text: &str) -> bool {
 ///
 /// # Errors
 /// In words.
-pub fn parse(text: &str, version: &str, date: &str, source: &str) -> Result<EndpointList, String> {
+pub(crate) fn parse(text: &str, version: &str, date: &str, source: &str) -> Result<EndpointList, String> {
     let sets: Vec<Set> = serde_json::from_str(text).map_err(|error| format!("it is not Microsoft's list of endpoints: {error}"))?;
     let endpoints = sets.into_iter().map(endpoint).collect::<Result<_, _>>()?;
     let list = EndpointList {
@@ -83,7 +83,7 @@ fn endpoint(set: Set) -> Result<Endpoint, String> {
 }
 
 /// A list's address with what the service asks each caller for: a number of its own, made anew.
-pub fn request(source: &Url) -> Url {
+pub(crate) fn request(source: &Url) -> Url {
     let mut url = source.clone();
     if !url.query_pairs().any(|(key, _)| key.eq_ignore_ascii_case("clientrequestid")) {
         url.query_pairs_mut().append_pair("clientrequestid", &Uuid::new_v4().to_string());
@@ -92,7 +92,7 @@ pub fn request(source: &Url) -> Url {
 }
 
 /// Where the list's version is told: `/endpoints/worldwide` becomes `/version/worldwide`. `None` for another service.
-pub fn version_of(source: &Url) -> Option<Url> {
+pub(crate) fn version_of(source: &Url) -> Option<Url> {
     let instance = source.path().strip_prefix("/endpoints/")?;
     let mut url = source.clone();
     url.set_path(&format!("/version/{instance}"));
@@ -103,7 +103,7 @@ pub fn version_of(source: &Url) -> Option<Url> {
 ///
 /// # Errors
 /// In words.
-pub fn latest(text: &str) -> Result<String, String> {
+pub(crate) fn latest(text: &str) -> Result<String, String> {
     let Latest { latest } = serde_json::from_str(text).map_err(|error| format!("the version's answer: {error}"))?;
     match latest.len() == 10 && latest.bytes().all(|byte| byte.is_ascii_digit()) {
         true => Ok(latest),

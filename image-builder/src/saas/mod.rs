@@ -9,6 +9,6 @@
 //! | [`change`] | what two lists differ in |
 //! | [`update`] | the command |
 
-pub mod change;
-pub mod microsoft;
-pub mod update;
+pub(crate) mod change;
+pub(crate) mod microsoft;
+pub(crate) mod update;

@@ -23,39 +23,39 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to take, and whether it is accepted.
 #[derive(Args, Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The list's file beside the profiles, such as profiles/saas/microsoft365.toml; made where it is not there.
-    pub list: PathBuf,
+    pub(crate) list: PathBuf,
     /// Where the newer list is: a file or an https URL. Left out: where the list says that its provider publishes it.
     #[arg(long)]
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// The version of a list of Microsoft's that comes from a file, YYYYMMDDNN: the file does not say it.
     #[arg(long = "list-version")]
-    pub list_version: Option<String>,
+    pub(crate) list_version: Option<String>,
     /// The day that a file was taken on, if not today.
     #[arg(long)]
-    pub date: Option<String>,
+    pub(crate) date: Option<String>,
     /// Take the change that was shown.
     #[arg(long)]
-    pub accept: bool,
+    pub(crate) accept: bool,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Updated {
+pub(crate) struct Updated {
     /// The list's file.
-    pub list: PathBuf,
+    pub(crate) list: PathBuf,
     /// What changes.
-    pub change: Change,
+    pub(crate) change: Change,
     /// Whether it was written.
-    pub accepted: bool,
+    pub(crate) accepted: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// Exit 2 where it is not said from where, 3 where a list is none, 5 where its source does not answer.
-pub async fn update(options: &Options) -> Result<Updated> {
+pub(crate) async fn update(options: &Options) -> Result<Updated> {
     let before = match options.list.exists() {
         true => {
             let text = read(&options.list)?;

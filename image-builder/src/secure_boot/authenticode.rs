@@ -114,7 +114,7 @@ fn hash(image: &[u8], layout: &Layout) -> Digest {
 ///
 /// # Errors
 /// Exit 3 where it is no EFI program, or has a signature already.
-pub fn sign(image: &[u8], signer: &Signer) -> Result<Vec<u8>> {
+pub(crate) fn sign(image: &[u8], signer: &Signer) -> Result<Vec<u8>> {
     if !layout(image)?.table.is_empty() {
         return Err(Fault::refused("the EFI program has a signature already"));
     }

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// The folder with what a firmware is given.
-pub const PUBLIC: &str = "secure-boot";
+pub(crate) const PUBLIC: &str = "secure-boot";
 /// Firmware does not look at a certificate's dates (UEFI 2.10, section 32.5.3.3): they are for people and other tools.
 const YEARS: i64 = 20;
 
@@ -38,7 +38,7 @@ fn private(folder: &Path, variable: Variable) -> PathBuf {
 }
 
 /// The first of the files that is there already.
-pub fn there(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn there(folder: &Path) -> Option<PathBuf> {
     let keys = Variable::ALL.map(|variable| private(folder, variable));
     keys.into_iter().chain([folder.join(signer::CERTIFICATE), folder.join(PUBLIC)]).find(|path| path.symlink_metadata().is_ok())
 }
@@ -47,7 +47,7 @@ pub fn there(folder: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Exit 3 where one of the files is there already: keys are never overwritten.
-pub fn generate(folder: &Path) -> Result<()> {
+pub(crate) fn generate(folder: &Path) -> Result<()> {
     if let Some(path) = there(folder) {
         return Err(Fault::refused("there are Secure Boot keys already; devices that trust them would not start what others sign")
             .at(path.display())
@@ -74,11 +74,11 @@ pub fn generate(folder: &Path) -> Result<()> {
 /// A new RSA key and its self-signed certificate.
 pub(crate) struct Pair {
     /// PEM.
-    pub key: String,
+    pub(crate) key: String,
     /// PEM.
-    pub certificate: String,
+    pub(crate) certificate: String,
     /// The two together.
-    pub signer: Signer,
+    pub(crate) signer: Signer,
 }
 
 impl Pair {

@@ -17,8 +17,8 @@
 //! image each time, and the private key would have to be let into a tool's sandbox. RSA with PKCS #1 v1.5 padding, the only
 //! kind that all firmware takes, has no randomness: the same bytes are signed the same.
 
-pub mod authenticode;
-pub mod keygen;
-pub mod pkcs7;
-pub mod signer;
-pub mod variables;
+pub(crate) mod authenticode;
+pub(crate) mod keygen;
+pub(crate) mod pkcs7;
+pub(crate) mod signer;
+pub(crate) mod variables;

@@ -51,7 +51,7 @@ fn attribute(parts: &[u64], value: impl FnOnce(DERWriter<'_>)) -> Vec<u8> {
 ///
 /// # Errors
 /// Exit 1 where the key does not sign.
-pub fn detached(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn detached(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
     let signature = signer.sign(data)?;
     Ok(construct_der(|writer| signed_data(writer, signer, &signature, Parts::default(), data_elsewhere)))
 }
@@ -60,7 +60,7 @@ pub fn detached(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Exit 1 where the key does not sign.
-pub fn detached_content_info(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn detached_content_info(signer: &Signer, data: &[u8]) -> Result<Vec<u8>> {
     let signature = signer.sign(data)?;
     let parts = Parts { attributes: None, certificate: false };
     Ok(construct_der(|writer| {
@@ -86,7 +86,7 @@ fn content_info(writer: DERWriter<'_>, signed_data: impl FnOnce(DERWriter<'_>)) 
 ///
 /// # Errors
 /// Exit 1 where the key does not sign.
-pub fn enclosing(signer: &Signer, kind: &[u64], content: &[u8], attributes: Vec<(&[u64], Vec<u8>)>) -> Result<Vec<u8>> {
+pub(crate) fn enclosing(signer: &Signer, kind: &[u64], content: &[u8], attributes: Vec<(&[u64], Vec<u8>)>) -> Result<Vec<u8>> {
     // The digest is over the value alone, without the tag and length of its SEQUENCE (RFC 2315, section 9.3).
     let value = yasna::parse_der(content, |reader| reader.read_tagged_der())
         .map_err(|error| Fault::internal("the content of a signature is no DER").cause(error))?;

@@ -14,16 +14,15 @@ use x509_parser::{
 };
 
 /// The private key that signs EFI programs, in the keys' folder.
-pub const KEY: &str = "secure-boot.key";
+pub(crate) const KEY: &str = "secure-boot.key";
 /// Its certificate.
-pub const CERTIFICATE: &str = "secure-boot.pem";
+pub(crate) const CERTIFICATE: &str = "secure-boot.pem";
 /// RSA moduli in bytes: less is broken, more is refused by some firmware.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
 /// The most bytes that such a file has.
 const MOST: u64 = 64 << 10;
 
-/// See the module.
-pub struct Signer {
+pub(crate) struct Signer {
     key: RsaKeyPair,
     certificate: Vec<u8>,
     issuer: Vec<u8>,
@@ -41,7 +40,7 @@ impl Signer {
     ///
     /// # Errors
     /// Exit 2 where it is not there, 3 where it is no pair, or not one that firmware takes.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         Self::open_pair(folder, KEY, CERTIFICATE)
     }
 
@@ -49,7 +48,7 @@ impl Signer {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_pair(folder: &Path, key: &str, certificate: &str) -> Result<Self> {
+    pub(crate) fn open_pair(folder: &Path, key: &str, certificate: &str) -> Result<Self> {
         let (key_path, certificate_path) = (folder.join(key), folder.join(certificate));
         let key = pem(&key_path, "PRIVATE KEY")?;
         let certificate = pem(&certificate_path, "CERTIFICATE")?;
@@ -60,7 +59,7 @@ impl Signer {
     ///
     /// # Errors
     /// Exit 3 where they are no pair, or not one that firmware takes.
-    pub fn new(key: &[u8], certificate: Vec<u8>) -> Result<Self> {
+    pub(crate) fn new(key: &[u8], certificate: Vec<u8>) -> Result<Self> {
         const FIX: &str = "put back the pair that `livery keygen` made; firmware takes RSA of 2048 to 4096 bits";
         let key = RsaKeyPair::from_pkcs8(key)
             .map_err(|error| Fault::refused("not an RSA private key (PKCS #8)").cause(error.to_string()).fix(FIX))?;
@@ -89,17 +88,17 @@ impl Signer {
     }
 
     /// The certificate, DER.
-    pub fn certificate(&self) -> &[u8] {
+    pub(crate) fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
     /// The certificate, PEM.
-    pub fn certificate_pem(&self) -> String {
+    pub(crate) fn certificate_pem(&self) -> String {
         to_pem(&self.certificate)
     }
 
     /// SHA-256 of the certificate: what firmware setup pages and browsers show as its fingerprint.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.certificate)
     }
 

@@ -25,7 +25,7 @@ const ATTRIBUTES: u32 = 0x27;
 
 /// A variable that decides what starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variable {
+pub(crate) enum Variable {
     /// The platform key: who may change KEK; with it set, Secure Boot is enforced.
     Pk,
     /// Key exchange keys: who may change db.
@@ -36,10 +36,9 @@ pub enum Variable {
 
 impl Variable {
     /// All of them, each after the one that signs it.
-    pub const ALL: [Self; 3] = [Self::Pk, Self::Kek, Self::Db];
+    pub(crate) const ALL: [Self; 3] = [Self::Pk, Self::Kek, Self::Db];
 
-    /// Its name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pk => "PK",
             Self::Kek => "KEK",
@@ -59,7 +58,7 @@ impl Variable {
 ///
 /// # Errors
 /// Exit 1 where the certificate is longer than a list can say.
-pub fn list(certificate: &[u8], owner: Uuid) -> Result<Vec<u8>> {
+pub(crate) fn list(certificate: &[u8], owner: Uuid) -> Result<Vec<u8>> {
     let long = |_| Fault::internal("a certificate is too long for a signature list");
     let entry = u32::try_from(16 + certificate.len()).map_err(long)?;
     let total = entry.checked_add(28).ok_or_else(|| Fault::internal("a certificate is too long for a signature list"))?;
@@ -74,7 +73,7 @@ pub fn list(certificate: &[u8], owner: Uuid) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Exit 1 where the key does not sign.
-pub fn authenticated(variable: Variable, list: &[u8], signer: &Signer, at: Timestamp) -> Result<Vec<u8>> {
+pub(crate) fn authenticated(variable: Variable, list: &[u8], signer: &Signer, at: Timestamp) -> Result<Vec<u8>> {
     let time = efi_time(at)?;
     let name: Vec<u8> = variable.name().encode_utf16().flat_map(u16::to_le_bytes).collect();
     let vendor = variable.vendor().to_bytes_le();

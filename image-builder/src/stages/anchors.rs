@@ -18,12 +18,12 @@ const CREDENTIAL: &str = "livery.identity";
 
 /// The files, by path.
 #[derive(Clone, Debug)]
-pub struct Anchors(BTreeMap<String, String>);
+pub(crate) struct Anchors(BTreeMap<String, String>);
 
 impl Anchors {
     /// Of an image whose identity partition has this GUID; `certificate` (PEM) is of the key that signs its personal layers,
     /// `root_json` the store's trusted root, which newer images must follow from.
-    pub fn new(identity: Uuid, certificate: &str, root_json: &str) -> Self {
+    pub(crate) fn new(identity: Uuid, certificate: &str, root_json: &str) -> Self {
         let units = "etc/systemd/system";
         Self(BTreeMap::from([
             // systemd's place for certificates that a verity image may be signed by.
@@ -40,7 +40,7 @@ impl Anchors {
     }
 
     /// Digest of all of it.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         let mut text = String::new();
         self.0.iter().for_each(|(path, content)| text.push_str(&format!("{path}\0{content}\0")));
         Digest::of(text.as_bytes())
@@ -50,7 +50,7 @@ impl Anchors {
     ///
     /// # Errors
     /// Exit 1 where one can't be written.
-    pub fn lay(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn lay(&self, folder: &Path) -> Result<()> {
         let furnish = Furnish::new(folder);
         for (path, content) in &self.0 {
             furnish.file(path, content)?;

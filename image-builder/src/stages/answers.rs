@@ -3,7 +3,7 @@
 use livery_profile::{CLIENT_PACKAGE, Profile};
 
 /// Those of Citrix's client, as `debconf-set-selections` reads them; none without it.
-pub fn citrix(profile: &Profile) -> Vec<String> {
+pub(crate) fn citrix(profile: &Profile) -> Vec<String> {
     let client = profile.desk().and_then(|desk| desk.citrix.client.as_ref());
     let answer = |question: &str, yes: bool| format!("{CLIENT_PACKAGE} {question} select {}", if yes { "yes" } else { "no" });
     client.map_or_else(Vec::new, |client| {

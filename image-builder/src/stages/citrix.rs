@@ -26,7 +26,7 @@ const REHASH: &str = "util/ctx_rehash";
 const WFICA: &str = "/opt/Citrix/ICAClient/wfica";
 
 /// Firefox' policy `Handlers`: `.ica` files go to the client, without asking.
-pub fn handlers() -> Value {
+pub(crate) fn handlers() -> Value {
     let client = json!({"action": "useHelperApp", "ask": false, "handlers": [{"name": "Citrix Workspace", "path": WFICA}]});
     json!({"mimeTypes": {"application/x-ica": client}, "extensions": {"ica": client}})
 }
@@ -35,7 +35,7 @@ pub fn handlers() -> Value {
 ///
 /// # Errors
 /// Exit 3 where the package is not laid out as Citrix's is, 1 where something can't be written.
-pub fn furnish(tree: &Path, desk: &Desk, client: &Client, root: &Root, epoch: i64) -> Result<()> {
+pub(crate) fn furnish(tree: &Path, desk: &Desk, client: &Client, root: &Root, epoch: i64) -> Result<()> {
     let furnish = Furnish::new(tree);
     let home = tree.join(HOME);
     for path in ["wfica", "config", AUTHORITIES] {

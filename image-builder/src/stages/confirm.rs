@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Units that it starts, besides the desk's own.
-pub const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];
+pub(crate) const UNITS: [&str; 2] = ["livery-confirm.service", "NetworkManager-dispatcher.service"];
 
 /// The station's own authority, where the profile names one.
 const AUTHORITIES: &str = "/usr/lib/livery/confirm-ca.pem";
@@ -25,7 +25,7 @@ const NEEDED: [(&str, &str); 2] = [("usr/sbin/dmsetup", "dmsetup"), ("usr/sbin/N
 ///
 /// # Errors
 /// Exit 1 where something can't be written, 3 where a package is missing.
-pub fn furnish(
+pub(crate) fn furnish(
     furnish: &Furnish,
     root: &Path,
     (confirm, desk): (&Confirm, &Desk),

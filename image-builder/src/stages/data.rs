@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{disk::derive, furnish::Furnish, persist};
 
 /// Bytes of the partition in the image; on the device it grows to the disk's end. The LUKS2 header takes 16 MiB of it.
-pub const LEAST: u64 = 64 << 20;
+pub(crate) const LEAST: u64 = 64 << 20;
 /// How long a disk may take to show the partition, before the device goes on without.
 const PATIENCE: &str = "20s";
 /// The same where nobody can sign in without it: systemd's own.
@@ -27,7 +27,7 @@ const NEEDED: [(&str, &str); 6] = [
 ];
 
 /// UUID of the LUKS2 header, from the image's seed.
-pub fn luks_uuid(seed: Uuid) -> Uuid {
+pub(crate) fn luks_uuid(seed: Uuid) -> Uuid {
     derive(seed, "data-luks")
 }
 
@@ -35,7 +35,7 @@ pub fn luks_uuid(seed: Uuid) -> Uuid {
 ///
 /// # Errors
 /// Exit 3 where the packages lack what opens it.
-pub fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid, keeps: bool) -> Result<String> {
+pub(crate) fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid, keeps: bool) -> Result<String> {
     if let Some((file, package)) = NEEDED.iter().find(|(file, _)| !root.join(file).exists()) {
         return Err(Fault::refused(format!("the packages lack {file}, which a data partition needs"))
             .fix(format!("add {package} to `packages.install`, or set `image.data = \"none\"`")));

@@ -19,31 +19,31 @@ use crate::gpt;
 const ALIGN: u64 = 1 << 20;
 
 /// Derives all UUIDs of an image (RFC 9562, version 5) from its seed and what each is for.
-pub fn derive(seed: Uuid, purpose: &str) -> Uuid {
+pub(crate) fn derive(seed: Uuid, purpose: &str) -> Uuid {
     Uuid::new_v5(&seed, purpose.as_bytes())
 }
 
 /// systemd's unit for a partition (systemd.unit(5), "String escaping for inclusion in unit names").
-pub fn device_unit(partition: Uuid) -> String {
+pub(crate) fn device_unit(partition: Uuid) -> String {
     format!(r"dev-disk-by\x2dpartuuid-{}.device", partition.to_string().replace('-', r"\x2d"))
 }
 
 /// A partition to be.
 #[derive(Debug)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// What it is for; also its label.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Type GUID.
-    pub type_guid: Uuid,
+    pub(crate) type_guid: Uuid,
     /// Unique GUID.
-    pub guid: Uuid,
+    pub(crate) guid: Uuid,
     /// What it holds.
-    pub content: Content,
+    pub(crate) content: Content,
 }
 
 /// What a partition holds.
 #[derive(Debug)]
-pub enum Content {
+pub(crate) enum Content {
     /// A file's bytes; the partition is as long, rounded up.
     File(PathBuf),
     /// A file's bytes, in a partition of at least this length, with room behind them for a later image's.
@@ -91,22 +91,20 @@ fn length_of(path: &std::path::Path) -> Result<u64> {
 
 /// A disk image in a temporary file.
 #[derive(Debug)]
-pub struct Disk {
-    /// The image.
-    pub file: File,
-    /// Bytes.
-    pub size: u64,
+pub(crate) struct Disk {
+    pub(crate) file: File,
+    pub(crate) size: u64,
     /// Its partitions.
-    pub partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<Partition>,
     /// Ranges (offset, bytes) that are left as the device's disk has them.
-    pub left: Vec<(u64, u64)>,
+    pub(crate) left: Vec<(u64, u64)>,
 }
 
 /// Puts the disk image together in an unnamed temporary file in `folder`.
 ///
 /// # Errors
 /// Exit 1 where something can't be read or written.
-pub fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> Result<Disk> {
+pub(crate) fn assemble(folder: &std::path::Path, disk_guid: Uuid, pieces: &[Piece]) -> Result<Disk> {
     let mut file = tempfile::tempfile_in(folder).map_err(|error| failed("no temporary file can be made", error))?;
     let mut at = ALIGN;
     let (mut partitions, mut left) = (Vec::with_capacity(pieces.len()), Vec::new());

@@ -15,11 +15,11 @@ use crate::cache::Key;
 
 const VERSION: u32 = 7;
 /// Where firmware looks on a disk that it has no entry for (UEFI 2.10, section 3.5.1.1).
-pub const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
+pub(crate) const FALLBACK: &str = r"\EFI\BOOT\BOOTX64.EFI";
 /// A file where systemd's stub looks for credentials (systemd-stub(7)): its content is made on the device, and put there by the
 /// agent, without it having to know FAT.
 #[derive(Clone, Copy, Debug)]
-pub enum Room {
+pub(crate) enum Room {
     /// For what binds the personal layer to the device's TPM.
     Identity,
     /// For the private keys of the device.
@@ -48,7 +48,7 @@ impl Room {
 /// What the partition has room for besides its UKI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Contents {
+pub(crate) enum Contents {
     /// Nothing: the agent's medium.
     Medium,
     /// Credentials: an employee's device.
@@ -60,7 +60,7 @@ pub enum Contents {
 
 impl Contents {
     /// Of an employee's device.
-    pub fn of(desk: &Desk) -> Self {
+    pub(crate) fn of(desk: &Desk) -> Self {
         if desk.updates.is_some() { Self::Updated } else { Self::Device }
     }
 
@@ -93,7 +93,7 @@ struct Inputs {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: Contents) -> Result<Key> {
+pub(crate) fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: Contents) -> Result<Key> {
     let (any_sectors, epoch) = (profile.image.any_sectors, profile.image.epoch.as_second());
     Key::new("esp", VERSION, &Inputs { uki, tools, any_sectors, contents, guid, epoch })
 }
@@ -103,7 +103,14 @@ pub fn key(profile: &Profile, [uki, tools]: [Digest; 2], guid: Uuid, contents: C
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, contents: Contents, key: &Key) -> Result<PathBuf> {
+pub(crate) fn make(
+    workshop: &Workshop,
+    profile: &Profile,
+    uki: &Path,
+    guid: Uuid,
+    contents: Contents,
+    key: &Key,
+) -> Result<PathBuf> {
     let failed = |error| Fault::internal("the UKI can't be read").at(uki.display()).cause(error);
     let any = profile.image.any_sectors;
     let epoch = profile.image.epoch.as_second();
@@ -145,7 +152,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, uki: &Path, guid: Uuid, cont
 ///
 /// # Errors
 /// Exit 1 where the file is not in one piece, which a fresh FAT makes it.
-pub fn block(esp: &Path, room: Room) -> Result<u64> {
+pub(crate) fn block(esp: &Path, room: Room) -> Result<u64> {
     let failed = |what: &str| Fault::internal(format!("the ESP's {} {what}", room.path())).at(esp.display());
     let bytes = fs::read(esp).map_err(|error| failed("can't be read").cause(error))?;
     let mut found = None;
@@ -166,7 +173,7 @@ pub fn block(esp: &Path, room: Room) -> Result<u64> {
 ///
 /// # Errors
 /// Exit 1 where the file is not in one piece, which a fresh FAT makes it.
-pub fn place_of(esp: &Path, uki: &[u8]) -> Result<u64> {
+pub(crate) fn place_of(esp: &Path, uki: &[u8]) -> Result<u64> {
     let bytes = fs::read(esp).map_err(|error| Fault::internal("the ESP can't be read").at(esp.display()).cause(error))?;
     // Files begin on sectors.
     (0_u64..)

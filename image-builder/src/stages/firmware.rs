@@ -31,7 +31,7 @@ const UNNAMED: &[(&str, &[&str])] = &[
 ///
 /// # Errors
 /// Exit 1 where modinfo fails or a file can't be copied.
-pub fn install(boot_root: &Path, to: &Path, epoch: i64) -> Result<BTreeSet<String>> {
+pub(crate) fn install(boot_root: &Path, to: &Path, epoch: i64) -> Result<BTreeSet<String>> {
     let modules = modules(to)?;
     let sandbox = Sandbox::new(boot_root, epoch).bind(to, "/work");
     let mut named = BTreeSet::new();

@@ -14,14 +14,14 @@ const RUN: [&str; 2] = ["usr/lib/livery/", "usr/lib/NetworkManager/dispatcher.d/
 
 /// A root being furnished.
 #[derive(Debug)]
-pub struct Furnish<'a> {
+pub(crate) struct Furnish<'a> {
     /// Where its files lie.
-    pub root: &'a Path,
+    pub(crate) root: &'a Path,
 }
 
 impl<'a> Furnish<'a> {
     /// Writes below `root`.
-    pub fn new(root: &'a Path) -> Self {
+    pub(crate) fn new(root: &'a Path) -> Self {
         Self { root }
     }
 
@@ -29,7 +29,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written.
-    pub fn file(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
+    pub(crate) fn file(&self, path: &str, text: impl AsRef<[u8]>) -> Result<()> {
         self.file_with_mode(path, text, 0o644)
     }
 
@@ -37,7 +37,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written.
-    pub fn json(&self, path: &str, value: &serde_json::Value) -> Result<()> {
+    pub(crate) fn json(&self, path: &str, value: &serde_json::Value) -> Result<()> {
         self.file(path, format!("{value:#}\n"))
     }
 
@@ -45,7 +45,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written.
-    pub fn file_with_mode(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    pub(crate) fn file_with_mode(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) -> Result<()> {
         let full = self.fresh(path)?;
         fs::write(&full, text)
             .and_then(|()| fs::set_permissions(&full, fs::Permissions::from_mode(mode)))
@@ -56,7 +56,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where it can't be made.
-    pub fn link(&self, path: &str, target: &str) -> Result<()> {
+    pub(crate) fn link(&self, path: &str, target: &str) -> Result<()> {
         let full = self.fresh(path)?;
         symlink(target, &full).map_err(|error| failed(&full, error))
     }
@@ -65,7 +65,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where it can't be made.
-    pub fn folder(&self, path: &str) -> Result<()> {
+    pub(crate) fn folder(&self, path: &str) -> Result<()> {
         let full = self.root.join(path);
         fs::create_dir_all(&full).map_err(|error| failed(&full, error))
     }
@@ -74,7 +74,7 @@ impl<'a> Furnish<'a> {
     ///
     /// # Errors
     /// Exit 1 where something can't be written.
-    pub fn lay(&self, files: &Dir) -> Result<()> {
+    pub(crate) fn lay(&self, files: &Dir) -> Result<()> {
         for entry in files.entries() {
             match entry {
                 DirEntry::Dir(folder) => self.lay(folder)?,

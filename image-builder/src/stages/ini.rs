@@ -2,7 +2,7 @@
 
 /// The text with `key` of `section` set to `value`: in its place where it stands, else at the section's end, else with a section of
 /// its own at the end. Sections and keys are told apart by their letters, not by their case, as Citrix's client does.
-pub fn set(text: &str, section: &str, key: &str, value: &str) -> String {
+pub(crate) fn set(text: &str, section: &str, key: &str, value: &str) -> String {
     let new = format!("{key}={value}");
     let header = |line: &str| line.trim().strip_prefix('[').and_then(|line| line.strip_suffix(']')).map(str::to_owned);
     let mut lines: Vec<String> = text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect();

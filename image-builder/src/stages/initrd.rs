@@ -78,15 +78,14 @@ const MICROCODE: &str = "microcode.cpio";
 
 /// Kernel and initrd, ready for a UKI.
 #[derive(Clone, Debug)]
-pub struct Initrd {
+pub(crate) struct Initrd {
     /// The initrd, zstd.
-    pub initrd: PathBuf,
+    pub(crate) initrd: PathBuf,
     /// The processors' microcode, in an archive of its own; none where the boot packages have none.
-    pub microcode: Option<PathBuf>,
-    /// The kernel.
-    pub kernel: PathBuf,
+    pub(crate) microcode: Option<PathBuf>,
+    pub(crate) kernel: PathBuf,
     /// The kernel's version.
-    pub version: String,
+    pub(crate) version: String,
 }
 
 #[derive(Serialize)]
@@ -104,7 +103,7 @@ struct Inputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
+pub(crate) fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
     let (modules, epoch) = (modules::for_initrd(profile), profile.image.epoch.as_second());
     let microcode = microcode::of(&profile.hardware);
     let install = PROGRAMS.iter().map(|(file, _)| *file).chain(LIBRARIES).chain(UNITS).collect();
@@ -127,7 +126,7 @@ pub fn key(profile: &Profile, boot_root: Digest) -> Result<Key> {
 ///
 /// # Errors
 /// Exit 1 where dracut fails, 3 where the boot packages lack the kernel.
-pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initrd> {
+pub(crate) fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Result<Initrd> {
     let requests = modules::for_initrd(profile);
     let epoch = profile.image.epoch.as_second();
     let key = key(profile, boot.digest)?;

@@ -30,7 +30,7 @@ const MAX_INITRD: u64 = 512 << 20;
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn scan_key(workshop: &Workshop, system: Digest, initrd: Digest) -> Result<Key> {
+pub(crate) fn scan_key(workshop: &Workshop, system: Digest, initrd: Digest) -> Result<Key> {
     Key::new("scan", scan::VERSION, &(system, initrd, origins(workshop, &[RootName::Device, RootName::Boot])))
 }
 
@@ -39,7 +39,13 @@ pub fn scan_key(workshop: &Workshop, system: Digest, initrd: Digest) -> Result<K
 ///
 /// # Errors
 /// Exit 1 where they can't be read.
-pub fn scan(workshop: &Workshop, [device, boot]: [&Root; 2], system: &Path, initrd: &Path, key: &Key) -> Result<Vec<Finding>> {
+pub(crate) fn scan(
+    workshop: &Workshop,
+    [device, boot]: [&Root; 2],
+    system: &Path,
+    initrd: &Path,
+    key: &Key,
+) -> Result<Vec<Finding>> {
     let path = workshop.stage(key, |result| {
         let mut findings = look(workshop, (device, RootName::Device), &open(system)?)?;
         let in_initrd = look(workshop, (boot, RootName::Boot), &open_initrd(initrd)?)?;
@@ -108,7 +114,7 @@ fn origins<'a>(workshop: &'a Workshop, roots: &[RootName]) -> Vec<[&'a str; 2]> 
 ///
 /// # Errors
 /// Exit 1 where it can't be read.
-pub fn scan_tree(workshop: &Workshop, device: &Root, tree: &Path, result: &Path) -> Result<()> {
+pub(crate) fn scan_tree(workshop: &Workshop, device: &Root, tree: &Path, result: &Path) -> Result<()> {
     write(&result.join(FINDINGS), &look(workshop, (device, RootName::Device), &folder::read(tree)?)?)
 }
 
@@ -116,7 +122,7 @@ pub fn scan_tree(workshop: &Workshop, device: &Root, tree: &Path, result: &Path)
 ///
 /// # Errors
 /// Exit 1 where it can't be read.
-pub fn tree_findings(result: &Path) -> Result<Vec<Finding>> {
+pub(crate) fn tree_findings(result: &Path) -> Result<Vec<Finding>> {
     read(&result.join(FINDINGS))
 }
 
@@ -124,7 +130,7 @@ pub fn tree_findings(result: &Path) -> Result<Vec<Finding>> {
 ///
 /// # Errors
 /// Exit 1 where its result can't be read.
-pub fn scanned(workshop: &Workshop, key: &Key) -> Result<Option<Vec<Finding>>> {
+pub(crate) fn scanned(workshop: &Workshop, key: &Key) -> Result<Option<Vec<Finding>>> {
     if workshop.cache.has(key) { read(&workshop.cache.path(key).join(FINDINGS)).map(Some) } else { Ok(None) }
 }
 
@@ -143,7 +149,7 @@ struct Inputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn sbom_key(workshop: &Workshop, system: Digest, initrd: Digest, roots: [Digest; 2]) -> Result<Key> {
+pub(crate) fn sbom_key(workshop: &Workshop, system: Digest, initrd: Digest, roots: [Digest; 2]) -> Result<Key> {
     let origins = origins(workshop, &[RootName::Device, RootName::Boot]);
     Key::new("sbom", sbom::VERSION, &Inputs { livery: env!("CARGO_PKG_VERSION"), system, initrd, roots, origins })
 }
@@ -152,7 +158,7 @@ pub fn sbom_key(workshop: &Workshop, system: Digest, initrd: Digest, roots: [Dig
 ///
 /// # Errors
 /// Exit 1 where it can't be read.
-pub fn sbom(
+pub(crate) fn sbom(
     workshop: &Workshop,
     profile: &Profile,
     [device, boot]: [&Root; 2],

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{furnish::Furnish, policies, programs::Program, settings::TERMINAL};
 
 /// Units that a terminal starts.
-pub const UNITS: [&str; 10] = [
+pub(crate) const UNITS: [&str; 10] = [
     "livery-kiosk.service",
     "livery-browser.service",
     "livery-sound@pipewire.service",
@@ -35,7 +35,7 @@ RUN{program}+=\"/usr/bin/systemd-mount --no-block --automount=no --collect --own
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk, data: Option<&str>, program: &Program) -> Result<()> {
+pub(crate) fn furnish(furnish: &Furnish, desk: &Desk, kiosk: &Kiosk, data: Option<&str>, program: &Program) -> Result<()> {
     furnish.lay(&TERMINAL)?;
     furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;
     furnish.json("etc/livery/desk.json", &settings(desk, kiosk))?;

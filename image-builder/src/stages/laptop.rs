@@ -18,7 +18,7 @@ use super::{
 use crate::route::{self, Table};
 
 /// Units that a laptop starts.
-pub const UNITS: [&str; 13] = [
+pub(crate) const UNITS: [&str; 13] = [
     "NetworkManager.service",
     "avahi-daemon.service",
     "cups.socket",
@@ -50,7 +50,7 @@ const NEEDED: [(&str, &str, &str); 8] = [
 ///
 /// # Errors
 /// Exit 1 where something can't be written, 3 where a package is missing.
-pub fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -> Result<()> {
+pub(crate) fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -> Result<()> {
     if let Some((file, package, why)) = NEEDED.iter().find(|(file, ..)| !root.join(file).exists()) {
         return Err(Fault::refused(format!("the packages lack {file}: {why}")).fix(format!("add {package} to `packages.install`")));
     }

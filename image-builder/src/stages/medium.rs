@@ -23,41 +23,40 @@ use crate::{cache::Key, inspect::scan::verdict, lock::RootName, sandbox::Sandbox
 
 const VERSION: u32 = 4;
 /// Where the agent finds what a firmware without keys is given.
-pub const SECURE_BOOT: &str = "/etc/livery/secure-boot";
+pub(crate) const SECURE_BOOT: &str = "/etc/livery/secure-boot";
 /// zstd's level: the medium is fetched by every device, made once.
 const LEVEL: &str = "-15";
 
 /// What the agent must know of its site.
 #[derive(Debug)]
-pub struct Site<'a> {
+pub(crate) struct Site<'a> {
     /// The `livery-agent` program.
-    pub agent: &'a Path,
+    pub(crate) agent: &'a Path,
     /// `/etc/livery/agent.toml`.
-    pub configuration: String,
+    pub(crate) configuration: String,
     /// Authorities of the station's certificate, PEM.
-    pub station_ca: String,
+    pub(crate) station_ca: String,
     /// The store's trusted root.
-    pub root_json: &'a [u8],
+    pub(crate) root_json: &'a [u8],
     /// What a firmware in Secure Boot's setup mode is given: files by name.
-    pub secure_boot: Vec<(String, Vec<u8>)>,
+    pub(crate) secure_boot: Vec<(String, Vec<u8>)>,
 }
 
 /// The agent's system.
 #[derive(Clone, Debug)]
-pub struct System {
-    /// The initrd.
-    pub initrd: PathBuf,
+pub(crate) struct System {
+    pub(crate) initrd: PathBuf,
     /// `os-release`, for the UKI.
-    pub os_release: PathBuf,
+    pub(crate) os_release: PathBuf,
     /// Digest of all that it was made from.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// Makes the agent's system.
 ///
 /// # Errors
 /// Exit 1 where a tool fails, 3 where the agent does not run in it.
-pub fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, site: &Site) -> Result<System> {
+pub(crate) fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &Root, site: &Site) -> Result<System> {
     let agent = fs::read(site.agent).map_err(|error| {
         Fault::usage("the agent's program can't be read")
             .at(site.agent.display())
@@ -131,7 +130,7 @@ fn try_agent(tree: &Path, epoch: i64) -> Result<()> {
 }
 
 /// The tools' command that writes a folder as a cpio archive (newc, sorted, root's) to its output.
-pub fn archive(folder: &str) -> String {
+pub(crate) fn archive(folder: &str) -> String {
     format!(
         "cd {folder} && find . -mindepth 1 -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0"
     )
@@ -141,7 +140,7 @@ pub fn archive(folder: &str) -> String {
 ///
 /// # Errors
 /// Exit 2 where it is not there.
-pub fn agent_beside_us() -> Result<PathBuf> {
+pub(crate) fn agent_beside_us() -> Result<PathBuf> {
     let us = std::env::current_exe().map_err(|error| Fault::internal("this program does not know where it is").cause(error))?;
     let agent = us.with_file_name("livery-agent");
     let runs = Command::new(&agent).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();

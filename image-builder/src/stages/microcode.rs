@@ -12,7 +12,7 @@ use livery_profile::Hardware;
 /// Where packages put it: a file for each processor, called by family, model and stepping.
 const FOLDER: &str = "usr/lib/firmware/intel-ucode";
 /// Where in the archive the kernel looks for it.
-pub const PATH: &str = "kernel/x86/microcode/GenuineIntel.bin";
+pub(crate) const PATH: &str = "kernel/x86/microcode/GenuineIntel.bin";
 /// The most bytes of such a file.
 const MOST: u64 = 16 << 20;
 /// Bytes of an update's header, whose first word is 1 (Intel SDM, volume 3A, section 11.11.1).
@@ -33,7 +33,7 @@ const fn models(hardware: Hardware) -> &'static [&'static str] {
 }
 
 /// What a device's hardware may load.
-pub fn of(hardware: &[Hardware]) -> Vec<&'static str> {
+pub(crate) fn of(hardware: &[Hardware]) -> Vec<&'static str> {
     hardware.iter().flat_map(|one| models(*one)).copied().collect()
 }
 
@@ -41,7 +41,7 @@ pub fn of(hardware: &[Hardware]) -> Vec<&'static str> {
 ///
 /// # Errors
 /// Exit 1 where the folder can't be listed.
-pub fn files(boot_root: &Path, hardware: &[Hardware]) -> Result<Vec<String>> {
+pub(crate) fn files(boot_root: &Path, hardware: &[Hardware]) -> Result<Vec<String>> {
     let models = of(hardware);
     let folder = boot_root.join(FOLDER);
     let failed = |error| Fault::internal("the microcode can't be listed").at(folder.display()).cause(error);
@@ -66,7 +66,7 @@ pub fn files(boot_root: &Path, hardware: &[Hardware]) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// Exit 1 where one can't be read, 3 where one is no microcode.
-pub fn together(boot_root: &Path, files: &[String]) -> Result<Vec<u8>> {
+pub(crate) fn together(boot_root: &Path, files: &[String]) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for name in files {
         let path = boot_root.join(name.trim_start_matches('/'));

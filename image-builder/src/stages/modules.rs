@@ -138,12 +138,12 @@ const QEMU: &[&str] = &["virtio_net", "virtio_console", "virtio_input", "i8042",
 const QEMU_WIFI: &[&str] = &["mac80211_hwsim"];
 
 /// What the device's initrd holds: enough to find the root.
-pub fn for_initrd(profile: &Profile) -> Vec<&'static str> {
+pub(crate) fn for_initrd(profile: &Profile) -> Vec<&'static str> {
     list(profile, &[CORE, STORAGE], &[QEMU_STORAGE])
 }
 
 /// What the running device holds.
-pub fn for_device(profile: &Profile) -> Vec<&'static str> {
+pub(crate) fn for_device(profile: &Profile) -> Vec<&'static str> {
     let mut parts = vec![CORE, STORAGE, CRYPT, FIRMWARE, NETWORK, WIFI, DESK];
     if profile.routing().is_some() {
         parts.push(LAPTOP);
@@ -155,7 +155,7 @@ pub fn for_device(profile: &Profile) -> Vec<&'static str> {
 }
 
 /// What the agent's medium holds.
-pub fn for_agent(profile: &Profile) -> Vec<&'static str> {
+pub(crate) fn for_agent(profile: &Profile) -> Vec<&'static str> {
     let mut all = list(profile, &[CORE, STORAGE, CRYPT, FIRMWARE, NETWORK], &[QEMU_STORAGE, QEMU]);
     all.extend(["isofs", "tpm_tis", "tpm_crb", "i2c_i801"]);
     all
@@ -174,7 +174,7 @@ fn list(profile: &Profile, parts: &[&[&'static str]], qemu: &[&[&'static str]]) 
 ///
 /// # Errors
 /// Exit 3 where there is none or more than one.
-pub fn kernel_version(boot_root: &Path) -> Result<String> {
+pub(crate) fn kernel_version(boot_root: &Path) -> Result<String> {
     let folder = boot_root.join("usr/lib/modules");
     let versions: Vec<String> = fs::read_dir(&folder)
         .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
@@ -192,7 +192,7 @@ pub fn kernel_version(boot_root: &Path) -> Result<String> {
 ///
 /// # Errors
 /// Exit 3 where a request names nothing that the kernel has, exit 1 where a module can't be copied.
-pub fn install(boot_root: &Path, version: &str, requests: &[&str], to: &Path, epoch: i64) -> Result<()> {
+pub(crate) fn install(boot_root: &Path, version: &str, requests: &[&str], to: &Path, epoch: i64) -> Result<()> {
     let from = boot_root.join("usr/lib/modules").join(version);
     let index = Index::read(&from)?;
     let chosen = index.closure(requests)?;

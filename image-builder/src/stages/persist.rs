@@ -31,12 +31,12 @@ const PERSISTED: [Persisted; 5] = [
 ];
 
 /// Where they are mounted.
-pub fn places() -> impl Iterator<Item = &'static str> {
+pub(crate) fn places() -> impl Iterator<Item = &'static str> {
     PERSISTED.iter().map(|folder| folder.at)
 }
 
 /// Lines for `/etc/fstab`, where the data partition is mounted at `data`.
-pub fn fstab(data: &str) -> String {
+pub(crate) fn fstab(data: &str) -> String {
     let line = |from: &str, folder: &Persisted| {
         let wish = if folder.without { "wanted-by" } else { "required-by" };
         let Persisted { at, before, .. } = folder;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{citrix, settings::certificate_path};
 
 /// Of the session's browser: the profile's hosts, and nothing else.
-pub fn session(desk: &Desk, kiosk: &Kiosk) -> Value {
+pub(crate) fn session(desk: &Desk, kiosk: &Kiosk) -> Value {
     let exceptions: Vec<String> = kiosk.allowed_hosts.iter().map(|host| format!("https://{host}/*")).collect();
     let mut policies = closed(desk);
     let all = &mut policies["policies"];
@@ -21,7 +21,7 @@ pub fn session(desk: &Desk, kiosk: &Kiosk) -> Value {
 }
 
 /// Of the browser for a network's own sign-in page, which may be anywhere on the web: it has nothing of a session.
-pub fn portal(desk: &Desk) -> Value {
+pub(crate) fn portal(desk: &Desk) -> Value {
     let mut policies = closed(desk);
     policies["policies"]["WebsiteFilter"] = json!({"Block": ["file:///*"]});
     policies["policies"]["PrintingEnabled"] = json!(false);

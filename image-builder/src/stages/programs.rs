@@ -5,9 +5,8 @@ use std::{fs, sync::OnceLock};
 
 use livery_contract::{Digest, Fault, Result};
 
-/// See the module.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     name: &'static str,
     bytes: Vec<u8>,
     digest: Digest,
@@ -18,7 +17,7 @@ impl Program {
     ///
     /// # Errors
     /// Exit 2 where it is not there.
-    pub fn desk() -> Result<&'static Self> {
+    pub(crate) fn desk() -> Result<&'static Self> {
         static PROGRAM: OnceLock<Program> = OnceLock::new();
         Self::built_with_us("livery-desk", &PROGRAM)
     }
@@ -27,7 +26,7 @@ impl Program {
     ///
     /// # Errors
     /// Exit 2 where it is not there.
-    pub fn agent() -> Result<&'static Self> {
+    pub(crate) fn agent() -> Result<&'static Self> {
         static PROGRAM: OnceLock<Program> = OnceLock::new();
         Self::built_with_us("livery-agent", &PROGRAM)
     }
@@ -49,17 +48,17 @@ impl Program {
     }
 
     /// Its name, here and in `/usr/bin`.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// Its content.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Its digest.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 }

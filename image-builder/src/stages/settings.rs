@@ -12,27 +12,27 @@ use super::{data, furnish::Furnish};
 use crate::sandbox::Sandbox;
 
 /// On every system that we make.
-pub static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
+pub(crate) static COMMON: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/common");
 /// On every employee's device.
-pub static DEVICE: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/device");
+pub(crate) static DEVICE: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/device");
 /// Units of [`DEVICE`].
-pub const DEVICE_UNITS: [&str; 1] = ["livery-display-driver.service"];
+pub(crate) const DEVICE_UNITS: [&str; 1] = ["livery-display-driver.service"];
 /// On a thin terminal.
-pub static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
+pub(crate) static TERMINAL: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/terminal");
 /// On a laptop.
-pub static LAPTOP: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/laptop");
+pub(crate) static LAPTOP: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/laptop");
 /// On a device with Citrix's client.
-pub static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
+pub(crate) static CITRIX: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/citrix");
 /// On a device that tells the station what took effect.
-pub static CONFIRM: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/confirm");
+pub(crate) static CONFIRM: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/confirm");
 /// On a device that gets newer images.
-pub static UPDATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/updates");
+pub(crate) static UPDATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/updates");
 /// On a device and in its initrd: how the root is found, and what is done where it is not.
-pub static ROOT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/root");
+pub(crate) static ROOT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/root");
 /// On the agent's medium.
-pub static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
+pub(crate) static AGENT: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/agent");
 /// In a device's initrd.
-pub static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
+pub(crate) static INITRD: Dir = include_dir!("$CARGO_MANIFEST_DIR/files/initrd");
 
 /// Where the personal layer is mounted.
 pub(super) const IDENTITY: &str = "/usr/lib/livery/identity";
@@ -92,7 +92,7 @@ const ON_DEMAND: &str = "etc/systemd/system/multi-user.target.wants/wpa_supplica
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
+pub(crate) fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
     furnish.lay(&COMMON)?;
     furnish.link("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
     furnish.file("etc/machine-id", "")?;
@@ -108,7 +108,7 @@ pub fn common(furnish: &Furnish, profile: &Profile) -> Result<()> {
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>, keeps: bool) -> Result<()> {
+pub(crate) fn desk(furnish: &Furnish, desk: &Desk, data: Option<(&str, Uuid)>, keeps: bool) -> Result<()> {
     furnish.lay(&DEVICE)?;
     furnish.lay(&ROOT)?;
     // Empty where no personal layer was applied: then it changes nothing.
@@ -148,7 +148,7 @@ fn authorities(furnish: &Furnish, authorities: &[Authority]) -> Result<()> {
 ///
 /// # Errors
 /// Exit 1 where they can't be written.
-pub fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], path: &'a str) -> Result<&'a str> {
+pub(crate) fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], path: &'a str) -> Result<&'a str> {
     if authorities.is_empty() {
         return Ok("/etc/ssl/certs/ca-certificates.crt");
     }
@@ -158,7 +158,7 @@ pub fn vouchers<'a>(furnish: &Furnish, authorities: &[Authority], path: &'a str)
 }
 
 /// The units that draw a device's desk.
-pub const fn screen(role: &Role) -> &'static [&'static str] {
+pub(crate) const fn screen(role: &Role) -> &'static [&'static str] {
     match role {
         Role::Terminal { .. } => &["livery-kiosk.service", "livery-browser.service"],
         Role::Laptop { .. } | Role::Agent(_) => &["lightdm.service"],
@@ -166,7 +166,7 @@ pub const fn screen(role: &Role) -> &'static [&'static str] {
 }
 
 /// Where an authority's certificate lies on the device.
-pub fn certificate_path(authority: &Authority) -> String {
+pub(crate) fn certificate_path(authority: &Authority) -> String {
     format!("/usr/local/share/ca-certificates/{}.crt", authority.name)
 }
 
@@ -175,7 +175,7 @@ pub fn certificate_path(authority: &Authority) -> String {
 ///
 /// # Errors
 /// Exit 1 where one can't be generated.
-pub fn generate_locales(furnish: &Furnish, locales: &[String], boot_root: &Sandbox) -> Result<()> {
+pub(crate) fn generate_locales(furnish: &Furnish, locales: &[String], boot_root: &Sandbox) -> Result<()> {
     furnish.folder("usr/lib/locale")?;
     for locale in locales {
         let (name, _) = locale.split_once('.').unwrap_or((locale, ""));
@@ -189,7 +189,7 @@ pub fn generate_locales(furnish: &Furnish, locales: &[String], boot_root: &Sandb
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -> Result<()> {
+pub(crate) fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -> Result<()> {
     let tools = boot_root.clone().bind(root, "/work");
     tools.run("systemd-sysusers", ["--root=/work"])?;
     // Timers and consoles that packages enabled by themselves.
@@ -229,7 +229,7 @@ pub fn units(root: &Path, boot_root: &Sandbox, enabled: &[&str], target: &str) -
 ///
 /// # Errors
 /// Exit 1 where it can't be set.
-pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
+pub(crate) fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
     let mut find = std::process::Command::new("find");
     find.arg(root).args([
         "-newermt",

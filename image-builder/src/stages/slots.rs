@@ -18,7 +18,7 @@ const STEP: u64 = 64 * MIB;
 ///
 /// # Errors
 /// Exit 1 where the root can't be read.
-pub fn pieces(profile: &Profile, seed: Uuid, root: PathBuf, verity: PathBuf) -> Result<Vec<Piece>> {
+pub(crate) fn pieces(profile: &Profile, seed: Uuid, root: PathBuf, verity: PathBuf) -> Result<Vec<Piece>> {
     let piece = |role: Role, content: Content| {
         let type_guid = if matches!(role, Role::Root | Role::RootB) { gpt::ROOT } else { gpt::ROOT_VERITY };
         Piece { role, type_guid, guid: derive(seed, role.as_str()), content }

@@ -40,16 +40,16 @@ const TREE: &str = "root";
 /// What root and hash tree are found by: UUIDs that are written in them, other ones in each root that is not the same. So the signed
 /// command line finds those that it was made for in whichever slot of a disk they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// Of the root's file system.
-    pub root: Uuid,
+    pub(crate) root: Uuid,
     /// Of the verity superblock.
-    pub verity: Uuid,
+    pub(crate) verity: Uuid,
 }
 
 impl Marks {
     /// Those of the root file system that this key is of.
-    pub fn of(key: &Key, seed: Uuid) -> Self {
+    pub(crate) fn of(key: &Key, seed: Uuid) -> Self {
         let mark = |role: &str| derive(seed, &format!("{role} {}", key.digest()));
         Self { root: mark("root"), verity: mark("root-verity") }
     }
@@ -57,24 +57,24 @@ impl Marks {
 
 /// UUIDs that do not change from one version to the next.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Uuids {
+pub(crate) struct Uuids {
     /// What all of them follow from.
-    pub seed: Uuid,
+    pub(crate) seed: Uuid,
     /// The LUKS2 header of the data partition.
-    pub luks: Uuid,
+    pub(crate) luks: Uuid,
 }
 
 /// The finished root file system.
 #[derive(Clone, Debug)]
-pub struct System {
+pub(crate) struct System {
     /// erofs image.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// dm-verity hash tree.
-    pub verity: PathBuf,
+    pub(crate) verity: PathBuf,
     /// dm-verity root hash, hexadecimal.
-    pub root_hash: String,
+    pub(crate) root_hash: String,
     /// `/usr/lib/os-release`, for the UKI.
-    pub os_release: PathBuf,
+    pub(crate) os_release: PathBuf,
 }
 
 /// What the tree follows from: the packages' root as a device has it, before any setting of the profile is in it.
@@ -91,7 +91,7 @@ struct TreeInputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn tree_key(profile: &Profile, desk: &Desk, [boot_root, root]: [Digest; 2]) -> Result<Key> {
+pub(crate) fn tree_key(profile: &Profile, desk: &Desk, [boot_root, root]: [Digest; 2]) -> Result<Key> {
     let (modules, epoch) = (modules::for_device(profile), profile.image.epoch.as_second());
     Key::new("tree", TREE_VERSION, &TreeInputs { modules: &modules, locales: &desk.locale.available, epoch, boot_root, root })
 }
@@ -119,7 +119,7 @@ struct Inputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode, 2 where a terminal's `livery-desk` is not there.
-pub fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
+pub(crate) fn key(profile: &Profile, desk: &Desk, [tools, tree]: [Digest; 2], uuids: Uuids) -> Result<Key> {
     let inputs = Inputs {
         role: &profile.role,
         time: &profile.time,
@@ -156,7 +156,7 @@ fn has_program(profile: &Profile, desk: &Desk) -> bool {
 ///
 /// # Errors
 /// Exit 1 where a tool fails.
-pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, root: &Root, key: &Key) -> Result<PathBuf> {
+pub(crate) fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, root: &Root, key: &Key) -> Result<PathBuf> {
     let epoch = profile.image.epoch.as_second();
     let path = workshop.stage(key, |result| {
         let tree = result.join(TREE);
@@ -182,7 +182,7 @@ pub fn tree(workshop: &Workshop, profile: &Profile, desk: &Desk, boot: &Root, ro
 ///
 /// # Errors
 /// Exit 1 where a tool fails, 3 where the packages lack something that the device needs.
-pub fn device(
+pub(crate) fn device(
     workshop: &Workshop,
     profile: &Profile,
     [boot, root]: [&Root; 2],
@@ -242,12 +242,7 @@ pub fn device(
     })?;
     let hash = path.join("root-hash");
     let root_hash = fs::read_to_string(&hash).map_err(|error| failed(&hash, error))?.trim().to_owned();
-    Ok(System {
-        root: path.join("root.erofs"),
-        verity: path.join("root.verity"),
-        root_hash,
-        os_release: path.join("os-release"),
-    })
+    Ok(System { root: path.join("root.erofs"), verity: path.join("root.verity"), root_hash, os_release: path.join("os-release") })
 }
 
 /// Name and version of the image, for whoever asks the running system (os-release(5)); where the profile says a version.
@@ -316,7 +311,7 @@ fn links_are_untouched(tree: &Path, epoch: i64) -> Result<()> {
 }
 
 /// Path and digest of each embedded file.
-pub fn embedded(folder: &include_dir::Dir<'_>) -> Vec<(String, Digest)> {
+pub(crate) fn embedded(folder: &include_dir::Dir<'_>) -> Vec<(String, Digest)> {
     let mut all: Vec<(String, Digest)> =
         folder.files().map(|file| (file.path().to_string_lossy().into_owned(), Digest::of(file.contents()))).collect();
     all.extend(folder.dirs().flat_map(embedded));

@@ -109,7 +109,7 @@ const AGENT_LIBRARIES: &[&str] = &["libapt-", "libdb-5", "libgprofng", "libsqlit
 ///
 /// # Errors
 /// Exit 1 where something can't be removed.
-pub fn device(root: &Path) -> Result<()> {
+pub(crate) fn device(root: &Path) -> Result<()> {
     remove_all(root, EVERY)?;
     remove_all(root, TERMINAL)?;
     tidy(root)
@@ -119,7 +119,7 @@ pub fn device(root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Exit 1 where something can't be removed.
-pub fn agent(root: &Path) -> Result<()> {
+pub(crate) fn agent(root: &Path) -> Result<()> {
     remove_all(root, EVERY)?;
     remove_all(root, AGENT)?;
     let libraries = root.join("usr/lib/x86_64-linux-gnu");

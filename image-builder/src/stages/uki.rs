@@ -21,21 +21,18 @@ const SIGNED_VERSION: u32 = 1;
 
 /// What goes into a UKI.
 #[derive(Debug)]
-pub struct Parts<'a> {
-    /// The kernel.
-    pub kernel: &'a Path,
-    /// Its version.
-    pub version: &'a str,
-    /// The initrd.
-    pub initrd: &'a Path,
+pub(crate) struct Parts<'a> {
+    pub(crate) kernel: &'a Path,
+    pub(crate) version: &'a str,
+    pub(crate) initrd: &'a Path,
     /// The processors' microcode, as an archive that the kernel reads before the initrd.
-    pub microcode: Option<&'a Path>,
+    pub(crate) microcode: Option<&'a Path>,
     /// What is laid over the initrd, which other images share: this image's trust anchors.
-    pub anchors: Option<&'a Anchors>,
+    pub(crate) anchors: Option<&'a Anchors>,
     /// The kernel's command line.
-    pub command_line: &'a str,
+    pub(crate) command_line: &'a str,
     /// `os-release` of the system.
-    pub os_release: &'a Path,
+    pub(crate) os_release: &'a Path,
 }
 
 #[derive(Serialize)]
@@ -53,7 +50,12 @@ struct Inputs<'a> {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line: &str, anchors: Option<Digest>) -> Result<Key> {
+pub(crate) fn key(
+    profile: &Profile,
+    [initrd, system, tools]: [Digest; 3],
+    command_line: &str,
+    anchors: Option<Digest>,
+) -> Result<Key> {
     Key::new("uki", VERSION, &Inputs { initrd, system, tools, command_line, anchors, epoch: profile.image.epoch.as_second() })
 }
 
@@ -61,7 +63,7 @@ pub fn key(profile: &Profile, [initrd, system, tools]: [Digest; 3], command_line
 ///
 /// # Errors
 /// Exit 1 where ukify fails.
-pub fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) -> Result<PathBuf> {
+pub(crate) fn make(workshop: &Workshop, profile: &Profile, parts: &Parts, key: &Key) -> Result<PathBuf> {
     let path = workshop.stage(key, |result| {
         // The sandbox sees one folder.
         let scratch = workshop.cache.scratch()?;
@@ -107,7 +109,7 @@ struct SignedInputs {
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn signed_key(uki: Digest, certificate: Option<Digest>) -> Result<Key> {
+pub(crate) fn signed_key(uki: Digest, certificate: Option<Digest>) -> Result<Key> {
     Key::new("uki-signed", SIGNED_VERSION, &SignedInputs { uki, certificate })
 }
 
@@ -116,7 +118,7 @@ pub fn signed_key(uki: Digest, certificate: Option<Digest>) -> Result<Key> {
 ///
 /// # Errors
 /// Exit 1 where what ukify made is no EFI program, or a file can't be read or written.
-pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer, key: &Key) -> Result<PathBuf> {
+pub(crate) fn sign(workshop: &Workshop, uki: &Path, signer: &Signer, key: &Key) -> Result<PathBuf> {
     let failed = |path: &Path, error| Fault::internal("signing the UKI failed").at(path.display()).cause(error);
     let path = workshop.stage(key, |result| {
         let image = fs::read(uki).map_err(|error| failed(uki, error))?;
@@ -128,7 +130,7 @@ pub fn sign(workshop: &Workshop, uki: &Path, signer: &Signer, key: &Key) -> Resu
 }
 
 /// The command line: `ours`, then the consoles and arguments that the profile names.
-pub fn command_line(profile: &Profile, ours: &[String]) -> String {
+pub(crate) fn command_line(profile: &Profile, ours: &[String]) -> String {
     let consoles = profile.boot.consoles.iter().map(|console| format!("console={console}"));
     ours.iter().cloned().chain(consoles).chain(profile.boot.kernel_arguments.iter().cloned()).collect::<Vec<_>>().join(" ")
 }

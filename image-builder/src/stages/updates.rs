@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Units that it starts.
-pub const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];
+pub(crate) const UNITS: [&str; 2] = ["livery-bless.service", "livery-update.timer"];
 
 /// The store's own authority, where the profile names one.
 const AUTHORITIES: &str = "/usr/lib/livery/updates-ca.pem";
@@ -48,7 +48,13 @@ const PATIENCE: &str = "[Unit]\nJobRunningTimeoutSec=10min\n";
 ///
 /// # Errors
 /// Exit 1 where something can't be written.
-pub fn furnish(furnish: &Furnish, profile: &Profile, updates: &Updates, seed: Uuid, [agent, desk]: [&Program; 2]) -> Result<()> {
+pub(crate) fn furnish(
+    furnish: &Furnish,
+    profile: &Profile,
+    updates: &Updates,
+    seed: Uuid,
+    [agent, desk]: [&Program; 2],
+) -> Result<()> {
     let Some(version) = &profile.version else {
         return Err(Fault::internal("a profile with updates and without a version passed its check"));
     };

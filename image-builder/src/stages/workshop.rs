@@ -11,26 +11,25 @@ use crate::{
     progress::Progress,
 };
 
-/// See the module.
 #[derive(Clone, Debug)]
-pub struct Workshop {
+pub(crate) struct Workshop {
     /// Results of stages.
-    pub cache: Cache,
+    pub(crate) cache: Cache,
     /// The packages that roots are made from.
-    pub supply: Supply,
+    pub(crate) supply: Supply,
     /// What a person sees.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 /// How a workshop is set up.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Folder for the results of stages; by default `livery` in the user's cache folder.
-    pub cache: Option<PathBuf>,
+    pub(crate) cache: Option<PathBuf>,
     /// How to come to packages.
-    pub terms: Terms,
+    pub(crate) terms: Terms,
     /// What a person sees.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl Setup {
@@ -38,7 +37,7 @@ impl Setup {
     ///
     /// # Errors
     /// Exit 3 where it can't be made.
-    pub fn cache_at(folder: Option<PathBuf>) -> Result<Cache> {
+    pub(crate) fn cache_at(folder: Option<PathBuf>) -> Result<Cache> {
         Cache::open(&folder.unwrap_or_else(default_folder))
     }
 
@@ -46,7 +45,7 @@ impl Setup {
     ///
     /// # Errors
     /// As [`cache_at`](Self::cache_at) and [`Supply::open`].
-    pub fn open(&self, profile: &Profile, store: Option<&Path>) -> Result<Workshop> {
+    pub(crate) fn open(&self, profile: &Profile, store: Option<&Path>) -> Result<Workshop> {
         let cache = Self::cache_at(self.cache.clone())?;
         let supply = Supply::open(profile, store, self.terms, &cache, &self.progress)?;
         if !supply.is_locked() {
@@ -61,7 +60,7 @@ impl Workshop {
     ///
     /// # Errors
     /// What `make` answers.
-    pub fn stage(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub(crate) fn stage(&self, key: &Key, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         if self.cache.has(key) {
             tracing::debug!(stage = key.stage(), "cached");
             return self.cache.get(key, make);

@@ -5,5 +5,5 @@
 //! | [`explained`] | looks it up |
 //! | `print` | puts it in words for people |
 
-pub mod explained;
+pub(crate) mod explained;
 mod print;

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Decodes a value that is no list.
-pub fn single(form: Form, value: &DeValue<'_>, context: Context<'_>) -> Result<Value, Problem> {
+pub(crate) fn single(form: Form, value: &DeValue<'_>, context: Context<'_>) -> Result<Value, Problem> {
     match (form, value) {
         (Form::Boolean, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
         (Form::Integer { least, most }, DeValue::Integer(value)) => i64::from_str_radix(value.as_str(), value.radix())
@@ -52,7 +52,7 @@ pub fn single(form: Form, value: &DeValue<'_>, context: Context<'_>) -> Result<V
 }
 
 /// What a value of the wrong type is answered with.
-pub fn wrong_type(wanted: &str, value: &DeValue<'_>) -> Problem {
+pub(crate) fn wrong_type(wanted: &str, value: &DeValue<'_>) -> Problem {
     let found = match value {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "a whole number",

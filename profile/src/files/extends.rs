@@ -23,7 +23,7 @@ const DEEPEST: usize = 16;
 
 /// The files of a profile.
 #[derive(Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// Nearest first.
     pub layers: Vec<Layer>,
     /// Whether every parent could be read.
@@ -31,12 +31,12 @@ pub struct Chain {
 }
 
 /// Reads a profile and all that it extends. Reading stops at a parent that is missing or comes round again.
-pub fn chain(path: &Path, now: Timestamp, sink: &mut Sink) -> Chain {
+pub(crate) fn chain(path: &Path, now: Timestamp, sink: &mut Sink) -> Chain {
     follow(path, None, now, sink)
 }
 
 /// As [`chain`], for a text that is not in its file yet.
-pub fn chain_of(source: Source, now: Timestamp, sink: &mut Sink) -> Chain {
+pub(crate) fn chain_of(source: Source, now: Timestamp, sink: &mut Sink) -> Chain {
     follow(&source.path, Some(source.text), now, sink)
 }
 

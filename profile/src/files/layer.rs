@@ -36,7 +36,7 @@ use crate::{
 
 /// One file, decoded.
 #[derive(Debug)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// The file.
     pub source: Arc<Source>,
     /// What it sets, by the setting's name.
@@ -47,7 +47,7 @@ pub struct Layer {
 
 /// One setting in one file.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its key.
     pub key: Place,
     /// Its value.
@@ -58,7 +58,7 @@ pub struct Entry {
 
 /// What a file does to a setting.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// Sets it.
     Set(Value),
     /// Sets a list.
@@ -76,7 +76,7 @@ pub enum Change {
 
 /// An item of a list.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub(crate) struct Item {
     /// What makes two items the same: their text, or for files the path that it leads to.
     pub id: String,
     /// What it says.
@@ -89,7 +89,7 @@ pub struct Item {
 
 impl Item {
     /// As TOML in one line.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         match &self.value {
             Some(Value::Supplied(supplied)) => supplied.to_toml(),
             _ => toml::Value::from(self.text.as_str()).to_string(),
@@ -99,7 +99,7 @@ impl Item {
 
 impl Layer {
     /// Decodes a file.
-    pub fn read(source: Arc<Source>, now: Timestamp, sink: &mut Sink) -> Self {
+    pub(crate) fn read(source: Arc<Source>, now: Timestamp, sink: &mut Sink) -> Self {
         let (tree, errors) = DeTable::parse_recoverable(&source.text);
         let mut reader = Reader { source: &source, now, found: Vec::new(), entries: BTreeMap::new() };
         reader.top(tree.get_ref());
@@ -123,7 +123,7 @@ impl Layer {
     }
 
     /// What holds where no file says anything.
-    pub fn built_in(now: Timestamp, sink: &mut Sink) -> Self {
+    pub(crate) fn built_in(now: Timestamp, sink: &mut Sink) -> Self {
         static TEXT: LazyLock<String> = LazyLock::new(|| {
             let mut text = String::new();
             let mut last = "";
@@ -143,7 +143,7 @@ impl Layer {
     }
 
     /// The setting's value here, if it is sound and no edit.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         match self.entries.get(key).map(|entry| &entry.change) {
             Some(Change::Set(value)) => Some(value),
             _ => None,
@@ -151,12 +151,12 @@ impl Layer {
     }
 
     /// Whether others extend this file and it is not built itself.
-    pub fn is_abstract(&self) -> bool {
+    pub(crate) fn is_abstract(&self) -> bool {
         matches!(self.get("abstract"), Some(Value::Boolean(true)))
     }
 
     /// The very beginning of the file, for what it lacks.
-    pub fn top(&self) -> Place {
+    pub(crate) fn top(&self) -> Place {
         Place { source: self.source.clone(), span: 0..0 }
     }
 }

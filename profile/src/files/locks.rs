@@ -18,23 +18,23 @@ use crate::{
 };
 
 /// The locks of a chain of files.
-pub struct Locks<'a> {
+pub(crate) struct Locks<'a> {
     layers: &'a [Layer],
 }
 
 impl<'a> Locks<'a> {
     /// Of these, nearest first.
-    pub fn of(layers: &'a [Layer]) -> Self {
+    pub(crate) fn of(layers: &'a [Layer]) -> Self {
         Self { layers }
     }
 
     /// What the file at `index` says that locks `key`.
-    pub fn by(&self, index: usize, key: &str) -> Option<&'a Item> {
+    pub(crate) fn by(&self, index: usize, key: &str) -> Option<&'a Item> {
         items(self.layers.get(index)?).iter().find(|item| covers(&item.text, key))
     }
 
     /// What keeps the file at `index` from changing `key`: the farthest lock, which none of the others could have undone.
-    pub fn against(&self, index: usize, key: &str) -> Option<&'a Item> {
+    pub(crate) fn against(&self, index: usize, key: &str) -> Option<&'a Item> {
         (index + 1..self.layers.len()).rev().find_map(|farther| self.by(farther, key))
     }
 }
@@ -47,7 +47,7 @@ fn items(layer: &Layer) -> &[Item] {
 }
 
 /// A nearer file that says what a farther one has locked.
-pub fn offence(key: &str, at: &Place, lock: &Item, sink: &mut Sink) {
+pub(crate) fn offence(key: &str, at: &Place, lock: &Item, sink: &mut Sink) {
     let section = if lock.text == key { String::new() } else { format!(", with all of [{}]", lock.text) };
     let problem = Problem::new(format!("{} locks it{section}", lock.place.short()))
         .help(format!("take it out: it is decided in {} for every file that extends it", lock.place.source.path.display()));
@@ -55,7 +55,7 @@ pub fn offence(key: &str, at: &Place, lock: &Item, sink: &mut Sink) {
 }
 
 /// A lock on what every profile must set, and that nobody sets, would make every profile over it impossible.
-pub fn can_be_met(layers: &[Layer], sink: &mut Sink) {
+pub(crate) fn can_be_met(layers: &[Layer], sink: &mut Sink) {
     for (index, layer) in layers.iter().enumerate() {
         let below = &layers[index..];
         let kind = below.iter().find_map(|layer| match layer.get("kind") {

@@ -104,7 +104,7 @@ impl Origins {
 
 /// One key's value after merging.
 #[derive(Clone, Debug)]
-pub enum MergedValue {
+pub(crate) enum MergedValue {
     /// A value.
     One(Value),
     /// A list.
@@ -115,7 +115,7 @@ pub enum MergedValue {
 
 /// All layers in one.
 #[derive(Debug, Default)]
-pub struct Merged {
+pub(crate) struct Merged {
     /// What each key holds; absent where neither a file nor a default says anything.
     pub values: BTreeMap<&'static str, MergedValue>,
     /// The value's place in the nearest file that says it.
@@ -128,7 +128,7 @@ pub struct Merged {
 
 impl Merged {
     /// What holds, as TOML in one line; `None` where nothing does, or nobody can tell.
-    pub fn value_of(&self, setting: &Setting) -> Option<String> {
+    pub(crate) fn value_of(&self, setting: &Setting) -> Option<String> {
         match self.values.get(setting.key)? {
             MergedValue::One(_) => self.places.get(setting.key).map(Place::text).or(setting.default).map(written::one_line),
             MergedValue::List(items) => Some(written::list(items.iter().map(Item::to_toml))),
@@ -138,7 +138,7 @@ impl Merged {
 }
 
 /// Merges; `layers` nearest first, `built_in` below them all.
-pub fn merge(layers: &[Layer], built_in: &Layer, sink: &mut Sink) -> Merged {
+pub(crate) fn merge(layers: &[Layer], built_in: &Layer, sink: &mut Sink) -> Merged {
     let mut merged = Merged::default();
     let locks = Locks::of(layers);
     for setting in TABLE {

@@ -10,10 +10,10 @@
 //! | [`locks`] | what nearer files may not change |
 //! | [`merge`] | the files in one |
 
-pub mod decode;
-pub mod extends;
-pub mod layer;
-pub mod locks;
-pub mod merge;
-pub mod supplied;
-pub mod value;
+pub(crate) mod decode;
+pub(crate) mod extends;
+pub(crate) mod layer;
+pub(crate) mod locks;
+pub(crate) mod merge;
+pub(crate) mod supplied;
+pub(crate) mod value;

@@ -28,13 +28,13 @@ use crate::{
 /// The most bytes of a .deb: what a lockfile takes.
 const MAX_BYTES: u64 = 4 << 30;
 /// A problem of an item: where, what, and why.
-pub type Found = (Range<usize>, String, Problem);
+pub(crate) type Found = (Range<usize>, String, Problem);
 
 /// Reads an item; `whole` is where it stands.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_>) -> Result<Supplied, Vec<Found>> {
+pub(crate) fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_>) -> Result<Supplied, Vec<Found>> {
     let mut item = Item { table, whole, found: Vec::new() };
     item.known();
     let path = item.text("path");
@@ -234,6 +234,6 @@ fn control(supplied: &Supplied) -> Result<String, String> {
 }
 
 /// Whether a list's items are tables, not texts.
-pub fn is_table(word: Word) -> bool {
+pub(crate) fn is_table(word: Word) -> bool {
     matches!(word, Word::Supplied)
 }

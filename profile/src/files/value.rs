@@ -14,7 +14,7 @@ use crate::{
 
 /// A decoded value.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// `true` or `false`.
     Boolean(bool),
     /// A whole number in its range.
@@ -43,7 +43,7 @@ pub enum Value {
 
 /// Where a value is read, which decides what a path in it means and what has expired.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The file that says it.
     pub source: &'a Source,
     /// The time.

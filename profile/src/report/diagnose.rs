@@ -157,7 +157,7 @@ impl From<Diagnostics> for Fault {
 
 /// Collects errors while everything else is still being looked at.
 #[derive(Debug, Default)]
-pub struct Sink {
+pub(crate) struct Sink {
     list: Vec<Diagnostic>,
     seen: HashSet<(PathBuf, usize, usize, String)>,
     more: usize,
@@ -165,7 +165,7 @@ pub struct Sink {
 
 impl Sink {
     /// Takes one in, unless the same was said of the same place: several profiles may extend one faulty file.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         let file = std::fs::canonicalize(&diagnostic.file).unwrap_or_else(|_| diagnostic.file.clone());
         let key = (file, diagnostic.line, diagnostic.column, diagnostic.sentence());
         if self.list.len() < MOST {
@@ -178,12 +178,12 @@ impl Sink {
     }
 
     /// An error at a place.
-    pub fn at(&mut self, place: &Place, message: impl Into<String>, problem: Problem) {
+    pub(crate) fn at(&mut self, place: &Place, message: impl Into<String>, problem: Problem) {
         self.push(Diagnostic::at(place, message, problem));
     }
 
     /// What came in, if anything did.
-    pub fn finish(mut self) -> Option<Diagnostics> {
+    pub(crate) fn finish(mut self) -> Option<Diagnostics> {
         if self.list.is_empty() {
             return None;
         }

@@ -7,7 +7,7 @@
 //! | [`diagnose`] | all errors of a run, sorted and drawn |
 //! | [`text`] | what others wrote, in a message |
 
-pub mod diagnose;
-pub mod problem;
-pub mod source;
-pub mod text;
+pub(crate) mod diagnose;
+pub(crate) mod problem;
+pub(crate) mod source;
+pub(crate) mod text;

@@ -9,11 +9,11 @@ use std::{
 };
 
 /// The most bytes that a profile, a certificate file or a key file may have.
-pub const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// A file's text.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// The path as it was given or as it follows from `extends`; what diagnostics name.
     pub path: PathBuf,
     /// Its text.
@@ -22,7 +22,7 @@ pub struct Source {
 
 /// Somewhere in a file.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// Which file.
     pub source: Arc<Source>,
     /// Bytes of its text.
@@ -31,35 +31,35 @@ pub struct Place {
 
 impl Place {
     /// Line and column of the first byte, both from 1; the column counts characters.
-    pub fn line_column(&self) -> (usize, usize) {
+    pub(crate) fn line_column(&self) -> (usize, usize) {
         self.source.line_column(self.span.start)
     }
 
     /// The text that stands there.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.source.text.get(self.span.clone()).unwrap_or_default()
     }
 
     /// The file's name, for a text that outlives the lines of the file.
-    pub fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         self.source.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// `file:line:column`, as compilers write it.
-    pub fn long(&self) -> String {
+    pub(crate) fn long(&self) -> String {
         let (line, column) = self.line_column();
         format!("{}:{line}:{column}", self.source.path.display())
     }
 
     /// `file:line`, for a text that refers to another place.
-    pub fn short(&self) -> String {
+    pub(crate) fn short(&self) -> String {
         format!("{}:{}", self.source.path.display(), self.line_column().0)
     }
 }
 
 impl Source {
     /// Line and column, both from 1, of a byte offset. One past the end is allowed.
-    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+    pub(crate) fn line_column(&self, offset: usize) -> (usize, usize) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// The line that holds a byte offset, without its end, and where it begins.
-    pub fn line_of(&self, offset: usize) -> (usize, &str) {
+    pub(crate) fn line_of(&self, offset: usize) -> (usize, &str) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The path that `text`, written in this file, stands for.
-    pub fn sibling(&self, text: &str) -> PathBuf {
+    pub(crate) fn sibling(&self, text: &str) -> PathBuf {
         match self.path.parent() {
             // For the reader's eyes: ./ca.pem and ca.pem are the same.
             Some(parent) => parent.join(text.strip_prefix("./").unwrap_or(text)),

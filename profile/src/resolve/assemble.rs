@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Every value in its own type. `None` is only for what has been said already, or for an odd table.
-pub fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option<Profile> {
+pub(crate) fn assemble(path: &Path, layers: &[Layer], kind: Kind, merged: Merged) -> Option<Profile> {
     let mut values = Values::new(&merged);
     let v = &mut values;
     let mut hardware: Vec<Hardware> =

@@ -31,7 +31,7 @@ use crate::{
 const LEAST_BITS: [u8; 2] = [8, 7];
 
 /// All rules.
-pub fn apply(merged: &Merged, sink: &mut Sink) {
+pub(crate) fn apply(merged: &Merged, sink: &mut Sink) {
     let look = Look { merged, lists: lists(merged) };
     look.lists_apart(sink);
     look.services(sink);

@@ -1,7 +1,7 @@
 //! Which settings list hosts.
 
 /// The lists of hosts that together are open to a terminal's browser.
-pub const HOST_LISTS: [&str; 5] = [
+pub(crate) const HOST_LISTS: [&str; 5] = [
     "citrix.gateway-hosts",
     "citrix.storefront-hosts",
     "citrix.identity-provider-hosts",

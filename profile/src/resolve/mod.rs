@@ -11,12 +11,12 @@
 //! | [`assemble`] | a profile from merged values |
 //! | [`read`] | all of it in order |
 
-pub mod assemble;
-pub mod contradictions;
-pub mod hosts;
-pub mod import;
-pub mod model;
-pub mod read;
-pub mod routing;
-pub mod rules;
-pub mod values;
+pub(crate) mod assemble;
+pub(crate) mod contradictions;
+pub(crate) mod hosts;
+pub(crate) mod import;
+pub(crate) mod model;
+pub(crate) mod read;
+pub(crate) mod routing;
+pub(crate) mod rules;
+pub(crate) mod values;

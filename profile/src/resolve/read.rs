@@ -22,7 +22,7 @@ use crate::{
 
 /// What a profile is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// `livery check`: an abstract one is fine.
     Check,
     /// A build: it must be whole.
@@ -30,7 +30,7 @@ pub enum Purpose {
 }
 
 /// A profile's files, merged.
-pub struct Read {
+pub(crate) struct Read {
     /// The files, nearest first; at least one.
     pub layers: Vec<Layer>,
     /// Whether all that can be missing is missing, and not only unread.
@@ -42,7 +42,7 @@ pub struct Read {
 }
 
 /// Merges the files of a profile; `None` where it could not be read at all.
-pub fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
+pub(crate) fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
     let Chain { layers, complete } = chain;
     layers.first()?;
     for layer in &layers {
@@ -55,7 +55,7 @@ pub fn read(chain: Chain, now: Timestamp, sink: &mut Sink) -> Option<Read> {
 }
 
 /// Resolves a profile. What is wrong goes into `sink`; `None` where no whole profile came of it.
-pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Resolved> {
+pub(crate) fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -> Option<Resolved> {
     let read = read(chain(path, now, sink), now, sink)?;
     judge(&read, purpose, sink);
     let Read { layers, merged, kind, .. } = read;
@@ -67,7 +67,7 @@ pub fn resolve(path: &Path, now: Timestamp, purpose: Purpose, sink: &mut Sink) -
 }
 
 /// What a profile came to.
-pub enum Resolved {
+pub(crate) enum Resolved {
     /// Something to build.
     Build(Box<Profile>),
     /// How to take a ready-made image.
@@ -75,7 +75,7 @@ pub enum Resolved {
 }
 
 /// What the files say together: what is missing, what has no effect, what contradicts.
-pub fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
+pub(crate) fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
     let Read { layers, whole, merged, kind } = read;
     let (Some(leaf), kind) = (layers.first(), *kind) else { return };
     if *whole {

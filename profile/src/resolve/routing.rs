@@ -57,7 +57,7 @@ pub struct Internet {
 }
 
 /// All of them; `None` where one could not be read.
-pub fn routing(v: &mut Values<'_>) -> Option<Routing> {
+pub(crate) fn routing(v: &mut Values<'_>) -> Option<Routing> {
     let lists = v.endpoint_lists()?;
     let services = v.texts("saas.services")?.iter().map(|name| find(&lists, name)).collect::<Option<_>>()?;
     let tunnel = match v.text("tunnel.endpoint") {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// All rules; those that hang on the kind only where it is known.
-pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
+pub(crate) fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
     mirrors(merged, sink);
     default_locale(merged, sink);
     authorities(merged, sink);
@@ -49,7 +49,7 @@ pub fn apply(merged: &Merged, kind: Option<Kind>, sink: &mut Sink) {
 }
 
 /// A setting that the kind does not use would be silently ignored; only an abstract file may hold some for several kinds.
-pub fn fits_kind(layer: &Layer, kind: Kind, merged: &Merged, sink: &mut Sink) {
+pub(crate) fn fits_kind(layer: &Layer, kind: Kind, merged: &Merged, sink: &mut Sink) {
     for (key, entry) in &layer.entries {
         let Some(setting) = setting(key).filter(|setting| !setting.kinds.contains(&kind) && !PER_FILE.contains(key)) else {
             continue;

@@ -10,10 +10,10 @@
 //! | [`reference`] | the guide's key reference |
 //! | [`schema`] | a JSON Schema, for editors |
 
-pub mod choice;
-pub mod form;
-pub mod reference;
-pub mod schema;
-pub mod setting;
-pub mod table;
-pub mod written;
+pub(crate) mod choice;
+pub(crate) mod form;
+pub(crate) mod reference;
+pub(crate) mod schema;
+pub(crate) mod setting;
+pub(crate) mod table;
+pub(crate) mod written;

@@ -18,7 +18,7 @@ use super::{
 use crate::words::{client, size::SIZE_UNITS, supplied};
 
 /// The file that editors look for beside a profile.
-pub const FILE: &str = "livery.schema.json";
+pub(crate) const FILE: &str = "livery.schema.json";
 
 /// The schema.
 pub fn schema() -> Value {
@@ -39,7 +39,7 @@ pub fn schema() -> Value {
 }
 
 /// The schema as a file holds it.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     format!("{:#}\n", schema())
 }
 

@@ -18,7 +18,7 @@ const IMPORT: &[Kind] = &[Kind::Import];
 const LOCALES: &[Kind] = &[Kind::Terminal, Kind::Laptop, Kind::Import];
 
 /// The settings that concern their own file alone: they are never handed on to one that extends it.
-pub const PER_FILE: &[&str] = &["schema", "extends", "abstract", "locked"];
+pub(crate) const PER_FILE: &[&str] = &["schema", "extends", "abstract", "locked"];
 
 const fn optional(key: &'static str, form: Form, kinds: &'static [Kind], doc: &'static str) -> Setting {
     Setting { key, form, default: None, need: Need::Optional, kinds, doc }
@@ -434,29 +434,29 @@ pub const TABLE: &[Setting] = &[
 ];
 
 /// The setting of this name.
-pub fn setting(key: &str) -> Option<&'static Setting> {
+pub(crate) fn setting(key: &str) -> Option<&'static Setting> {
     TABLE.iter().find(|setting| setting.key == key)
 }
 
 /// Whether a lock on `word`, a setting or a section, covers the setting `key`.
-pub fn covers(word: &str, key: &str) -> bool {
+pub(crate) fn covers(word: &str, key: &str) -> bool {
     key.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What a file may lock: every section and every setting but those that are each file's own.
-pub fn lockable() -> impl Iterator<Item = &'static str> {
+pub(crate) fn lockable() -> impl Iterator<Item = &'static str> {
     sections().into_iter().chain(TABLE.iter().map(|setting| setting.key).filter(|key| !PER_FILE.contains(key)))
 }
 
 /// The names of the sections, in order.
-pub fn sections() -> Vec<&'static str> {
+pub(crate) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<&str> = TABLE.iter().filter_map(|setting| Some(setting.key.split_once('.')?.0)).collect();
     sections.dedup();
     sections
 }
 
 /// The names in one section, in order; those at the top for `""`.
-pub fn names(section: &str) -> Vec<&'static str> {
+pub(crate) fn names(section: &str) -> Vec<&'static str> {
     TABLE
         .iter()
         .filter_map(|setting| match setting.key.split_once('.') {

@@ -3,22 +3,22 @@
 use toml::{Table, Value};
 
 /// A value's TOML, perhaps over several lines, in one; as it is where it does not parse.
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     parsed(text).map_or_else(|| text.to_owned(), |value| value.to_string())
 }
 
 /// A list as TOML, from its items as TOML.
-pub fn list(items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// A value's TOML as JSON; a date becomes a text.
-pub fn json(text: &str) -> serde_json::Value {
+pub(crate) fn json(text: &str) -> serde_json::Value {
     parsed(text).map_or_else(|| text.into(), to_json)
 }
 
 /// As editors hand TOML to a JSON Schema: a date becomes a text.
-pub fn to_json(value: Value) -> serde_json::Value {
+pub(crate) fn to_json(value: Value) -> serde_json::Value {
     match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),

@@ -32,7 +32,7 @@ const AGENT: &str = include_str!("../../../profiles/agent.toml");
 const WIDTH: usize = 100;
 
 /// A starter's text, and which of its lines hold examples that are to be replaced.
-pub struct Draft {
+pub(crate) struct Draft {
     /// The text.
     pub text: String,
     /// Line, from 1, and setting.
@@ -40,7 +40,7 @@ pub struct Draft {
 }
 
 /// What a starter is written from.
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// What is to be built.
     pub starter: Starter,
     /// The image's name.
@@ -53,7 +53,7 @@ pub struct Plan<'a> {
 
 impl Plan<'_> {
     /// Writes it.
-    pub fn draft(&self) -> Draft {
+    pub(crate) fn draft(&self) -> Draft {
         let samples = samples(self.starter, self.now);
         let mut draft = Draft { text: String::new(), examples: Vec::new() };
         draft.line(&format!("#:schema ./{}", schema::FILE));

@@ -6,6 +6,6 @@
 //! | [`draft`] | the text |
 //! | [`write`] | checks it and writes it, never over anything |
 
-pub mod draft;
-pub mod starter;
-pub mod write;
+pub(crate) mod draft;
+pub(crate) mod starter;
+pub(crate) mod write;

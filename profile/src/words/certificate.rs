@@ -29,7 +29,7 @@ pub struct Authority {
 }
 
 /// Reads all certificates of a file.
-pub fn read(path: &Path, now: Timestamp) -> Result<Vec<Authority>, Problem> {
+pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Vec<Authority>, Problem> {
     let text = read_text(path).map_err(|why| Problem::unreadable(path, &why))?;
     parse(&text, &stem(path), now)
 }
@@ -131,7 +131,7 @@ fn stem(path: &Path) -> String {
 }
 
 /// Makes the names of several files' authorities unique among them.
-pub fn name_apart(authorities: &mut [Authority]) {
+pub(crate) fn name_apart(authorities: &mut [Authority]) {
     let mut taken = std::collections::HashSet::new();
     for authority in authorities {
         let (base, mut number) = (authority.name.clone(), 1);

@@ -7,7 +7,7 @@ use crate::report::{problem::Problem, text::quoted};
 /// The name of the client's package.
 pub const PACKAGE: &str = "icaclient";
 /// The files that settings go into (docs.citrix.com, "App preferences").
-pub const FILES: [&str; 3] = ["module.ini", "wfclient.ini", "All_Regions.ini"];
+pub(crate) const FILES: [&str; 3] = ["module.ini", "wfclient.ini", "All_Regions.ini"];
 
 /// How Citrix's client is set up, where IT supplies it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +63,7 @@ impl ClientSetting {
 }
 
 /// The JSON Schema's pattern of [`ClientSetting::parse`].
-pub const PATTERN: &str = r"^(module\.ini|wfclient\.ini|All_Regions\.ini) \[[A-Za-z0-9][A-Za-z0-9 ._\\/-]{0,79}\] [A-Za-z0-9][A-Za-z0-9_.-]{0,79}=[ -~]{0,200}$";
+pub(crate) const PATTERN: &str = r"^(module\.ini|wfclient\.ini|All_Regions\.ini) \[[A-Za-z0-9][A-Za-z0-9 ._\\/-]{0,79}\] [A-Za-z0-9][A-Za-z0-9_.-]{0,79}=[ -~]{0,200}$";
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use crate::report::{problem::Problem, text::quoted};
 
 /// A package's name (Debian Policy section 5.6.1).
-pub fn package(text: &str) -> Result<(), Problem> {
+pub(crate) fn package(text: &str) -> Result<(), Problem> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if first && text.len() >= 2 && text.len() <= 128 && text.bytes().all(allowed) {
@@ -19,7 +19,7 @@ pub fn package(text: &str) -> Result<(), Problem> {
 }
 
 /// An absolute path with wildcards, as dpkg's `path-exclude` takes it.
-pub fn is_path_pattern(text: &str) -> bool {
+pub(crate) fn is_path_pattern(text: &str) -> bool {
     text.len() > 1
         && text.len() <= 256
         && text.starts_with('/')

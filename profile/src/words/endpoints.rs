@@ -249,7 +249,7 @@ impl EndpointList {
 }
 
 /// Whether a text can be a service's name, or a category's.
-pub fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 

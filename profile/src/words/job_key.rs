@@ -7,7 +7,7 @@ use livery_contract::envelope::PublicKey;
 use crate::report::{problem::Problem, source::read_text};
 
 /// A job-signing public key from a file, as `livery-station keygen` writes it: 64 hexadecimal digits.
-pub fn read(path: &Path) -> Result<PublicKey, Problem> {
+pub(crate) fn read(path: &Path) -> Result<PublicKey, Problem> {
     let text = read_text(path).map_err(|why| {
         Problem::unreadable(path, &why).help("write the key's 64 hexadecimal digits, or the path of job.pub beside this profile")
     })?;

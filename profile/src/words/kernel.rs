@@ -3,7 +3,7 @@
 use crate::report::{problem::Problem, text::quoted};
 
 /// A console: `tty0`, `ttyS0,115200`, `ttyS0,115200n8`, `hvc0` (kernel's serial-console documentation).
-pub fn is_console(text: &str) -> bool {
+pub(crate) fn is_console(text: &str) -> bool {
     let (device, options) = match text.split_once(',') {
         Some((device, options)) => (device, Some(options)),
         None => (text, None),
@@ -25,7 +25,7 @@ pub fn is_console(text: &str) -> bool {
 }
 
 /// One argument, and none of the builder's own.
-pub fn kernel_argument(text: &str) -> Result<(), Problem> {
+pub(crate) fn kernel_argument(text: &str) -> Result<(), Problem> {
     if text.is_empty() || text.len() > 256 || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\'') {
         return Err(Problem::new(format!("{} is not one kernel argument", quoted(text)))
             .help("write each argument as an item of its own, without spaces and quotes: [\"quiet\", \"loglevel=3\"]"));

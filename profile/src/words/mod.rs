@@ -17,19 +17,19 @@
 //! | [`urls`] | URLs and time servers |
 //! | [`way`] | which way traffic goes, and why |
 
-pub mod certificate;
-pub mod client;
-pub mod debian;
-pub mod endpoints;
-pub mod exception;
-pub mod host;
-pub mod job_key;
-pub mod kernel;
-pub mod network;
-pub mod pattern;
-pub mod service;
-pub mod size;
-pub mod supplied;
-pub mod time;
-pub mod urls;
-pub mod way;
+pub(crate) mod certificate;
+pub(crate) mod client;
+pub(crate) mod debian;
+pub(crate) mod endpoints;
+pub(crate) mod exception;
+pub(crate) mod host;
+pub(crate) mod job_key;
+pub(crate) mod kernel;
+pub(crate) mod network;
+pub(crate) mod pattern;
+pub(crate) mod service;
+pub(crate) mod size;
+pub(crate) mod supplied;
+pub(crate) mod time;
+pub(crate) mod urls;
+pub(crate) mod way;

@@ -9,7 +9,7 @@ use super::host;
 use crate::report::{problem::Problem, text::quoted};
 
 /// A domain.
-pub fn domain(text: &str) -> Result<(), Problem> {
+pub(crate) fn domain(text: &str) -> Result<(), Problem> {
     if let Some(stem) = text.strip_prefix("*.") {
         return Err(Problem::new("a domain stands for all below it, too").help(format!("write {stem:?}")));
     }
@@ -25,7 +25,7 @@ pub fn domain(text: &str) -> Result<(), Problem> {
 }
 
 /// A network's prefix.
-pub fn prefix(text: &str) -> Result<IpNet, Problem> {
+pub(crate) fn prefix(text: &str) -> Result<IpNet, Problem> {
     let Ok(prefix) = text.parse::<IpNet>() else {
         let help = match text.parse::<IpAddr>() {
             Ok(address) => format!("write {:?} for this one address", IpNet::from(address).to_string()),
@@ -41,7 +41,7 @@ pub fn prefix(text: &str) -> Result<IpNet, Problem> {
 }
 
 /// `HOST:PORT`; an IPv6 address in brackets.
-pub fn host_port(text: &str) -> Result<(), Problem> {
+pub(crate) fn host_port(text: &str) -> Result<(), Problem> {
     let help = "write HOST:PORT, such as \"vpn.assurance.example:51820\" or \"[2001:db8::1]:51820\"";
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(Problem::new(format!("{} has no port", quoted(text))).help(help));
@@ -57,7 +57,7 @@ pub fn host_port(text: &str) -> Result<(), Problem> {
 }
 
 /// 32 bytes as WireGuard's tools write them.
-pub fn wireguard_key(text: &str) -> Result<(), Problem> {
+pub(crate) fn wireguard_key(text: &str) -> Result<(), Problem> {
     match BASE64_STANDARD.decode(text) {
         Ok(key) if key.len() == 32 && key.iter().any(|byte| *byte != 0) => Ok(()),
         _ => Err(Problem::new(format!("{} is no WireGuard public key", quoted(text)))

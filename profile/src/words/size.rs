@@ -3,7 +3,7 @@
 use crate::report::{problem::Problem, text::quoted};
 
 /// The units of sizes, in bytes.
-pub const SIZE_UNITS: [(&str, u64); 9] = [
+pub(crate) const SIZE_UNITS: [(&str, u64); 9] = [
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
@@ -16,7 +16,7 @@ pub const SIZE_UNITS: [(&str, u64); 9] = [
 ];
 
 /// A number and a unit: binary (`KiB`, `MiB`, `GiB`, `TiB`) or decimal as disks are sold (`kB`, `MB`, `GB`, `TB`).
-pub fn size(text: &str, least: u64, most: u64, multiple: u64) -> Result<u64, Problem> {
+pub(crate) fn size(text: &str, least: u64, most: u64, multiple: u64) -> Result<u64, Problem> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
@@ -43,7 +43,7 @@ pub fn size(text: &str, least: u64, most: u64, multiple: u64) -> Result<u64, Pro
 }
 
 /// Bytes with the largest binary unit that divides them.
-pub fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     let unit = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
         .into_iter()
         .find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));

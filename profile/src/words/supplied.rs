@@ -6,11 +6,11 @@ use livery_contract::Digest;
 use serde::Serialize;
 
 /// What an item says, all of it.
-pub const KEYS: [&str; 6] = ["path", "sha256", "package", "version", "licence", "accept-licence"];
+pub(crate) const KEYS: [&str; 6] = ["path", "sha256", "package", "version", "licence", "accept-licence"];
 /// The most characters of a licence's name.
-pub const MAX_LICENCE: usize = 200;
+pub(crate) const MAX_LICENCE: usize = 200;
 /// What an acknowledgement begins with; the licence's name follows.
-pub const ACCEPT: &str = "I have read and accept ";
+pub(crate) const ACCEPT: &str = "I have read and accept ";
 
 /// One .deb that IT supplies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +52,7 @@ impl Supplied {
 }
 
 /// What an item looks like, as TOML.
-pub fn example() -> String {
+pub(crate) fn example() -> String {
     let licence = "Citrix End User License Agreement";
     let item = Supplied {
         file: PathBuf::new(),
@@ -68,12 +68,12 @@ pub fn example() -> String {
 }
 
 /// What is expected of an item, in words.
-pub fn wanted() -> String {
+pub(crate) fn wanted() -> String {
     format!("a table `[[packages.supplied]]` with {}", KEYS.map(|key| format!("`{key}`")).join(", "))
 }
 
 /// An item's JSON Schema.
-pub fn schema() -> serde_json::Value {
+pub(crate) fn schema() -> serde_json::Value {
     let text = |about: &str, pattern: &str| serde_json::json!({"type": "string", "description": about, "pattern": pattern});
     serde_json::json!({
         "type": "object",

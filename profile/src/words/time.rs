@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil};
 use crate::report::{problem::Problem, text::quoted};
 
 /// A date (midnight UTC) or a date and time with its offset (RFC 3339).
-pub fn time(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+pub(crate) fn time(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     let example = "write a date such as 2026-11-01, or 2026-11-01T06:00:00Z";
     let at = match text.parse::<Timestamp>() {
         Ok(at) => at,

@@ -8,7 +8,7 @@ use super::host;
 use crate::report::{problem::Problem, text::quoted};
 
 /// A URL under https, without a password in it.
-pub fn https(text: &str) -> Result<Url, Problem> {
+pub(crate) fn https(text: &str) -> Result<Url, Problem> {
     let url = any(text)?;
     if url.scheme() != "https" {
         let help = match url.scheme() {
@@ -21,7 +21,7 @@ pub fn https(text: &str) -> Result<Url, Problem> {
 }
 
 /// An https URL of a host and perhaps a port, nothing else: what others put paths behind.
-pub fn origin(text: &str) -> Result<Url, Problem> {
+pub(crate) fn origin(text: &str) -> Result<Url, Problem> {
     let url = https(text)?;
     if url.path() != "/" || url.query().is_some() {
         return Err(
@@ -32,7 +32,7 @@ pub fn origin(text: &str) -> Result<Url, Problem> {
 }
 
 /// A Debian mirror: http will do, as apt checks signatures itself.
-pub fn mirror(text: &str) -> Result<Url, Problem> {
+pub(crate) fn mirror(text: &str) -> Result<Url, Problem> {
     let url = any(text)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Problem::new(format!("{} is neither https nor http", quoted(text)))
@@ -62,7 +62,7 @@ fn any(text: &str) -> Result<Url, Problem> {
 }
 
 /// A time server: a host name or an IP address.
-pub fn server(text: &str) -> Result<(), Problem> {
+pub(crate) fn server(text: &str) -> Result<(), Problem> {
     if text.parse::<IpAddr>().is_ok() { Ok(()) } else { host::name(text, "a host") }
 }
 

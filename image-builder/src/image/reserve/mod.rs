@@ -41,11 +41,11 @@ const STEP: usize = 1 << 20;
 
 /// An image with a place for the personal layer.
 #[derive(Debug)]
-pub struct Reserved {
+pub(crate) struct Reserved {
     /// The changed copy of the disk image.
-    pub disk: File,
+    pub(crate) disk: File,
     /// Where the place is.
-    pub place: PersonalFile,
+    pub(crate) place: PersonalFile,
     /// The copy lies in here.
     _scratch: tempfile::TempDir,
 }
@@ -55,7 +55,13 @@ pub struct Reserved {
 /// # Errors
 /// Exit 3 where the partition is not there or has no file system that we know, the file is there already or has no room, its bytes
 /// are not where they can be replaced, or a tool is missing.
-pub fn reserve(raw: &File, path: &Path, partitions: &[Partition], wish: &PersonalPlace, created: Timestamp) -> Result<Reserved> {
+pub(crate) fn reserve(
+    raw: &File,
+    path: &Path,
+    partitions: &[Partition],
+    wish: &PersonalPlace,
+    created: Timestamp,
+) -> Result<Reserved> {
     let partition = find(partitions, &wish.partition).map_err(|fault| fault.at(path.display()))?;
     let folder = folder_of(path);
     let scratch = tempfile::Builder::new().prefix(".livery-import-").tempdir_in(folder).map_err(|error| {
@@ -104,7 +110,7 @@ pub fn reserve(raw: &File, path: &Path, partitions: &[Partition], wish: &Persona
 ///
 /// # Errors
 /// Exit 3 where it does not fit.
-pub fn content(employee: &Employee, place: &PersonalFile) -> Result<Vec<u8>> {
+pub(crate) fn content(employee: &Employee, place: &PersonalFile) -> Result<Vec<u8>> {
     let length = usize::try_from(place.length).map_err(|_| Fault::internal("a file is larger than memory"))?;
     match identity::files(employee).remove("etc/livery/identity.json") {
         Some(Node::File(json)) if json.len() <= length => Ok(padded(&json, length)),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use livery_contract::{Digest, cut::BLOCK_BYTES as SIZE, manifest::BLOCK};
 
 /// As many bytes as a file is to have: the same each time, like nothing else on a disk, and no two blocks alike.
-pub fn filler(size: usize) -> Vec<u8> {
+pub(crate) fn filler(size: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size + 32);
     for number in 0.. {
         if bytes.len() >= size {
@@ -18,7 +18,7 @@ pub fn filler(size: usize) -> Vec<u8> {
 }
 
 /// Looks for a filler's blocks.
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     wanted: &'a [u8],
     /// The first bytes of each block, and which one it is.
     heads: HashMap<&'a [u8], usize>,
@@ -30,14 +30,14 @@ pub struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// For a filler of whole blocks.
-    pub fn new(wanted: &'a [u8]) -> Self {
+    pub(crate) fn new(wanted: &'a [u8]) -> Self {
         let heads: HashMap<&[u8], usize> =
             wanted.chunks_exact(SIZE).enumerate().map(|(number, block)| (&block[..32], number)).collect();
         Self { wanted, found: vec![None; heads.len()], heads, askew: None }
     }
 
     /// Looks at bytes of the disk, from `offset` on, which is on a bound.
-    pub fn look(&mut self, bytes: &[u8], offset: u64) {
+    pub(crate) fn look(&mut self, bytes: &[u8], offset: u64) {
         for (index, block) in bytes.chunks_exact(SIZE).enumerate() {
             let at = offset + (index * SIZE) as u64;
             match self.heads.get(&block[..32]) {
@@ -52,7 +52,7 @@ impl<'a> Search<'a> {
     }
 
     /// The first byte, where all of it lies in one piece; else, in words, why it is no use.
-    pub fn found(&self) -> Result<u64, String> {
+    pub(crate) fn found(&self) -> Result<u64, String> {
         let whole = self.found.iter().copied().collect::<Option<Vec<u64>>>();
         match (whole, self.askew) {
             (Some(places), _) => match places.windows(2).filter(|pair| pair[1] != pair[0] + BLOCK).count() {

@@ -36,7 +36,7 @@ impl Kind {
 
 /// The tools for one file system, in a file of its own.
 #[derive(Debug)]
-pub struct Tools {
+pub(crate) struct Tools {
     kind: Kind,
     image: PathBuf,
     time: Timestamp,
@@ -47,7 +47,7 @@ impl Tools {
     ///
     /// # Errors
     /// Exit 3 where that is no file system that we know, was left unclean, or its tools are not here.
-    pub fn new(image: &Path, time: Timestamp) -> Result<Self> {
+    pub(crate) fn new(image: &Path, time: Timestamp) -> Result<Self> {
         let mut head = [0; 4096];
         let read = File::open(image).and_then(|file| file.read_exact_at(&mut head, 0));
         read.map_err(|error| Fault::refused("the partition can't be read").cause(error))?;
@@ -64,7 +64,7 @@ impl Tools {
     ///
     /// # Errors
     /// Exit 3 where there is such a file already, its folder is not there, or there is no room.
-    pub fn put(&self, path: &str, from: &Path, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn put(&self, path: &str, from: &Path, bytes: &[u8]) -> Result<()> {
         if self.has(path)? {
             return Err(Fault::refused("there is such a file already")
                 .fix("choose another name in `personal.file`, or take the file out of the image first"));

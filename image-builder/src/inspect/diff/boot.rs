@@ -13,18 +13,18 @@ const MAX_UKI: usize = 1 << 30;
 
 /// What was found in it.
 #[derive(Debug, Default)]
-pub struct Inner {
+pub(crate) struct Inner {
     /// The command line.
-    pub settings: Vec<SettingChange>,
+    pub(crate) settings: Vec<SettingChange>,
     /// The initrd's files.
-    pub files: Vec<FileChange>,
+    pub(crate) files: Vec<FileChange>,
 }
 
 /// Looks into an EFI program of both images, and says in `change` which of its parts differ.
 ///
 /// # Errors
 /// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
-pub fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> Result<Inner> {
+pub(crate) fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> Result<Inner> {
     let mut inner = Inner::default();
     if change.change != Change::Changed || !change.path.to_ascii_lowercase().ends_with(".efi") {
         return Ok(inner);

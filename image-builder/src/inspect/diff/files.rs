@@ -8,7 +8,7 @@ use crate::inspect::volume::{Bytes, Entry, Kind, Volume, bytes::take, erofs, tre
 /// What became of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Change {
+pub(crate) enum Change {
     /// Only the second image has it.
     Added,
     /// Only the first image has it.
@@ -19,28 +19,28 @@ pub enum Change {
 
 /// A file that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FileChange {
+pub(crate) struct FileChange {
     /// Where it lies: a partition's name, or `initrd`.
-    pub within: String,
+    pub(crate) within: String,
     /// Its path there.
-    pub path: String,
+    pub(crate) path: String,
     /// What became of it.
-    pub change: Change,
+    pub(crate) change: Change,
     /// What it is, or was.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Why: `content`, `mode 0644 -> 0755`; of one that was added or removed, how it is.
-    pub what: Vec<String>,
+    pub(crate) what: Vec<String>,
     /// Bytes before.
-    pub before: Option<u64>,
+    pub(crate) before: Option<u64>,
     /// Bytes now.
-    pub now: Option<u64>,
+    pub(crate) now: Option<u64>,
 }
 
 /// What differs, in order of path.
 ///
 /// # Errors
 /// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
-pub fn compare(within: &str, one: &Volume, other: &Volume) -> Result<Vec<FileChange>> {
+pub(crate) fn compare(within: &str, one: &Volume, other: &Volume) -> Result<Vec<FileChange>> {
     let mut changes = Vec::new();
     let mut paths: Vec<&String> = one.tree.keys().chain(other.tree.keys()).collect();
     paths.sort_unstable();
@@ -123,7 +123,7 @@ fn aspects((one, before): (&Volume, &Entry), (other, now): (&Volume, &Entry)) ->
 ///
 /// # Errors
 /// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
-pub fn why_else(one: &dyn Bytes, other: &dyn Bytes) -> Result<String> {
+pub(crate) fn why_else(one: &dyn Bytes, other: &dyn Bytes) -> Result<String> {
     let superblocks = (erofs::superblock(one)?, erofs::superblock(other)?);
     let mut what = Vec::new();
     if let (Some(before), Some(now)) = superblocks {

@@ -13,12 +13,12 @@
 //! | [`settings`] | lines of settings |
 //! | [`text`] | all of it for a terminal |
 
-pub mod boot;
-pub mod files;
-pub mod packages;
-pub mod parts;
-pub mod settings;
-pub mod text;
+pub(crate) mod boot;
+pub(crate) mod files;
+pub(crate) mod packages;
+pub(crate) mod parts;
+pub(crate) mod settings;
+pub(crate) mod text;
 
 use livery_contract::{
     Digest, Exit, Fault, Reference, Result,
@@ -34,47 +34,47 @@ use crate::personal::ddi;
 
 /// What differs.
 #[derive(Clone, Debug, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The two images.
-    pub images: [Reference; 2],
+    pub(crate) images: [Reference; 2],
     /// Whether devices would get the very same bytes.
-    pub same: bool,
+    pub(crate) same: bool,
     /// Digests of what the disks would hold.
-    pub content: [Digest; 2],
+    pub(crate) content: [Digest; 2],
     /// What each has, in bytes.
-    pub sizes: [Sizes; 2],
+    pub(crate) sizes: [Sizes; 2],
     /// Packages; `None` where an image has no SBOM.
-    pub packages: Option<Vec<PackageChange>>,
+    pub(crate) packages: Option<Vec<PackageChange>>,
     /// The kernel's command line and files of settings, by their lines.
-    pub settings: Vec<SettingChange>,
+    pub(crate) settings: Vec<SettingChange>,
     /// Files, settings among them.
-    pub files: Vec<FileChange>,
+    pub(crate) files: Vec<FileChange>,
     /// Partitions, and what lies between them.
-    pub parts: Vec<PartChange>,
+    pub(crate) parts: Vec<PartChange>,
     /// What else is to be known.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// An image in figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Bytes of disk that it covers.
-    pub disk: u64,
+    pub(crate) disk: u64,
     /// Bytes of data, uncompressed.
-    pub data: u64,
+    pub(crate) data: u64,
     /// Bytes of the frames that hold it, each once.
-    pub compressed: u64,
+    pub(crate) compressed: u64,
     /// Bytes of the root file system; `None` where there is none that can be read.
-    pub root: Option<u64>,
+    pub(crate) root: Option<u64>,
     /// Files in it.
-    pub files: Option<usize>,
+    pub(crate) files: Option<usize>,
 }
 
 /// Compares two images of a store.
 ///
 /// # Errors
 /// Exit 3 where the store has one of them not, 4 where something is not what was signed, 5 where it can't be read.
-pub async fn diff(store: &Store, images: [&Reference; 2]) -> Result<Difference> {
+pub(crate) async fn diff(store: &Store, images: [&Reference; 2]) -> Result<Difference> {
     let [a, b] = images;
     let disks = [Disk::open(store, a).await?, Disk::open(store, b).await?];
     let mut sboms = Vec::new();

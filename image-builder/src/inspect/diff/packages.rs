@@ -6,17 +6,16 @@ use livery_contract::{Fault, Result};
 use serde::{Deserialize, Serialize};
 
 /// Name to version.
-pub type List = BTreeMap<String, String>;
+pub(crate) type List = BTreeMap<String, String>;
 
 /// A package that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PackageChange {
-    /// Its name.
-    pub name: String,
+pub(crate) struct PackageChange {
+    pub(crate) name: String,
     /// Its version before; `None` where it was added.
-    pub before: Option<String>,
+    pub(crate) before: Option<String>,
     /// Its version now; `None` where it was removed.
-    pub now: Option<String>,
+    pub(crate) now: Option<String>,
 }
 
 /// What is read of a document.
@@ -39,7 +38,7 @@ struct Element {
 ///
 /// # Errors
 /// Exit 4 where it is none.
-pub fn read(sbom: &[u8]) -> Result<List> {
+pub(crate) fn read(sbom: &[u8]) -> Result<List> {
     let document: Document =
         serde_json::from_slice(sbom).map_err(|error| Fault::untrusted("an image's SBOM does not parse").cause(error))?;
     let packages = document.packages.into_iter().filter(|package| package.id.starts_with("SPDXRef-deb-"));
@@ -47,7 +46,7 @@ pub fn read(sbom: &[u8]) -> Result<List> {
 }
 
 /// What differs, in order of name.
-pub fn compare(before: &List, now: &List) -> Vec<PackageChange> {
+pub(crate) fn compare(before: &List, now: &List) -> Vec<PackageChange> {
     let mut names: Vec<&String> = before.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();

@@ -13,32 +13,32 @@ use crate::inspect::volume::{Bytes as _, Disk, bytes::Known};
 
 /// A partition, or a stretch between two, that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PartChange {
+pub(crate) struct PartChange {
     /// Its role, with its number where several have one role; `gpt`, `gpt-backup`, `gap` or `disk`.
-    pub name: String,
+    pub(crate) name: String,
     /// Its bytes before; `None` where it was added.
-    pub before: Option<u64>,
+    pub(crate) before: Option<u64>,
     /// Its bytes now; `None` where it was removed.
-    pub now: Option<u64>,
+    pub(crate) now: Option<u64>,
     /// Bytes of chunks that differ at the same place: at least a chunk where a single bit does.
-    pub differs: u64,
+    pub(crate) differs: u64,
     /// Bytes of chunks now that are nowhere in the image before: what a device must fetch.
-    pub new: u64,
+    pub(crate) new: u64,
     /// What else differs: type, identifier, label, place.
-    pub what: Vec<String>,
+    pub(crate) what: Vec<String>,
 }
 
 /// A part of both images, or of one.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub(crate) struct Pair {
     name: String,
     ranges: [Option<(u64, u64)>; 2],
     /// The partitions, where it is one.
-    pub partitions: [Option<Partition>; 2],
+    pub(crate) partitions: [Option<Partition>; 2],
 }
 
 /// A partition's name for people: its role; its number too where the role says nothing.
-pub fn name(partition: &Partition) -> String {
+pub(crate) fn name(partition: &Partition) -> String {
     match partition.role {
         Role::Other => format!("partition {}", partition.number),
         role => role.as_str().to_owned(),
@@ -46,7 +46,7 @@ pub fn name(partition: &Partition) -> String {
 }
 
 /// The parts of two images, those of the same name together.
-pub fn pairs(disks: &[Disk; 2]) -> Vec<Pair> {
+pub(crate) fn pairs(disks: &[Disk; 2]) -> Vec<Pair> {
     pairs_of(disks.each_ref().map(|disk| &disk.image.manifest))
 }
 
@@ -92,7 +92,7 @@ fn stretches(manifest: &Manifest) -> Vec<(String, u64, u64, Option<Partition>)> 
 
 impl Pair {
     /// What differs; nothing is read for it.
-    pub fn compare(&self, disks: &[Disk; 2]) -> PartChange {
+    pub(crate) fn compare(&self, disks: &[Disk; 2]) -> PartChange {
         let length = |side: usize| self.ranges[side].map(|(_, length)| length);
         let mut change =
             PartChange { name: self.name.clone(), before: length(0), now: length(1), differs: 0, new: 0, what: Vec::new() };

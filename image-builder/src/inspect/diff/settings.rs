@@ -19,13 +19,13 @@ const MAX_LINE: usize = 300;
 
 /// A file of settings that is not the same in both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SettingChange {
+pub(crate) struct SettingChange {
     /// Its path, or what it is.
-    pub name: String,
+    pub(crate) name: String,
     /// Lines that went, with `-`, and came, with `+`.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// How many more there are.
-    pub more: usize,
+    pub(crate) more: usize,
 }
 
 impl SettingChange {
@@ -41,7 +41,7 @@ impl SettingChange {
 ///
 /// # Errors
 /// As [`Bytes::read`](crate::inspect::volume::Bytes::read).
-pub fn lines(change: &FileChange, [one, other]: [&Volume; 2]) -> Result<Option<SettingChange>> {
+pub(crate) fn lines(change: &FileChange, [one, other]: [&Volume; 2]) -> Result<Option<SettingChange>> {
     if !FOLDERS.iter().any(|folder| change.path.starts_with(folder)) || change.kind != Kind::File || change.within == "esp" {
         return Ok(None);
     }
@@ -62,7 +62,7 @@ pub fn lines(change: &FileChange, [one, other]: [&Volume; 2]) -> Result<Option<S
 }
 
 /// The lines that went and came, in their order; nothing that a terminal would obey.
-pub fn differences(before: &str, now: &str) -> Vec<String> {
+pub(crate) fn differences(before: &str, now: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(before, now);
     let changed = diff.iter_all_changes().filter_map(|change| {
         let sign = match change.tag() {

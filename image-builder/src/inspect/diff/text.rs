@@ -17,11 +17,11 @@ const LINES: usize = 24;
 
 /// A difference as text; `all` shows each item, however many there are.
 #[derive(Debug)]
-pub struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// What differs.
-    pub difference: &'a Difference,
+    pub(crate) difference: &'a Difference,
     /// Whether everything is shown.
-    pub all: bool,
+    pub(crate) all: bool,
 }
 
 impl fmt::Display for Text<'_> {

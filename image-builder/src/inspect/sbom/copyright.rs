@@ -9,15 +9,15 @@ const MAX_TEXT: usize = 8 << 10;
 
 /// Collects licences of packages, and the texts of those that SPDX has no identifier for.
 #[derive(Debug, Default)]
-pub struct Licensing {
+pub(crate) struct Licensing {
     /// `LicenseRef-…` to text.
-    pub texts: BTreeMap<String, String>,
+    pub(crate) texts: BTreeMap<String, String>,
 }
 
 impl Licensing {
     /// The licence of a package by its copyright file: an SPDX expression of all that its files have; `None` where the file is not
     /// in the form that machines read.
-    pub fn of(&mut self, copyright: &str) -> Option<String> {
+    pub(crate) fn of(&mut self, copyright: &str) -> Option<String> {
         let paragraphs = paragraphs(copyright);
         let header = paragraphs.first()?;
         if !header.iter().any(|(name, value)| name == "format" && value.contains("copyright-format")) {

@@ -13,25 +13,22 @@ const MAX_COPYRIGHT: u64 = 4 << 20;
 
 /// A package as it is installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Installed {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its architecture.
-    pub architecture: String,
+pub(crate) struct Installed {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) architecture: String,
     /// The source package that it was built from.
-    pub source: String,
+    pub(crate) source: String,
     /// That one's version.
-    pub source_version: String,
+    pub(crate) source_version: String,
 }
 
 /// What dpkg knows of a root.
 #[derive(Debug)]
-pub struct Records {
+pub(crate) struct Records {
     root: PathBuf,
     /// Packages, in order of name.
-    pub packages: Vec<Installed>,
+    pub(crate) packages: Vec<Installed>,
     /// The paths of each package's files, in the same order.
     files: Vec<Vec<String>>,
 }
@@ -41,7 +38,7 @@ impl Records {
     ///
     /// # Errors
     /// Exit 1 where they can't be read.
-    pub fn read(root: &Path) -> Result<Self> {
+    pub(crate) fn read(root: &Path) -> Result<Self> {
         let folder = root.join("var/lib/dpkg");
         let read = |path: PathBuf| {
             fs::read_to_string(&path)
@@ -62,7 +59,7 @@ impl Records {
 
     /// Which of these paths are of which package, as an index into [`packages`](Self::packages). Drivers count whether they are
     /// compressed or not: they are unpacked for the image.
-    pub fn owners<'a>(&self, there: &HashSet<&'a str>) -> BTreeMap<&'a str, usize> {
+    pub(crate) fn owners<'a>(&self, there: &HashSet<&'a str>) -> BTreeMap<&'a str, usize> {
         let mut owners = BTreeMap::new();
         for (package, files) in self.files.iter().enumerate() {
             for file in files {
@@ -78,7 +75,7 @@ impl Records {
     }
 
     /// The packages that bring a kernel.
-    pub fn kernels(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn kernels(&self) -> impl Iterator<Item = usize> {
         let brings = |files: &Vec<String>| files.iter().any(|path| path.starts_with("/boot/vmlinuz-"));
         self.files.iter().enumerate().filter(move |(_, files)| brings(files)).map(|(index, _)| index)
     }
@@ -87,7 +84,7 @@ impl Records {
     ///
     /// # Errors
     /// Exit 1 where it is there and can't be read.
-    pub fn copyright(&self, package: &str) -> Result<Option<String>> {
+    pub(crate) fn copyright(&self, package: &str) -> Result<Option<String>> {
         let path = self.root.join("usr/share/doc").join(package).join("copyright");
         // A link in it is from the root's top; one that leads out of the root would be another system's file.
         let Ok(real) = fs::canonicalize(&path) else { return Ok(None) };

@@ -4,15 +4,15 @@ use spdx::identifiers::{EXCEPTIONS, LICENSES};
 
 /// A licence as SPDX says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// The expression.
-    pub expression: String,
+    pub(crate) expression: String,
     /// What it refers to that SPDX does not know: `LicenseRef-…`, and Debian's name.
-    pub references: Vec<(String, String)>,
+    pub(crate) references: Vec<(String, String)>,
 }
 
 /// From a short name, or several joined: `and` binds closer than `or`, a comma before either less than both.
-pub fn expression(short: &str) -> Found {
+pub(crate) fn expression(short: &str) -> Found {
     let mut found = Found::default();
     let words: Vec<&str> = short.split_whitespace().collect();
     // Groups between commas, each with the word that joins it to the one before.

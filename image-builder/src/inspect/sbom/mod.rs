@@ -19,10 +19,10 @@
 //! | [`licence`] | Debian's short names of licences to SPDX's |
 //! | [`spdx`] | the document |
 
-pub mod copyright;
-pub mod dpkg;
-pub mod licence;
-pub mod spdx;
+pub(crate) mod copyright;
+pub(crate) mod dpkg;
+pub(crate) mod licence;
+pub(crate) mod spdx;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -43,7 +43,7 @@ use super::volume::{Entry, Kind, Volume};
 use crate::lock::Package as Locked;
 
 /// Raised when the same inputs give another document.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 /// What a root has of its boot packages: kernel modules, and the firmware that they load.
 const DRIVERS: [&str; 2] = ["/usr/lib/modules/", "/usr/lib/firmware/"];
 /// The most bytes of a file that is listed by its digests.
@@ -52,7 +52,7 @@ const MAX_FILE: u64 = 4 << 30;
 /// Where in the image something lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Where {
+pub(crate) enum Where {
     /// In the root file system.
     Root,
     /// In the kernel or its initrd.
@@ -61,58 +61,55 @@ pub enum Where {
 
 /// A Debian package that has files in the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name, version and architecture (Debian Policy 5.6).
-    pub name: String,
-    /// See there.
-    pub version: String,
-    /// See there.
-    pub architecture: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) architecture: String,
     /// The source package that it was built from, and that one's version.
-    pub source: String,
-    /// See there.
-    pub source_version: String,
+    pub(crate) source: String,
+    pub(crate) source_version: String,
     /// Digest of the .deb.
-    pub sha256: Digest,
+    pub(crate) sha256: Digest,
     /// Suite and component that it came from; empty where it is not the archive's.
-    pub origin: String,
+    pub(crate) origin: String,
     /// Where its files are.
-    pub within: BTreeSet<Where>,
+    pub(crate) within: BTreeSet<Where>,
     /// Its licence, as an SPDX expression; `None` where its copyright file does not say it in the form that machines read.
-    pub licence: Option<String>,
+    pub(crate) licence: Option<String>,
 }
 
 /// A file that is of no package: made when the image was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuiltFile {
+pub(crate) struct BuiltFile {
     /// Its path, from the top of where it lies.
-    pub path: String,
+    pub(crate) path: String,
     /// Where that is.
-    pub within: Where,
+    pub(crate) within: Where,
     /// Digests of its content.
-    pub sha256: Digest,
+    pub(crate) sha256: Digest,
     /// In hexadecimal: SPDX 2.3 demands it of each file (section 8.4).
-    pub sha1: String,
+    pub(crate) sha1: String,
 }
 
 /// What an image is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Materials {
+pub(crate) struct Materials {
     /// Packages, in order of name.
-    pub packages: Vec<Package>,
+    pub(crate) packages: Vec<Package>,
     /// Files of no package, in order of place and path.
-    pub files: Vec<BuiltFile>,
+    pub(crate) files: Vec<BuiltFile>,
     /// Texts of licences that have no identifier of SPDX's: `LicenseRef-…` to text.
-    pub licences: BTreeMap<String, String>,
+    pub(crate) licences: BTreeMap<String, String>,
 }
 
 /// A root that packages were installed into, and what of it is in the image.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// The root's folder in the cache.
-    pub root: &'a Path,
+    pub(crate) root: &'a Path,
     /// The packages that were locked for it.
-    pub locked: Vec<&'a Locked>,
+    pub(crate) locked: Vec<&'a Locked>,
 }
 
 /// Lists what an image is made of: `device` is installed into the root, `boot` into kernel, initrd and the root's drivers. `early` are
@@ -120,7 +117,7 @@ pub struct Part<'a> {
 ///
 /// # Errors
 /// Exit 1 where a root's records can't be read, otherwise as [`Bytes::read`](super::volume::Bytes::read).
-pub fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &[String]) -> Result<Materials> {
+pub(crate) fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, early: &[String]) -> Result<Materials> {
     let records = [Records::read(device.root)?, Records::read(boot.root)?];
     let there = [paths(root), paths(initrd)];
     // Which files of the image each root's packages account for: kernel, drivers and firmware come from the boot root.
@@ -217,7 +214,7 @@ fn hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// Exit 3 where the image has none, 4 where it is not what was signed, 5 where it can't be read.
-pub async fn fetch(store: &Store, reference: &Reference) -> Result<Vec<u8>> {
+pub(crate) async fn fetch(store: &Store, reference: &Reference) -> Result<Vec<u8>> {
     let (manifest, _) = store.manifest(reference).await?;
     match manifest.sbom {
         Some(sbom) => Ok(store.blob(&sbom, MAX_SBOM).await?.to_vec()),

@@ -20,22 +20,21 @@ const BUILT: &str = "SPDXRef-Own";
 
 /// What the document is about.
 #[derive(Clone, Debug)]
-pub struct Subject<'a> {
-    /// The image.
-    pub reference: &'a Reference,
+pub(crate) struct Subject<'a> {
+    pub(crate) reference: &'a Reference,
     /// Its time: `SOURCE_DATE_EPOCH`.
-    pub created: Timestamp,
+    pub(crate) created: Timestamp,
     /// What the image was made from, as one digest.
-    pub image: Digest,
+    pub(crate) image: Digest,
     /// Debian's release, such as `trixie`.
-    pub suite: &'a str,
+    pub(crate) suite: &'a str,
 }
 
 /// Writes the document.
 ///
 /// # Errors
 /// Exit 1 where it does not encode.
-pub fn document(materials: &Materials, subject: &Subject) -> Result<Vec<u8>> {
+pub(crate) fn document(materials: &Materials, subject: &Subject) -> Result<Vec<u8>> {
     let mut ids = Ids::default();
     let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", IMAGE)];
     let mut packages = vec![json!({

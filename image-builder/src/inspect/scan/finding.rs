@@ -4,19 +4,18 @@ use serde::{Deserialize, Serialize};
 
 /// Something that no image may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The file, from the image's top.
-    pub path: String,
+    pub(crate) path: String,
     /// Where in it: `line 3` or `byte 8192`; nothing where it is the file itself.
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// The rule's name, such as `private-key`.
-    pub rule: String,
-    /// What it is.
-    pub what: String,
+    pub(crate) rule: String,
+    pub(crate) what: String,
     /// Why it matters.
-    pub why: String,
+    pub(crate) why: String,
     /// How to mend it.
-    pub fix: String,
+    pub(crate) fix: String,
 }
 
 impl Finding {
@@ -25,7 +24,7 @@ impl Finding {
     }
 
     /// Whether it is something that the file holds, and not the file itself or who may use it.
-    pub fn is_content(&self) -> bool {
+    pub(crate) fn is_content(&self) -> bool {
         matches!(self.rule.as_str(), "private-key" | "token" | "password")
     }
 

@@ -20,20 +20,20 @@
 //! that. What is still wrong, the profile excepts, with a reason.
 
 mod finding;
-pub mod modes;
-pub mod places;
-pub mod secrets;
-pub mod settings;
-pub mod verdict;
+pub(crate) mod modes;
+pub(crate) mod places;
+pub(crate) mod secrets;
+pub(crate) mod settings;
+pub(crate) mod verdict;
 
 use livery_contract::Result;
 use rayon::prelude::*;
 
-pub use self::finding::Finding;
+pub(crate) use self::finding::Finding;
 use super::volume::{Entry, Kind, Volume};
 
 /// Raised when other things are found in the same files.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Bytes of a file that are looked at in one go, and by how much the next go begins before their end.
 const WINDOW: usize = 4 << 20;
@@ -54,7 +54,7 @@ struct Window<'a> {
 ///
 /// # Errors
 /// As [`Bytes::read`](super::volume::Bytes::read).
-pub fn scan(volume: &Volume) -> Result<Vec<Finding>> {
+pub(crate) fn scan(volume: &Volume) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut windows = Vec::new();
     for (path, entry) in &volume.tree {

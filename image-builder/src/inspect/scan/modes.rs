@@ -56,7 +56,7 @@ const CAPABLE: [&str; 7] = [
 ];
 
 /// What is wrong with a file's permissions.
-pub fn look(path: &str, entry: &Entry) -> Option<Finding> {
+pub(crate) fn look(path: &str, entry: &Entry) -> Option<Finding> {
     let Entry { kind, mode, uid, gid, .. } = *entry;
     let shown = format!("mode {mode:04o}, of user {uid} and group {gid}");
     if matches!(kind, Kind::File | Kind::Folder) && mode & 0o002 != 0 {

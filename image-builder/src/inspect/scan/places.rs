@@ -5,7 +5,7 @@ use super::finding::Finding;
 const EACH_ITS_OWN: &str = "every device made from the image would have the same, and whoever has one device knows it of all";
 
 /// Whether a path's content must be looked at here.
-pub fn concerns(path: &str) -> bool {
+pub(crate) fn concerns(path: &str) -> bool {
     is_host_key(path)
         || is_seed(path)
         || matches!(path, MACHINE_ID | DBUS_ID | SHADOW | GSHADOW | PASSWD | SHADOW_OLD | GSHADOW_OLD)
@@ -40,7 +40,7 @@ fn is_seed(path: &str) -> bool {
 }
 
 /// What is wrong with such a file.
-pub fn look(path: &str, content: &[u8]) -> Vec<Finding> {
+pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
     if is_host_key(path) {
         return vec![Finding::new(
             path,

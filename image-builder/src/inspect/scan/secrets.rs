@@ -109,7 +109,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 });
 
 /// Looks through a stretch of a file that begins at its byte `from`.
-pub fn look(path: &str, from: u64, window: &[u8]) -> Vec<Finding> {
+pub(crate) fn look(path: &str, from: u64, window: &[u8]) -> Vec<Finding> {
     let engine = &*ENGINE;
     let mut found = Vec::new();
     for hit in engine.words.find_iter(window) {

@@ -28,7 +28,7 @@ fn form(text: &str) -> Regex {
 }
 
 /// Looks through a small file.
-pub fn look(path: &str, content: &[u8]) -> Vec<Finding> {
+pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
     let mut found = Vec::new();
     let why = "everyone who holds a device can read it, and sign in with it";
     if FOLDERS.iter().any(|folder| path.starts_with(folder)) {

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// Exit 3 with every finding that no exception covers.
-pub fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, progress: &Progress) -> Result<()> {
+pub(crate) fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, progress: &Progress) -> Result<()> {
     let mut used = vec![false; allowed.len()];
     let mut open = Vec::new();
     for finding in findings {

@@ -6,17 +6,17 @@ use livery_contract::{Digest, Fault, Result};
 
 /// What is known of a byte without reading it: which chunk it lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// Digest of the chunk; `None` for zeros.
-    pub chunk: Option<Digest>,
+    pub(crate) chunk: Option<Digest>,
     /// Where in the chunk; 0 for zeros.
-    pub within: u64,
+    pub(crate) within: u64,
     /// How many bytes from this one on lie in it.
-    pub left: u64,
+    pub(crate) left: u64,
 }
 
 /// Bytes at offsets.
-pub trait Bytes: Send + Sync {
+pub(crate) trait Bytes: Send + Sync {
     /// How many there are.
     fn length(&self) -> u64;
 
@@ -37,7 +37,7 @@ pub trait Bytes: Send + Sync {
 ///
 /// # Errors
 /// As [`Bytes::read`].
-pub fn take(bytes: &dyn Bytes, offset: u64, length: usize) -> Result<Vec<u8>> {
+pub(crate) fn take(bytes: &dyn Bytes, offset: u64, length: usize) -> Result<Vec<u8>> {
     if offset.checked_add(length as u64).is_none_or(|end| end > bytes.length()) {
         return Err(cut_short(offset, length as u64));
     }
@@ -65,7 +65,7 @@ impl Bytes for Vec<u8> {
 
 /// A file on this machine.
 #[derive(Debug)]
-pub struct OnDisk {
+pub(crate) struct OnDisk {
     file: File,
     length: u64,
 }
@@ -75,7 +75,7 @@ impl OnDisk {
     ///
     /// # Errors
     /// Exit 3 where it can't be read.
-    pub fn open(path: &std::path::Path) -> Result<Self> {
+    pub(crate) fn open(path: &std::path::Path) -> Result<Self> {
         let open = || -> io::Result<Self> {
             let file = File::open(path)?;
             Ok(Self { length: file.metadata()?.len(), file })

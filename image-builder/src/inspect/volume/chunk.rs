@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 ///
 /// # Errors
 /// Exit 4 where they are not what was signed, 5 where they can't be read.
-pub async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest: Digest, frame: Frame) -> Result<Vec<u8>> {
+pub(crate) async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest: Digest, frame: Frame) -> Result<Vec<u8>> {
     let pack = packs[frame.pack as usize];
     let bytes = store.range(&pack, frame.offset, u64::from(frame.length)).await?;
     let length = usize::try_from(extent.length).map_err(|_| Fault::internal("a chunk is larger than memory"))?;

@@ -16,7 +16,7 @@ const HEADER: usize = 110;
 ///
 /// # Errors
 /// Exit 3 where it is damaged or too large.
-pub fn read(initrd: &[u8]) -> Result<Option<Volume>> {
+pub(crate) fn read(initrd: &[u8]) -> Result<Option<Volume>> {
     let bad = |what: &str| Fault::refused(format!("an initrd can't be read: {what}"));
     let bytes = if initrd.starts_with(&ZSTD) {
         let mut plain = Vec::new();

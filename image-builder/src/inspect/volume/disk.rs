@@ -48,10 +48,10 @@ impl Recent {
 
 /// One image of a store. Clones share what they keep.
 #[derive(Clone, Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     store: Store,
     /// Manifest and chunks.
-    pub image: Arc<Image>,
+    pub(crate) image: Arc<Image>,
     recent: Arc<Mutex<Recent>>,
     runtime: Handle,
 }
@@ -61,18 +61,18 @@ impl Disk {
     ///
     /// # Errors
     /// As [`Store::image`].
-    pub async fn open(store: &Store, reference: &Reference) -> Result<Self> {
+    pub(crate) async fn open(store: &Store, reference: &Reference) -> Result<Self> {
         let image = Arc::new(store.image(reference).await?);
         Ok(Self { store: store.clone(), image, recent: Arc::default(), runtime: Handle::current() })
     }
 
     /// A part of it as bytes.
-    pub fn part(&self, offset: u64, length: u64) -> Part {
+    pub(crate) fn part(&self, offset: u64, length: u64) -> Part {
         Part { disk: self.clone(), offset, length }
     }
 
     /// The extents that touch these bytes.
-    pub fn extents(&self, offset: u64, length: u64) -> &[Extent] {
+    pub(crate) fn extents(&self, offset: u64, length: u64) -> &[Extent] {
         let all = &self.image.composed.extents;
         let first = all.partition_point(|extent| extent.offset + extent.length <= offset);
         let count = all[first..].partition_point(|extent| extent.offset < offset.saturating_add(length));
@@ -102,7 +102,7 @@ impl Disk {
 
 /// A partition of an image, or any other stretch of it.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub(crate) struct Part {
     disk: Disk,
     offset: u64,
     length: u64,

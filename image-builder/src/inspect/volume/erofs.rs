@@ -26,24 +26,24 @@ const MAX_DEPTH: usize = 200;
 
 /// What the superblock says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Super {
+pub(crate) struct Super {
     block: u64,
     meta: u64,
     attributes: u64,
     root: u64,
     /// Identifier of the file system.
-    pub uuid: Uuid,
+    pub(crate) uuid: Uuid,
     /// The time of all files that have none of their own, in seconds since 1970.
-    pub time: i64,
+    pub(crate) time: i64,
     /// Optional features, as bits.
-    pub features: u32,
+    pub(crate) features: u32,
     /// Blocks of the file system.
-    pub blocks: u32,
+    pub(crate) blocks: u32,
 }
 
 impl Super {
     /// Bytes of the file system.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.blocks) * self.block
     }
 }
@@ -69,7 +69,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 ///
 /// # Errors
 /// Exit 3 where it has a form that is not read here, otherwise as [`Bytes::read`].
-pub fn superblock(bytes: &dyn Bytes) -> Result<Option<Super>> {
+pub(crate) fn superblock(bytes: &dyn Bytes) -> Result<Option<Super>> {
     if bytes.length() < SUPERBLOCK + 128 {
         return Ok(None);
     }
@@ -101,7 +101,7 @@ pub fn superblock(bytes: &dyn Bytes) -> Result<Option<Super>> {
 ///
 /// # Errors
 /// Exit 3 where it is damaged or has a form that is not read here, otherwise as [`Bytes::read`].
-pub fn read(bytes: Box<dyn Bytes>) -> Result<Option<Volume>> {
+pub(crate) fn read(bytes: Box<dyn Bytes>) -> Result<Option<Volume>> {
     let Some(superblock) = superblock(&*bytes)? else { return Ok(None) };
     let mut reader = Reader { bytes: &*bytes, superblock, tree: Tree::new(), shared: HashMap::new(), folders: HashSet::new() };
     reader.all()?;

@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 16;
 ///
 /// # Errors
 /// Exit 3 where it is damaged or too large, otherwise as [`Bytes::read`].
-pub fn read(bytes: &dyn Bytes) -> Result<Option<Volume>> {
+pub(crate) fn read(bytes: &dyn Bytes) -> Result<Option<Volume>> {
     let mut cursor = Cursor { bytes, at: 0, failed: None };
     let read = files(&mut cursor);
     if let Some(fault) = cursor.failed {

@@ -20,7 +20,7 @@ use super::{
 ///
 /// # Errors
 /// Exit 3 where the folder can't be read.
-pub fn read(top: &Path) -> Result<Volume> {
+pub(crate) fn read(top: &Path) -> Result<Volume> {
     let failed = |path: &Path, error: io::Error| Fault::refused("a folder can't be read").at(path.display()).cause(error);
     let (mut tree, mut files) = (Tree::new(), Files { files: Vec::new(), length: 0 });
     let mut open = vec![("/".to_owned(), top.to_owned())];

@@ -16,16 +16,16 @@
 //! | [`cpio`] | an initrd |
 //! | [`folder`] | a tree that is not in an image yet |
 
-pub mod bytes;
-pub mod chunk;
-pub mod cpio;
-pub mod disk;
-pub mod erofs;
-pub mod fat;
-pub mod folder;
-pub mod tree;
-pub mod uki;
+pub(crate) mod bytes;
+pub(crate) mod chunk;
+pub(crate) mod cpio;
+pub(crate) mod disk;
+pub(crate) mod erofs;
+pub(crate) mod fat;
+pub(crate) mod folder;
+pub(crate) mod tree;
+pub(crate) mod uki;
 
-pub use bytes::Bytes;
-pub use disk::Disk;
-pub use tree::{Entry, Kind, Volume};
+pub(crate) use bytes::Bytes;
+pub(crate) use disk::Disk;
+pub(crate) use tree::{Entry, Kind, Volume};

@@ -7,12 +7,12 @@ use livery_contract::Result;
 use super::bytes::Bytes;
 
 /// The most files of one file system.
-pub const MAX_FILES: usize = 2_000_000;
+pub(crate) const MAX_FILES: usize = 2_000_000;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A regular file.
     File,
     /// A folder.
@@ -25,7 +25,7 @@ pub enum Kind {
 
 impl Kind {
     /// From `st_mode`.
-    pub fn of_mode(mode: u32) -> Self {
+    pub(crate) fn of_mode(mode: u32) -> Self {
         match mode & 0o170_000 {
             0o100_000 => Self::File,
             0o040_000 => Self::Folder,
@@ -48,39 +48,38 @@ impl fmt::Display for Kind {
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What it is.
-    pub kind: Kind,
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
     /// Permissions, with the setuid, setgid and sticky bits: 12 bits.
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// User.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Bytes; of a regular file.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Seconds since 1970.
-    pub time: i64,
+    pub(crate) time: i64,
     /// Where a symbolic link points.
-    pub target: Option<String>,
+    pub(crate) target: Option<String>,
     /// Extended attributes: capabilities are `security.capability`.
-    pub attributes: BTreeMap<String, Vec<u8>>,
+    pub(crate) attributes: BTreeMap<String, Vec<u8>>,
     /// Where the content lies, run after run: offset and length, together `size`.
-    pub runs: Vec<(u64, u64)>,
+    pub(crate) runs: Vec<(u64, u64)>,
 }
 
 /// The attribute that holds a file's capabilities (capabilities(7)).
-pub const CAPABILITY: &str = "security.capability";
+pub(crate) const CAPABILITY: &str = "security.capability";
 
 /// Files by path; each begins with `/`, the top itself is `/`.
-pub type Tree = BTreeMap<String, Entry>;
+pub(crate) type Tree = BTreeMap<String, Entry>;
 
 /// A file system: its files, and the bytes that they lie in.
-pub struct Volume {
+pub(crate) struct Volume {
     /// The files.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// What their runs are offsets into.
-    pub bytes: Box<dyn Bytes>,
+    pub(crate) bytes: Box<dyn Bytes>,
 }
 
 impl fmt::Debug for Volume {
@@ -94,7 +93,7 @@ impl Volume {
     ///
     /// # Errors
     /// As [`Bytes::read`].
-    pub fn read(&self, entry: &Entry, from: u64, buffer: &mut [u8]) -> Result<usize> {
+    pub(crate) fn read(&self, entry: &Entry, from: u64, buffer: &mut [u8]) -> Result<usize> {
         let (mut at, mut filled) = (0, 0);
         for (offset, length) in &entry.runs {
             let end = at + length;
@@ -114,7 +113,7 @@ impl Volume {
     ///
     /// # Errors
     /// As [`Bytes::read`].
-    pub fn content(&self, entry: &Entry, limit: usize) -> Result<Vec<u8>> {
+    pub(crate) fn content(&self, entry: &Entry, limit: usize) -> Result<Vec<u8>> {
         let mut content = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX).min(limit)];
         let filled = self.read(entry, 0, &mut content)?;
         content.truncate(filled);
@@ -125,7 +124,7 @@ impl Volume {
     ///
     /// # Errors
     /// As [`Bytes::read`].
-    pub fn same(&self, entry: &Entry, other: &Self, theirs: &Entry) -> Result<bool> {
+    pub(crate) fn same(&self, entry: &Entry, other: &Self, theirs: &Entry) -> Result<bool> {
         if entry.size != theirs.size {
             return Ok(false);
         }

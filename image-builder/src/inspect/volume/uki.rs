@@ -7,14 +7,14 @@ const SECTIONS: u16 = 96;
 
 /// Where the parts of a UKI lie in its file; only those that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// Each section's name, and its content without padding.
-    pub sections: Vec<(String, Range<usize>)>,
+    pub(crate) sections: Vec<(String, Range<usize>)>,
 }
 
 impl Parts {
     /// Reads the table of sections; `None` where these bytes are no PE program.
-    pub fn of(program: &[u8]) -> Option<Self> {
+    pub(crate) fn of(program: &[u8]) -> Option<Self> {
         let u16_at = |at: usize| Some(u16::from_le_bytes(program.get(at..at.checked_add(2)?)?.try_into().ok()?));
         let u32_at = |at: usize| Some(u32::from_le_bytes(program.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize);
         if program.get(..2)? != b"MZ" {
@@ -43,18 +43,18 @@ impl Parts {
     }
 
     /// A section's content.
-    pub fn get<'a>(&self, program: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    pub(crate) fn get<'a>(&self, program: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let (_, range) = self.sections.iter().find(|(section, _)| section == name)?;
         program.get(range.clone())
     }
 
     /// The kernel's command line.
-    pub fn command_line(&self, program: &[u8]) -> Option<String> {
+    pub(crate) fn command_line(&self, program: &[u8]) -> Option<String> {
         self.text(program, ".cmdline")
     }
 
     /// A section that is a text.
-    pub fn text(&self, program: &[u8], name: &str) -> Option<String> {
+    pub(crate) fn text(&self, program: &[u8], name: &str) -> Option<String> {
         let text = String::from_utf8_lossy(self.get(program, name)?).into_owned();
         Some(text.trim_end_matches(['\0', '\n']).to_owned())
     }

@@ -2,11 +2,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::secure_boot::keygen;
 
 fn digest(image: &[u8]) -> Result<Digest> {
     Ok(hash(image, &layout(image)?))
 }
-use crate::secure_boot::keygen;
 
 const HEADERS: usize = 0x400;
 const OPTIONAL: usize = 0x80 + 24;

@@ -16,7 +16,7 @@ const SOURCES: &str = "etc/apt/sources.list";
 
 /// What lies aside until mmdebstrap is done.
 #[must_use]
-pub struct Aside {
+pub(crate) struct Aside {
     place: PathBuf,
     copy: Option<PathBuf>,
 }
@@ -25,7 +25,7 @@ pub struct Aside {
 ///
 /// # Errors
 /// Exit 1 where it can't be made.
-pub fn make_room(root: &Path, scratch: &Path) -> Result<Aside> {
+pub(crate) fn make_room(root: &Path, scratch: &Path) -> Result<Aside> {
     let sources = root.join(SOURCES);
     if_there(fs::remove_file(&sources)).map_err(|error| failed(&sources, error))?;
     let (place, copy) = (root.join(RESOLVER), scratch.join("resolv.conf"));
@@ -38,7 +38,7 @@ impl Aside {
     ///
     /// # Errors
     /// Exit 1 where it can't be.
-    pub fn put_back(self) -> Result<()> {
+    pub(crate) fn put_back(self) -> Result<()> {
         self.copy.map_or(Ok(()), |copy| fs::rename(copy, &self.place)).map_err(|error| failed(&self.place, error))
     }
 }

@@ -50,11 +50,11 @@ const COPYRIGHT: &str = "/usr/share/doc/*/copyright";
 
 /// A root in the cache. Nobody may change it there.
 #[derive(Clone, Debug)]
-pub struct Root {
+pub(crate) struct Root {
     /// Its folder.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Digest of all that it was made from.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// Which packages of a root.
@@ -132,7 +132,7 @@ fn packages(workshop: &Workshop, root: RootName, extent: Extent) -> Vec<&Package
 ///
 /// # Errors
 /// Exit 1 where the inputs do not encode.
-pub fn key(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Key> {
+pub(crate) fn key(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Key> {
     Inputs::of(root, Extent::All, workshop, profile).key(root)
 }
 
@@ -140,7 +140,7 @@ pub fn key(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Key
 ///
 /// # Errors
 /// Exit 5 where packages can't be had.
-pub fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
+pub(crate) fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
     let mut lacking = Vec::new();
     for root in RootName::ALL {
         if !workshop.cache.has(&key(workshop, profile, root)?) {
@@ -154,7 +154,7 @@ pub fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
 ///
 /// # Errors
 /// Exit 4 where a .deb is not what was locked, 5 where one is not here, 1 where mmdebstrap fails.
-pub fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Root> {
+pub(crate) fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Root> {
     if workshop.supply.added(root).is_empty() || workshop.cache.has(&key(workshop, profile, root)?) {
         return stage(workshop, profile, root, Extent::All, None);
     }
@@ -166,7 +166,7 @@ pub fn make(workshop: &Workshop, profile: &Profile, root: RootName) -> Result<Ro
 ///
 /// # Errors
 /// As [`make`].
-pub fn tools(workshop: &Workshop, profile: &Profile) -> Result<Sandbox> {
+pub(crate) fn tools(workshop: &Workshop, profile: &Profile) -> Result<Sandbox> {
     Ok(Sandbox::new(&make(workshop, profile, RootName::Tools)?.path, profile.image.epoch.as_second()))
 }
 
@@ -233,7 +233,7 @@ fn debootstrap(inputs: &Inputs, archive: &Path, scratch: &Path, root: &Path, is_
 ///
 /// # Errors
 /// Exit 1 where it can't be copied.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut copy = Command::new("cp");
     copy.args(["--archive", "--reflink=auto"]).arg(from.join(".")).arg(to);
     sandbox::run(copy, "copying the root", Fault::internal).map(drop)

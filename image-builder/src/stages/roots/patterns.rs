@@ -15,11 +15,11 @@ const IN_ROOT: &str = "etc/dpkg/dpkg.cfg.d/livery-paths";
 
 /// See the module. A path that both name is unpacked.
 #[derive(Clone, Copy, Debug)]
-pub struct Patterns<'a> {
+pub(crate) struct Patterns<'a> {
     /// Not unpacked.
-    pub exclude: &'a [&'a str],
+    pub(crate) exclude: &'a [&'a str],
     /// Unpacked nevertheless.
-    pub include: &'a [&'a str],
+    pub(crate) include: &'a [&'a str],
 }
 
 impl Patterns<'_> {
@@ -27,7 +27,7 @@ impl Patterns<'_> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written.
-    pub fn configure(self, command: &mut Command, scratch: &Path) -> Result<()> {
+    pub(crate) fn configure(self, command: &mut Command, scratch: &Path) -> Result<()> {
         let path = write(scratch, "livery-paths", &self.config())?;
         command.env("LIVERY_PATHS", path).arg(format!(r#"--setup-hook=cp "$LIVERY_PATHS" "$1/{IN_ROOT}""#));
         Ok(())
@@ -37,7 +37,7 @@ impl Patterns<'_> {
     ///
     /// # Errors
     /// Exit 1 where it can't be written.
-    pub fn remove(self, command: &mut Command, scratch: &Path) -> Result<()> {
+    pub(crate) fn remove(self, command: &mut Command, scratch: &Path) -> Result<()> {
         if !self.exclude.is_empty() {
             let path = write(scratch, "remove-excluded", &self.script())?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| failed(&path, error))?;
