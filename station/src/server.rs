@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
@@ -19,7 +19,16 @@ use livery_contract::{Fault, Result, wire};
 use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
 use tower_http::limit::RequestBodyLimitLayer;
 
-use crate::{Shared, answer::Refusal, confirmations, enrol, images, line, progress, records};
+use crate::{
+    admission::enrol,
+    database::orders,
+    evidence::{confirmations, records},
+    http::refusal::Refusal,
+    images::files,
+    jobs::progress,
+    line,
+    station::Shared,
+};
 
 /// How long those connected have to finish when the station stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,9 +36,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(15);
 
 /// All routes.
-pub fn routes(station: Shared) -> Router {
+fn routes(station: Shared) -> Router {
+    let store = files::routes(station.catalogue.folder());
+    let line = line::routes::routes(station.line.clone());
     Router::new()
-        .route("/", get(line::page::get))
         .route("/healthz", get(healthz))
         .route("/api/v1/enrol", post(enrol::post))
         .route("/api/v1/progress", post(progress::post))
@@ -37,13 +47,12 @@ pub fn routes(station: Shared) -> Router {
         .route("/api/v1/records", post(records::post))
         .route("/api/v1/records/{order}", get(records::get))
         .route("/api/v1/confirmations", post(confirmations::post))
-        .route("/api/v1/line", get(line::get))
-        .route("/api/v1/events", get(line::events))
-        .route("/store/{*path}", get(images::get))
+        .with_state(station)
+        .merge(line)
+        .merge(store)
         .fallback(async || Refusal::not_found("there is nothing at this address"))
         .layer(RequestBodyLimitLayer::new(wire::MAX_BODY))
         .layer(middleware::from_fn(headers))
-        .with_state(station)
 }
 
 async fn headers(request: Request, next: Next) -> Response {
@@ -57,8 +66,8 @@ async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// Whether the station can do its work: the database answers.
-async fn healthz(axum::extract::State(station): axum::extract::State<Shared>) -> Result<&'static str, Refusal> {
-    crate::database::orders::open_count(&mut *station.database.connection().await?).await?;
+async fn healthz(State(station): State<Shared>) -> Result<&'static str, Refusal> {
+    orders::open_count(&mut *station.database.connection().await?).await?;
     Ok("ok\n")
 }
 
@@ -91,7 +100,7 @@ pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> R
     let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(taken)?.handle(handle.clone());
     server.http_builder().http1().header_read_timeout(HEAD_TIME);
     let service = routes(station.clone()).into_make_service();
-    let line = tokio::spawn(line::run(station.clone()));
+    let line = tokio::spawn(line::task::run(station.line.clone()));
     let server = tokio::spawn(server.serve(service));
     Ok(Running { address, handle, station, server, line })
 }

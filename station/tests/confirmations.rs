@@ -18,10 +18,10 @@ use livery_contract::{
     wire::Receipt,
 };
 use livery_station::{
-    audit::audit,
     database::{log, orders},
+    evidence::audit::audit,
     keys,
-    verdict::Usage,
+    orders::usage::Usage,
 };
 use reqwest::StatusCode;
 
@@ -95,7 +95,7 @@ async fn send(line: &TestLine, body: Vec<u8>) -> (StatusCode, String) {
 }
 
 async fn usage(line: &TestLine, order: &str) -> Option<Usage> {
-    orders::get(&mut *line.connection().await, order).await.unwrap().unwrap().usage()
+    Usage::of(&orders::get(&mut *line.connection().await, order).await.unwrap().unwrap())
 }
 
 async fn rows(line: &TestLine, order: &str) -> usize {
@@ -130,7 +130,7 @@ async fn a_device_that_says_all_is_well_is_in_use_and_says_so_once() {
     assert_eq!((done.records, done.confirmations), (1, 1));
 
     // Opened again and written once more it is another device: with another key, of which nothing is known.
-    livery_station::orders::reopen(&line.station.database, &"ORD-1".parse().unwrap()).await.unwrap();
+    livery_station::orders::operator::reopen(&line.station.database, &"ORD-1".parse().unwrap()).await.unwrap();
     let again = SigningKey::from_bytes(&[200; 32]);
     device.write(&line, &again).await;
     assert_eq!(usage(&line, "ORD-1").await, None);
@@ -222,7 +222,7 @@ async fn nobody_else_is_believed_and_nothing_is_lost() {
     let device = InUse::new(&line, 1, "WT-0001").await;
     let another = InUse::new(&line, 2, "WT-0002").await;
     let plain = Device::new(3, "WT-0003");
-    livery_station::orders::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    livery_station::orders::operator::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
     let job = plain.job(&line).await;
     assert_eq!(plain.send(&line, &plain.record(&job)).await.0, StatusCode::CREATED, "an image without keys");
     let good = device.says(&[(What::Keyboard, "us")]);

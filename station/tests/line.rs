@@ -15,7 +15,10 @@ use livery_contract::{
     record::Change,
     wire::{Failure, Phase, Progress, Receipt},
 };
-use livery_station::{Settings, orders};
+use livery_station::{
+    orders::{operator, roster},
+    station::Settings,
+};
 use reqwest::StatusCode;
 use uuid::Uuid;
 
@@ -65,7 +68,7 @@ async fn from_order_to_receipt() {
     // Finished by mistake twice? Only on an operator's word, also after another boot.
     let reason = Device::new(2, "WT-0001").waits(&line).await;
     assert!(reason.contains("ORD-1 is done already (record #1)"), "{reason}");
-    orders::reopen(&line.station.database, &"ORD-1".parse().unwrap()).await.unwrap();
+    operator::reopen(&line.station.database, &"ORD-1".parse().unwrap()).await.unwrap();
     let second = device.job(&line).await;
     assert_ne!(second.id, job.id);
     assert_eq!(device.send(&line, &device.record(&second)).await.0, StatusCode::CREATED);
@@ -86,13 +89,13 @@ async fn an_unknown_serial_waits_visibly_until_it_has_an_order() {
     assert_eq!((row["state"].as_str(), row["macs"][0].as_str()), (Some("waiting"), Some("02:00:00:00:00:03")));
 
     let database = &line.station.database;
-    let fault = orders::assign(database, &"ORD-3".parse().unwrap(), "WT-0001").await.unwrap_err();
+    let fault = operator::assign(database, &"ORD-3".parse().unwrap(), "WT-0001").await.unwrap_err();
     assert_eq!(fault.exit(), Exit::Refused, "another open order has it");
-    assert!(orders::assign(database, &"ORD-1".parse().unwrap(), "WT-0003").await.is_err(), "it has another device");
-    assert!(orders::assign(database, &"ORD-3".parse().unwrap(), "Default string").await.is_err());
-    assert!(orders::assign(database, &"ORD-9".parse().unwrap(), "WT-0003").await.is_err());
-    orders::assign(database, &"ORD-3".parse().unwrap(), " WT-0003 ").await.unwrap();
-    orders::assign(database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    assert!(operator::assign(database, &"ORD-1".parse().unwrap(), "WT-0003").await.is_err(), "it has another device");
+    assert!(operator::assign(database, &"ORD-3".parse().unwrap(), "Default string").await.is_err());
+    assert!(operator::assign(database, &"ORD-9".parse().unwrap(), "WT-0003").await.is_err());
+    operator::assign(database, &"ORD-3".parse().unwrap(), " WT-0003 ").await.unwrap();
+    operator::assign(database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
     assert_eq!(device.job(&line).await.order.as_str(), "ORD-3");
     assert_eq!(line.line().await["counts"]["waiting"], 2);
     line.stop().await;
@@ -242,14 +245,14 @@ async fn a_failure_is_shown_with_its_fix_and_the_next_boot_goes_on() {
 async fn imports_are_all_or_nothing_and_idempotent() {
     let line = TestLine::start().await;
     let (database, catalogue) = (&line.station.database, &line.station.catalogue);
-    let roster = line.top.path().join("next.csv");
+    let file = line.top.path().join("next.csv");
     let import = async |text: &str| {
-        std::fs::write(&roster, text).unwrap();
-        orders::import(database, catalogue, &roster, &master()).await
+        std::fs::write(&file, text).unwrap();
+        roster::import(database, catalogue, &file, &master()).await
     };
     assert_eq!(import(common::ROSTER).await.unwrap().unchanged, 3);
     // The line gave a serial: the roster without it does not take it away.
-    orders::assign(database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    operator::assign(database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
     assert_eq!(import(common::ROSTER).await.unwrap().unchanged, 3);
 
     let head = "order,serial,user,name,hostname,locale,keyboard\n";

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Device, TestLine};
 use livery_station::{
-    audit::audit,
     database::{Database, Open},
+    evidence::audit::audit,
     keys,
 };
 use reqwest::StatusCode;

@@ -73,7 +73,7 @@ async fn the_page_shows_the_line_and_only_as_text() {
     line.post("/api/v1/failures", sealed(&failure, &failed.key)).await;
     Device::new(3, "WT-0777").waits(&line).await;
     Device::new(4, "To be filled by O.E.M.").waits(&line).await;
-    livery_station::orders::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    livery_station::orders::operator::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
     let done = Device::new(5, "WT-0003");
     let job = done.job(&line).await;
     done.send(&line, &done.record(&job)).await;

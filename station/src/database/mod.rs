@@ -7,6 +7,7 @@
 //! Fails with `Source` where the database cannot be opened, is busy for long, or does not have what it should.
 
 pub mod devices;
+pub(crate) mod encoding;
 pub mod jobs;
 pub mod log;
 pub mod orders;

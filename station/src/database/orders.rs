@@ -4,7 +4,6 @@ use livery_contract::Result;
 use serde::Serialize;
 
 use super::{Connection, failed};
-use crate::verdict::Usage;
 
 /// A row of `orders`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -55,11 +54,6 @@ pub struct Order {
 }
 
 impl Order {
-    /// What is known of the device in use; `None` while it has said nothing.
-    pub fn usage(&self) -> Option<Usage> {
-        Usage::of(self.confirmation, self.amiss.as_deref(), self.heard_at, self.runs.clone())
-    }
-
     /// Whether a record is there and nobody reopened the order since.
     pub fn is_done(&self) -> bool {
         self.state == "done"

@@ -5,14 +5,14 @@ use livery_contract::{Fault, Result, wire::Phase};
 use serde::Serialize;
 
 use crate::{
-    Station,
     database::{
+        Database,
         devices::{self, Device},
+        encoding::{read_fault, read_phase},
         jobs::{self, Shown},
         meant, orders,
     },
-    progress::{phase, read_kept},
-    verdict::Usage,
+    orders::usage::Usage,
 };
 
 /// The most rows of each kind that are shown.
@@ -126,13 +126,13 @@ impl Row {
 ///
 /// # Errors
 /// `Source` where the database does not answer.
-pub async fn make(station: &Station) -> Result<String> {
-    let picture = draw(station, Timestamp::now()).await?;
+pub async fn make(database: &Database) -> Result<String> {
+    let picture = draw(database, Timestamp::now()).await?;
     serde_json::to_string(&picture).map_err(|error| Fault::internal("the line's picture does not encode").cause(error))
 }
 
-async fn draw(station: &Station, now: Timestamp) -> Result<Snapshot> {
-    let mut connection = station.database.connection().await?;
+async fn draw(database: &Database, now: Timestamp) -> Result<Snapshot> {
+    let mut connection = database.connection().await?;
     let ago = |span: SignedDuration| now.as_millisecond().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     let midnight = Zoned::now().start_of_day().map_or_else(|_| ago(AT_WORK_FOR), |day| day.timestamp().as_millisecond());
 
@@ -172,7 +172,7 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
         _ => State::Working,
     };
     let (done, total, rate) = (meant(job.done_bytes), meant(job.all_bytes), meant(job.rate));
-    let fault = job.fault.as_deref().map(read_kept);
+    let fault = job.fault.as_deref().map(read_fault);
     Row {
         id: job.id,
         state,
@@ -184,7 +184,7 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
         name: Some(shown.person),
         hostname: Some(shown.hostname),
         image: Some(job.image),
-        phase: phase(&job.phase),
+        phase: read_phase(&job.phase),
         done,
         total,
         rate,
@@ -193,7 +193,7 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
         place: fault.as_ref().and_then(|fault| fault.at.clone()),
         fix: fault.and_then(|fault| fault.fix),
         record: job.record,
-        usage: Usage::of(shown.confirmation, shown.amiss.as_deref(), shown.heard_at, shown.runs.clone())
+        usage: Usage::of_columns(shown.confirmation, shown.amiss.as_deref(), shown.heard_at, shown.runs.clone())
             .filter(|_| state == State::Done),
         since: time(job.issued_at),
         seen: time(job.last_seen),
@@ -202,7 +202,7 @@ fn of_job(shown: Shown, now: Timestamp) -> Row {
 }
 
 fn of_device(device: Device) -> Row {
-    let fault = device.fault.as_deref().map(read_kept);
+    let fault = device.fault.as_deref().map(read_fault);
     Row {
         // The key's own text is nobody's business; its first digits tell one row from another.
         id: format!("device-{}", device.device_key.get(..16).unwrap_or_default()),

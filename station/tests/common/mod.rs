@@ -22,14 +22,12 @@ use livery_contract::{
     wire::{Enrol, EnrolAnswer},
 };
 use livery_station::{
-    Settings, Station,
-    catalogue::Catalogue,
     database::{Database, Open},
-    keys,
-    line::Line,
-    orders,
+    images::catalogue::Catalogue,
+    keys::{self, tls},
+    orders::roster,
     server::{self, Running},
-    tls,
+    station::{Settings, Station},
 };
 use reqwest::{Certificate, Response, StatusCode};
 use tough::{
@@ -187,11 +185,11 @@ impl TestLine {
         let database = format!("sqlite:{}", top.path().join("station.db").display());
         let opened = Database::open(&database, Open::OrCreate).await.unwrap();
         let catalogue = Catalogue::open(store.folder.to_str().unwrap(), &store.root).await.unwrap();
-        let roster = top.path().join("roster.csv");
-        std::fs::write(&roster, ROSTER).unwrap();
-        orders::import(&opened, &catalogue, &roster, &master()).await.unwrap();
+        let list = top.path().join("roster.csv");
+        std::fs::write(&list, ROSTER).unwrap();
+        roster::import(&opened, &catalogue, &list, &master()).await.unwrap();
         let key = keys::job_key(&keys).unwrap();
-        let station = Arc::new(Station { database: opened, catalogue, key, line: Line::default(), settings });
+        let station = Arc::new(Station::new(opened, catalogue, key, settings));
         let running =
             server::start(station.clone(), tls::load(&keys).await.unwrap(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let authority = Certificate::from_pem(&std::fs::read(keys.join("ca.pem")).unwrap()).unwrap();

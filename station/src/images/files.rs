@@ -4,16 +4,20 @@
 //! Blobs are named by their content, so they never change: any cache may keep them for good. Metadata is looked up anew.
 //! Nothing here is secret or trusted: devices check signatures and digests themselves.
 
+use std::{path::Path as FilePath, sync::Arc};
+
 use axum::{
+    Router,
     body::Body,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
+    routing::get,
 };
 use livery_contract::Fault;
 use tower_http::services::ServeDir;
 
-use crate::{Shared, answer::Refusal};
+use crate::http::refusal::Refusal;
 
 /// Bytes read from the disk at once.
 const PIECE: usize = 256 * 1024;
@@ -53,11 +57,16 @@ fn kind(path: &str) -> Option<Kind<'_>> {
     }
 }
 
-/// The route.
+/// The route for the store in this folder.
+pub(crate) fn routes(folder: &FilePath) -> Router {
+    Router::new().route("/store/{*path}", get(file)).with_state(Arc::from(folder))
+}
+
+/// One file.
 ///
 /// # Errors
 /// 404 for all that is no file of a store, 405 for other methods than GET and HEAD.
-pub async fn get(State(station): State<Shared>, Path(path): Path<String>, mut request: Request) -> Result<Response, Refusal> {
+async fn file(State(folder): State<Arc<FilePath>>, Path(path): Path<String>, mut request: Request) -> Result<Response, Refusal> {
     let absent = || Refusal::not_found(format!("the store has no file {path:?}"));
     let kind = kind(&path).ok_or_else(absent)?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -69,7 +78,7 @@ pub async fn get(State(station): State<Shared>, Path(path): Path<String>, mut re
     };
     if let Some(etag) = &etag {
         // Answered here by the digest; below, the file service knows a file's time only, which copying a store changes.
-        if names(request.headers(), header::IF_NONE_MATCH, etag) && station.catalogue.folder().join(&path).is_file() {
+        if names(request.headers(), header::IF_NONE_MATCH, etag) && folder.join(&path).is_file() {
             return Ok(
                 (StatusCode::NOT_MODIFIED, [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, FOR_GOOD)]).into_response()
             );
@@ -87,15 +96,13 @@ pub async fn get(State(station): State<Shared>, Path(path): Path<String>, mut re
     *request.uri_mut() = format!("/{}", path.replace('%', "%25"))
         .parse()
         .map_err(|error| Refusal(StatusCode::BAD_REQUEST, Fault::refused("not a path").cause(error)))?;
-    let mut files = ServeDir::new(station.catalogue.folder()).append_index_html_on_directories(false).with_buf_chunk_size(PIECE);
+    let mut files = ServeDir::new(&folder).append_index_html_on_directories(false).with_buf_chunk_size(PIECE);
     let served = files.try_call(request).await;
     let mut response = match served {
         Ok(response) => response.map(Body::new),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent()),
         Err(error) => {
-            let fault = Fault::source("a file of the store cannot be read")
-                .at(station.catalogue.folder().join(&path).display())
-                .cause(error);
+            let fault = Fault::source("a file of the store cannot be read").at(folder.join(&path).display()).cause(error);
             return Err(fault.into());
         }
     };

@@ -5,31 +5,30 @@
 //! too often, is refused. A device that runs something else than was ordered is *not* refused: that is what people must see.
 
 use axum::{Json, body::Body, extract::State, http::StatusCode};
+use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use livery_contract::{
     Digest, Fault, OrderId, Reference, Result,
     confirmation::{Confirmation, MAX_BYTES, What},
     envelope::Envelope,
     record::Record,
-    wire::Receipt,
 };
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::{chain, rows, verdict};
 use crate::{
-    Shared,
-    answer::{Refusal, Signed},
     database::{
         self, damaged,
         jobs::{self, JobRow},
         log::{self, Entry, Kind},
-        meant,
         orders::{self, Order},
     },
-    enrol::check_time,
-    progress::claimed,
-    records::{self, receipt_of},
-    verdict,
+    http::{
+        refusal::Refusal,
+        signed::{Signed, check_time},
+    },
+    orders::usage,
+    station::Shared,
 };
 
 /// The most news of one device in [`A_DAY`]: what changes more often is no setting.
@@ -42,21 +41,21 @@ const A_DAY: i64 = 24 * 3_600_000;
 /// # Errors
 /// 400 malformed, 403 not signed by the device that the record names, or at another time; 404 no record of this serial; 409 older than
 /// what is known, or the device has no key of its own; 413 too long; 429 too often.
-pub async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCode, Json<Envelope>), Refusal> {
+pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCode, Json<Envelope>), Refusal> {
     let signed = Signed::read(body).await?;
     if signed.bytes.len() > MAX_BYTES {
         let fault = Fault::refused(format!("a confirmation of {} bytes is over the limit of {MAX_BYTES}", signed.bytes.len()));
         return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, fault));
     }
-    let claim: Confirmation = claimed(&signed.envelope)?;
-    claim.check().map_err(|fault| Refusal(StatusCode::BAD_REQUEST, fault))?;
+    let claim: Confirmation = signed.claim()?;
+    claim.check().map_err(Refusal::malformed)?;
     let now = Timestamp::now();
     // Reading only: nobody whose signature is not good makes others wait.
     let entry = log::record_of_serial(&mut *station.database.connection().await?, &claim.serial).await?;
     let Some(entry) = entry else {
         return Err(Refusal::not_found(format!("this station has no record of a device with serial {}", claim.serial)));
     };
-    let record = records::read(&entry)?;
+    let record = rows::record(&entry)?;
     let Some(keys) = &record.keys else {
         return Err(Refusal::conflict(
             Fault::refused(format!("record #{} names no key of the device {}: it can sign nothing", entry.sequence, claim.serial))
@@ -82,13 +81,13 @@ pub async fn post(State(station): State<Shared>, body: Body) -> Result<(StatusCo
     }
     let latest = log::latest_confirmation(&mut transaction, &entry).await?;
     if let Some(latest) = &latest {
-        let known = read(latest)?;
+        let known = rows::confirmation(latest)?;
         if confirmation.says_as(&known) {
             // Sent again: its answer was lost, or the device keeps nothing and was switched on once more.
             orders::heard(&mut transaction, &entry.order_id, now.as_millisecond()).await?;
             database::commit(transaction).await?;
             station.line.wake();
-            return Ok((StatusCode::OK, Json(receipt_of(latest)?)));
+            return Ok((StatusCode::OK, Json(rows::receipt(latest)?)));
         }
         if confirmation.at <= known.at {
             return Err(Refusal::conflict(Fault::refused(format!(
@@ -127,77 +126,45 @@ async fn newer(station: &Shared, record: &Record, confirmation: &Confirmation) -
 /// Puts it into the log, and its verdict into the order.
 async fn append(
     connection: &mut database::Connection,
-    key: &ed25519_dalek::SigningKey,
+    key: &SigningKey,
     (of, order): (&Entry, &Order),
     (confirmation, runs): (&Confirmation, Option<&Reference>),
     bytes: &[u8],
     number: u64,
 ) -> Result<Envelope> {
     let job: JobRow = jobs::get(connection, &of.job).await?.ok_or_else(|| damaged("log", "a record of no job"))?;
-    let mut wanted = verdict::wanted(&job, order, &records::read(of)?)?;
+    let mut wanted = verdict::wanted(&job, order, &rows::record(of)?)?;
     if runs.is_some() {
         // The store vouches for it, as it did for the one that was written.
         wanted.remove(&What::Image);
     }
     let amiss = verdict::amiss(confirmation, &wanted);
     let runs = runs.map(Reference::to_string);
-    let (sequence, previous) = records::next(connection).await?;
-    let (digest, now) = (Digest::of(bytes), Timestamp::now());
     let id: Uuid = of.job.parse().map_err(|error| damaged("job number", error))?;
     let name: OrderId = of.order_id.parse().map_err(|fault: Fault| damaged("order number", fault))?;
-    let receipt = Envelope::sign(&Receipt { job: id, order: name, sequence: meant(sequence), record: digest, at: now }, key);
-    let entry = Entry {
-        sequence,
-        kind: Kind::Confirmation.as_str().into(),
-        job: format!("{}/{number}", of.job),
-        order_id: of.order_id.clone(),
-        serial: of.serial.clone(),
-        envelope: bytes.to_vec(),
-        digest: digest.to_string(),
-        previous: previous.to_string(),
-        job_envelope: of.job_envelope.clone(),
-        receipt: serde_json::to_string(&receipt).map_err(|error| Fault::internal("a receipt does not encode").cause(error))?,
-        accepted_at: now.as_millisecond(),
+    let message = chain::Message {
+        kind: Kind::Confirmation,
+        name: format!("{}/{number}", of.job),
+        job: id,
+        order: name,
+        serial: &of.serial,
+        bytes,
+        job_envelope: &of.job_envelope,
     };
-    log::append(connection, &entry).await?;
-    orders::confirm(connection, &of.order_id, sequence, (&verdict::kept(&amiss)?, runs.as_deref()), now.as_millisecond()).await?;
+    let added = chain::append(connection, key, message).await?;
+    orders::confirm(connection, &of.order_id, added.sequence, (&usage::encode(&amiss)?, runs.as_deref()), added.at).await?;
     if amiss.is_empty() {
         tracing::info!(order = %of.order_id, serial = %of.serial, "the device is in use");
     } else {
         let words: Vec<String> = amiss.iter().map(ToString::to_string).collect();
         tracing::warn!(order = %of.order_id, serial = %of.serial, "not all took effect on the device: {}", words.join("; "));
     }
-    Ok(receipt)
+    Ok(added.receipt)
 }
 
 /// Which of the confirmations of its job a row is: 1, 2 …
 fn number(entry: &Entry) -> u64 {
     entry.job.rsplit_once('/').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
-}
-
-/// What a row of the log says.
-///
-/// # Errors
-/// `Source` where the row is damaged.
-pub fn read(entry: &Entry) -> Result<Confirmation> {
-    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("confirmation", error))?;
-    envelope.peek().map_err(|fault| damaged("confirmation", fault))
-}
-
-/// A row of the log for people and programs: what it says, and the envelope that proves it.
-///
-/// # Errors
-/// `Source` where the row is damaged.
-pub fn view(entry: &Entry) -> Result<Value> {
-    let envelope: Envelope = serde_json::from_slice(&entry.envelope).map_err(|error| damaged("confirmation", error))?;
-    Ok(json!({
-        "sequence": entry.sequence,
-        "accepted": Timestamp::from_millisecond(entry.accepted_at).map_err(|error| damaged("time", error))?,
-        "digest": entry.digest,
-        "confirmation": read(entry)?,
-        "envelope": envelope,
-        "receipt": receipt_of(entry)?,
-    }))
 }
 
 /// Whether what is signed of a row holds: by the key that the record of its job names.

@@ -1,22 +1,23 @@
 //! The command line: flags in, the library called, results and faults out.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+mod lists;
+mod output;
+
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
-use livery_contract::{Exit, Fault, OrderId, Reference, Result};
-use serde_json::{Value, json};
+use livery_contract::{Exit, OrderId, Reference, Result};
+use serde_json::json;
 
+use self::output::{report, say};
 use crate::{
-    Settings, Station, audit,
-    catalogue::Catalogue,
-    database::{Database, Open, log, orders as table},
-    keys, line, orders, peers, records, server, tls,
+    database::{Database, Open},
+    evidence::{audit, peers},
+    images::catalogue::Catalogue,
+    keys::{self, tls},
+    orders::{operator, roster as import},
+    server,
+    station::{Settings, Station},
 };
 
 const EXAMPLES: &str = "\
@@ -184,9 +185,9 @@ impl Cli {
             Command::Import { roster, image, database, store } => {
                 let catalogue = Catalogue::open(&store.store, &store.trust).await?;
                 // Before the database is made: a refused import leaves nothing behind.
-                let employees = orders::read(&catalogue, &roster, &image).await?;
+                let employees = import::read(&catalogue, &roster, &image).await?;
                 let database = Database::open(&database.database, Open::OrCreate).await?;
-                let done = orders::store(&database, &employees, &image, &roster).await;
+                let done = import::store(&database, &employees, &image, &roster).await;
                 database.close().await;
                 let done = done?;
                 let text = format!("orders: {} added, {} updated, {} unchanged", done.added, done.updated, done.unchanged);
@@ -194,7 +195,7 @@ impl Cli {
             }
             Command::Assign { order, serial, database } => {
                 let database = Database::open(&database.database, Open::Existing).await?;
-                orders::assign(&database, &order, &serial).await?;
+                operator::assign(&database, &order, &serial).await?;
                 report(
                     json,
                     &json!({ "order": order, "serial": serial.trim() }),
@@ -203,17 +204,17 @@ impl Cli {
             }
             Command::Reopen { order, database } => {
                 let database = Database::open(&database.database, Open::Existing).await?;
-                orders::reopen(&database, &order).await?;
+                operator::reopen(&database, &order).await?;
                 report(
                     json,
                     &json!({ "order": order, "state": "open" }),
                     &format!("{order} is open: its device may be written again"),
                 )
             }
-            Command::Orders { database } => list_orders(json, &database.database).await,
+            Command::Orders { database } => lists::orders(json, &database.database).await,
             Command::Serve { store, keys, database, listen } => serve(json, &store, &keys, &database.database, listen).await,
-            Command::Records { database } => list_records(json, &database.database).await,
-            Command::Record { order, payload, database } => show_record(&order, payload, json, &database.database).await,
+            Command::Records { database } => lists::records(json, &database.database).await,
+            Command::Record { order, payload, database } => lists::record(&order, payload, json, &database.database).await,
             Command::Peers { database } => {
                 let database = Database::open(&database.database, Open::Existing).await?;
                 let peers = peers::peers(&mut *database.connection().await?).await?;
@@ -234,126 +235,12 @@ impl Cli {
     }
 }
 
-/// One line on standard output.
-fn say(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // A reader that has had enough (`| head`) is no fault.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Fault::source("standard output does not take the answer").cause(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn report(json: bool, value: &Value, text: &str) -> Result<()> {
-    if json { say(&value.to_string()) } else { say(text) }
-}
-
-/// Columns as wide as their longest cell.
-fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .chain([head[column].len()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let mut lines = vec![line(head.to_vec())];
-    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
-    lines.join("\n")
-}
-
-async fn list_orders(json: bool, url: &str) -> Result<()> {
-    let database = Database::open(url, Open::Existing).await?;
-    let all = table::all(&mut *database.connection().await?).await?;
-    if json {
-        let shown: Vec<Value> = all
-            .iter()
-            .map(|order| {
-                let mut shown = json!(order);
-                shown["use"] = json!(order.usage());
-                shown
-            })
-            .collect();
-        return say(&json!({ "orders": shown }).to_string());
-    }
-    let rows: Vec<Vec<String>> = all
-        .iter()
-        .map(|order| {
-            vec![
-                order.id.clone(),
-                order.serial.clone().unwrap_or_else(|| "-".into()),
-                order.sign_in.clone(),
-                order.hostname.clone(),
-                order.image.clone(),
-                order.state.clone(),
-                order.record.map_or_else(|| "-".into(), |record| format!("#{record}")),
-                order.usage().map_or_else(|| "-".into(), |usage| usage.text()),
-            ]
-        })
-        .collect();
-    say(&columns(&["ORDER", "SERIAL", "USER", "HOST", "IMAGE", "STATE", "RECORD", "AT THE DESK"], &rows))
-}
-
-async fn list_records(json: bool, url: &str) -> Result<()> {
-    let database = Database::open(url, Open::Existing).await?;
-    let mut connection = database.connection().await?;
-    let (mut last, mut rows, mut values) = (0, Vec::new(), Vec::new());
-    loop {
-        let page = log::after(&mut connection, last, 200).await?;
-        let Some(end) = page.last().map(|entry| entry.sequence) else { break };
-        for entry in page.into_iter().filter(|entry| log::Kind::of(entry) == Some(log::Kind::Record)) {
-            let view = records::view(&entry)?;
-            rows.push(vec![
-                format!("#{}", entry.sequence),
-                entry.order_id,
-                entry.serial,
-                view["record"]["image"].as_str().unwrap_or_default().to_owned(),
-                view["accepted"].as_str().unwrap_or_default().to_owned(),
-                entry.digest,
-            ]);
-            if json {
-                values.push(view);
-            }
-        }
-        last = end;
-    }
-    if json {
-        return say(&json!({ "records": values }).to_string());
-    }
-    say(&columns(&["RECORD", "ORDER", "SERIAL", "IMAGE", "ACCEPTED", "DIGEST"], &rows))
-}
-
-async fn show_record(order: &OrderId, payload: bool, json: bool, url: &str) -> Result<()> {
-    let database = Database::open(url, Open::Existing).await?;
-    let entries = log::of_order(&mut *database.connection().await?, order.as_str(), log::Kind::Record).await?;
-    let Some(entry) = entries.first() else {
-        return Err(Fault::refused(format!("there is no record for order {order}"))
-            .fix("`livery-station records` lists those that are there"));
-    };
-    if payload {
-        let record = &records::view(entry)?["record"];
-        let text = if json { record.to_string() } else { format!("{record:#}") };
-        return say(&text);
-    }
-    let text = std::str::from_utf8(&entry.envelope)
-        .map_err(|error| Fault::source("the kept record is no text").fix("`livery-station audit` says more").cause(error))?;
-    say(text)
-}
-
 async fn serve(json: bool, store: &StoreArgs, keys: &std::path::Path, url: &str, listen: SocketAddr) -> Result<()> {
     let key = keys::job_key(keys)?;
     let tls = tls::load(keys).await?;
     let catalogue = Catalogue::open(&store.store, &store.trust).await?;
     let database = Database::open(url, Open::OrCreate).await?;
-    let station = Arc::new(Station { database, catalogue, key, line: line::Line::default(), settings: Settings::default() });
+    let station = Arc::new(Station::new(database, catalogue, key, Settings::default()));
     let running = server::start(station, tls, listen).await?;
     let address = running.address;
     report(json, &json!({ "event": "listening", "address": address }), &format!("listening on https://{address}"))?;

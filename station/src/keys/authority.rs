@@ -3,12 +3,8 @@
 //! The authority is bound to the station's own names (RFC 5280, section 4.2.1.10), so that whoever steals `ca.key` can
 //! play the station, but no other host that trusts it. Devices get no certificates: they sign their messages.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use axum_server::tls_rustls::RustlsConfig;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use livery_contract::{Fault, Result};
 use rcgen::{
@@ -16,30 +12,28 @@ use rcgen::{
     KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
 };
 
-use crate::keys;
-
 /// Days that the server certificate is valid: what browsers and Apple's systems accept at most from a private authority.
-pub const SERVER_DAYS: i64 = 825;
+pub(super) const SERVER_DAYS: i64 = 825;
 /// Years that the authority is valid: longer than a line's media are in use.
-pub const AUTHORITY_YEARS: i64 = 10;
+pub(super) const AUTHORITY_YEARS: i64 = 10;
 
 /// PEM texts of a new authority and a server certificate.
-pub struct Issued {
+pub(super) struct Issued {
     /// The authority's certificate.
-    pub authority: String,
+    pub(super) authority: String,
     /// Its private key.
-    pub authority_key: String,
+    pub(super) authority_key: String,
     /// The server's certificate.
-    pub certificate: String,
+    pub(super) certificate: String,
     /// Its private key.
-    pub key: String,
+    pub(super) key: String,
 }
 
 /// Makes an authority and a server certificate for these DNS names and IP addresses.
 ///
 /// # Errors
 /// `Usage` for no host or a bad one.
-pub fn issue(hosts: &[String]) -> Result<Issued> {
+pub(super) fn issue(hosts: &[String]) -> Result<Issued> {
     let (names, addresses) = sort(hosts)?;
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let made = |error: rcgen::Error| Fault::internal("making the TLS certificates failed").cause(error);
@@ -131,19 +125,4 @@ fn valid(params: &mut CertificateParams, today: Date, days: i64) -> Result<()> {
     params.not_before = part(-1)?;
     params.not_after = part(days)?;
     Ok(())
-}
-
-/// Reads `tls.pem` and `tls.key` of a folder made by `keygen`.
-///
-/// # Errors
-/// `Refused` where they are not there, `Untrusted` where they do not fit each other.
-pub async fn load(keys: &Path) -> Result<RustlsConfig> {
-    let certificate = keys::read(&keys.join("tls.pem"))?;
-    let key = keys::read_private(&keys.join("tls.key"))?;
-    RustlsConfig::from_pem(certificate.into_bytes(), key.into_bytes()).await.map_err(|error| {
-        Fault::untrusted("tls.pem and tls.key are no certificate and its private key")
-            .at(keys.display())
-            .fix("make keys with `livery-station keygen`, or put in a certificate for the station's names with its key (PEM)")
-            .cause(error)
-    })
 }

@@ -6,34 +6,32 @@ use std::fmt::Write as _;
 use livery_contract::Result;
 use serde::Serialize;
 
-use crate::{
-    database::{Connection, log, orders},
-    records,
-};
+use super::rows;
+use crate::database::{Connection, log, orders};
 
 /// One laptop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Its order.
-    pub order: String,
+    pub(crate) order: String,
     /// Its host name.
-    pub hostname: String,
+    pub(crate) hostname: String,
     /// Its public key, Base64.
     #[serde(rename = "public-key")]
-    pub public_key: String,
+    pub(crate) public_key: String,
     /// Its addresses; `None` where the roster gives it none.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 /// Those whose latest record has a key for the tunnel, by order.
 ///
 /// # Errors
 /// `Source`, where the database fails or holds a damaged record.
-pub async fn peers(connection: &mut Connection) -> Result<Vec<Peer>> {
+pub(crate) async fn peers(connection: &mut Connection) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for order in orders::all(connection).await?.into_iter().filter(orders::Order::is_done) {
         let Some(entry) = log::of_order(connection, &order.id, log::Kind::Record).await?.into_iter().next() else { continue };
-        let view = records::view(&entry)?;
+        let view = rows::show_record(&entry)?;
         let Some(key) = view["record"]["keys"]["tunnel"].as_str() else { continue };
         let (order, hostname, address) = (order.id, order.hostname, order.tunnel_address);
         peers.push(Peer { order, hostname, public_key: key.to_owned(), address });
@@ -42,7 +40,7 @@ pub async fn peers(connection: &mut Connection) -> Result<Vec<Peer>> {
 }
 
 /// As the concentrator reads it.
-pub fn configuration(peers: &[Peer]) -> String {
+pub(crate) fn configuration(peers: &[Peer]) -> String {
     let mut text = String::new();
     for Peer { order, hostname, public_key, address } in peers {
         let Some(address) = address else { continue };

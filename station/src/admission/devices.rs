@@ -14,17 +14,17 @@ const MOST: usize = 120;
 const MOST_NICS: usize = 16;
 
 /// A device's text, fit to be shown on one line.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.trim().chars().filter(|character| !character.is_control()).take(MOST).collect()
 }
 
 /// The serial if it identifies a machine.
-pub fn serial(inventory: &Inventory) -> Option<&str> {
+pub(crate) fn serial(inventory: &Inventory) -> Option<&str> {
     usable_serial(&inventory.system.serial)
 }
 
 /// What is kept of a device that enrols now.
-pub fn describe(enrol: &Enrol, now: i64) -> Device {
+pub(crate) fn describe(enrol: &Enrol, now: i64) -> Device {
     let system = &enrol.inventory.system;
     let macs: Vec<String> = enrol.inventory.nics.iter().take(MOST_NICS).map(|nic| plain(&nic.mac)).collect();
     Device {

@@ -1,12 +1,15 @@
 //! `livery-station keygen`: the station's own keys, and reading them back.
 //!
 //! Out come `job.key` (Ed25519, PKCS #8 PEM), `job.pub` (64 hexadecimal digits a line; what the agent's medium carries),
-//! and from [`tls`](crate::tls) `ca.pem`, `ca.key`, `tls.pem`, `tls.key`. Private files are 0600.
+//! and from [`authority`] `ca.pem`, `ca.key`, `tls.pem`, `tls.key`. Private files are 0600.
 //! Fails with `Refused` where any of them is there already: overwriting a key cuts off every medium made with it.
 
+mod authority;
+mod files;
+pub mod tls;
+
 use std::{
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,10 +19,7 @@ use ed25519_dalek::{
 };
 use livery_contract::{Fault, Result, envelope::PublicKey};
 
-use crate::tls;
-
-/// The most bytes that a key file may have.
-const MAX_BYTES: u64 = 64 * 1024;
+use self::files::{read, read_private, write_new};
 
 /// What `keygen` made.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -35,7 +35,7 @@ pub struct Made {
 /// # Errors
 /// `Usage` for a bad host, `Refused` where a file is there already, `Source` where writing fails.
 pub fn generate(out: &Path, hosts: &[String]) -> Result<Made> {
-    let issued = tls::issue(hosts)?;
+    let issued = authority::issue(hosts)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error.to_string()))?;
     let key = SigningKey::from_bytes(&seed);
@@ -73,13 +73,6 @@ pub fn generate(out: &Path, hosts: &[String]) -> Result<Made> {
         made.push(path);
     }
     Ok(Made { job_key: public, files: made })
-}
-
-/// Writes a file that was not there, with its mode from the start: no moment in which others can read it.
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
-    let fault = |error| Fault::source("a key cannot be written").at(path.display()).cause(error);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fault)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
 }
 
 /// Reads the job-signing key of a folder made by [`generate`].
@@ -121,38 +114,11 @@ pub fn public_keys(keys: &Path) -> Result<Vec<PublicKey>> {
     Ok(keys)
 }
 
-/// Reads a private file; says in the log where others can read it too.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_private(path: &Path) -> Result<String> {
-    let text = read(path)?;
-    let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode()).unwrap_or_default();
-    // Not refused: mounted secrets of container platforms are often 0440 or 0644, inside a folder of their own.
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "a private key can be read by others: chmod 600");
-    }
-    Ok(text)
-}
-
-/// Reads a small text file.
-///
-/// # Errors
-/// `Refused` where it is not there, cannot be read, or is no key file by its size.
-pub(crate) fn read(path: &Path) -> Result<String> {
-    let fault = |what: &str| {
-        Fault::refused(what.to_owned()).at(path.display()).fix("make keys with `livery-station keygen --out DIR --host NAME`")
-    };
-    let meta = std::fs::metadata(path).map_err(|error| fault("a key file is missing").cause(error))?;
-    if !meta.is_file() || meta.len() > MAX_BYTES {
-        return Err(fault("this is no key file"));
-    }
-    std::fs::read_to_string(path).map_err(|error| fault("a key file cannot be read").cause(error))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

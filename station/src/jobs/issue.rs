@@ -1,7 +1,7 @@
 //! Jobs: what one device shall do, signed. One order is at work on one device at a time.
 //!
 //! A job belongs to an order and a device's key, which is made anew at each boot. So a device that was switched off in the
-//! middle gets another job by itself, once its first has not been heard of for [`Settings::quiet`](crate::Settings); two
+//! middle gets another job by itself, once its first has not been heard of for [`Settings::quiet`](crate::station::Settings); two
 //! devices with the same serial never work on the same order at once.
 
 use jiff::Timestamp;
@@ -9,57 +9,42 @@ use livery_contract::{
     Digest, Exit, Fault, Reference, Result,
     envelope::{Envelope, PublicKey},
     job::{DiskHints, Job, SCHEMA},
-    manifest::{Manifest, SectionRange},
+    manifest::Manifest,
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Station,
     database::{
         self, damaged,
         jobs::{self as table, JobRow},
         orders::{self, Order},
         stored,
     },
-    verdict::Expects,
+    jobs::expected::{ExpectedRoots, ExpectedSection},
+    station::Station,
 };
 
-/// A section that a record must have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expected {
-    /// Its name.
-    pub name: String,
-    /// First byte.
-    pub offset: u64,
-    /// Bytes.
-    pub length: u64,
-}
-
-impl From<SectionRange> for Expected {
-    fn from(section: SectionRange) -> Self {
-        Self { name: section.name, offset: section.offset, length: section.length }
-    }
+/// What a device that enrols is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Issue {
+    /// Its signed job.
+    Job(Envelope),
+    /// Why it must wait, in words for its screen and the page.
+    Wait(String),
 }
 
 /// The signed job for this device, or why it must wait.
 ///
 /// # Errors
 /// `Source` where the database fails. A store that fails makes the device wait, with the reason.
-pub async fn issue(
-    station: &Station,
-    order: &Order,
-    serial: &str,
-    key: &PublicKey,
-    now: Timestamp,
-) -> Result<Result<Envelope, String>> {
+pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &PublicKey, now: Timestamp) -> Result<Issue> {
     let image: Reference = order.image.parse().map_err(|fault: Fault| damaged("image reference", fault))?;
     let (manifest, digest) = match station.catalogue.manifest(&image).await {
         Ok(found) => found,
         Err(fault) => {
             tracing::error!(order = %order.id, "{}", fault.render());
             let what = if fault.exit() == Exit::Refused { "the store has no" } else { "the store cannot vouch for" };
-            return Ok(Err(format!("{what} image {image}: call IT")));
+            return Ok(Issue::Wait(format!("{what} image {image}: call IT")));
         }
     };
 
@@ -67,13 +52,13 @@ pub async fn issue(
     // The order may have changed while the store was looked at.
     match orders::get(&mut transaction, &order.id).await? {
         Some(current) if current == *order => {}
-        _ => return Ok(Err(format!("order {} has just changed", order.id))),
+        _ => return Ok(Issue::Wait(format!("order {} has just changed", order.id))),
     }
     let key_text = key.to_string();
     if let Some(other) = table::at_work(&mut transaction, &order.id).await?.filter(|job| job.device_key != key_text) {
         let quiet = now.as_millisecond().saturating_sub(other.last_seen);
         if quiet < station.settings.quiet.as_millis().try_into().unwrap_or(i64::MAX) {
-            return Ok(Err(format!(
+            return Ok(Issue::Wait(format!(
                 "another device with this serial is at work on order {} (heard of {} s ago)",
                 order.id,
                 quiet.max(0) / 1000
@@ -88,7 +73,7 @@ pub async fn issue(
     {
         // Asked again, for instance since the answer was lost: the same job.
         let envelope = serde_json::from_str(&old.envelope).map_err(|error| damaged("job", error))?;
-        return Ok(Ok(envelope));
+        return Ok(Issue::Job(envelope));
     }
     let id = match &old {
         Some(old) => old.id.parse::<Uuid>().map_err(|error| damaged("job number", error))?,
@@ -112,12 +97,12 @@ pub async fn issue(
     table::put(&mut transaction, &row(&job, &envelope, &manifest, digest)?).await?;
     database::commit(transaction).await?;
     tracing::info!(order = %job.order, job = %job.id, %serial, image = %job.image, "job issued");
-    Ok(Ok(envelope))
+    Ok(Issue::Job(envelope))
 }
 
 fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> Result<JobRow> {
     let text = |fault: serde_json::Error| Fault::internal("a job does not encode").cause(fault);
-    let sections: Vec<Expected> = manifest.sections().into_iter().map(Expected::from).collect();
+    let sections: Vec<ExpectedSection> = manifest.sections().into_iter().map(ExpectedSection::from).collect();
     Ok(JobRow {
         id: job.id.to_string(),
         order_id: job.order.to_string(),
@@ -127,7 +112,7 @@ fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> R
         manifest: digest.to_string(),
         size: stored(manifest.size),
         sections: serde_json::to_string(&sections).map_err(text)?,
-        expects: Some(serde_json::to_string(&Expects::of(manifest)).map_err(text)?),
+        expects: Some(serde_json::to_string(&ExpectedRoots::of(manifest)).map_err(text)?),
         envelope: serde_json::to_string(envelope).map_err(text)?,
         state: "issued".into(),
         phase: "enrol".into(),

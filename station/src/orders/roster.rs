@@ -1,4 +1,4 @@
-//! Orders: in from IT's roster, given a serial on the line, opened again by an operator.
+//! Importing a roster: one order from each row.
 //!
 //! An import is all or nothing, and the same import twice changes nothing. What a device has begun with does not change
 //! under it.
@@ -10,15 +10,14 @@ use std::{
 
 use jiff::Timestamp;
 use livery_contract::{
-    Fault, OrderId, Reference, Result,
-    inventory::usable_serial,
+    Fault, Reference, Result,
     roster::{self, Employee},
 };
 use serde::Serialize;
 
 use crate::{
-    catalogue::Catalogue,
     database::{self, Database, orders as table, orders::Order},
+    images::catalogue::Catalogue,
 };
 
 /// What an import did.
@@ -178,57 +177,4 @@ fn taken(known: &HashMap<String, Order>, changed: &[Order]) -> Vec<String> {
         }
     }
     problems
-}
-
-/// Gives an order its device.
-///
-/// # Errors
-/// `Refused` for an unknown order, a serial that identifies nothing or is taken, or an order with another device.
-pub async fn assign(database: &Database, id: &OrderId, serial: &str) -> Result<()> {
-    let Some(serial) = usable_serial(serial) else {
-        return Err(
-            Fault::refused(format!("{serial:?} identifies no machine")).fix("type the serial as the station's page shows it")
-        );
-    };
-    let mut transaction = database.write().await?;
-    let order = find(&mut transaction, id).await?;
-    if order.serial.as_deref() == Some(serial) {
-        return Ok(());
-    }
-    if let Some(old) = &order.serial {
-        return Err(Fault::refused(format!("order {id} belongs to the device {old} already"))
-            .fix("to move it, correct the roster and import it again: that works until its first job"));
-    }
-    if let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done()) {
-        return Err(Fault::refused(format!("the device {serial} has the open order {} already", other.id))
-            .fix("one device has one order at a time"));
-    }
-    table::bind(&mut transaction, order.id.as_str(), Some(serial)).await?;
-    database::commit(transaction).await
-}
-
-/// Lets a device that is done be written once more. Its record stays.
-///
-/// # Errors
-/// `Refused` for an unknown order, or where the device has another open order meanwhile.
-pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
-    let mut transaction = database.write().await?;
-    let order = find(&mut transaction, id).await?;
-    if !order.is_done() {
-        return Ok(());
-    }
-    if let Some(serial) = &order.serial
-        && let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done())
-    {
-        return Err(Fault::refused(format!("the device {serial} has the open order {} now", other.id))
-            .fix("finish that one first; one device has one order at a time"));
-    }
-    table::reopen(&mut transaction, &order.id).await?;
-    database::commit(transaction).await
-}
-
-async fn find(connection: &mut database::Connection, id: &OrderId) -> Result<Order> {
-    table::get(connection, id.as_str())
-        .await?
-        .ok_or_else(|| Fault::refused(format!("there is no order {id}")).fix("`livery-station orders --database URL` shows all"))
 }

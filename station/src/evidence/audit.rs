@@ -16,14 +16,11 @@ use livery_contract::{
 };
 use serde::Serialize;
 
-use crate::{
-    confirmations,
-    database::{
-        Database,
-        log::{self, Entry, Kind},
-        meant,
-    },
-    records::{chain, chain_start},
+use super::{chain, confirmations};
+use crate::database::{
+    Database,
+    log::{self, Entry, Kind},
+    meant,
 };
 
 /// Rows that are read at once.
@@ -49,7 +46,7 @@ pub struct Audit {
 pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
     let mut connection = database.connection().await?;
     let mut findings = Vec::new();
-    let (mut last, mut head, mut records, mut confirmations) = (0, chain_start(), HashMap::new(), 0);
+    let (mut last, mut head, mut records, mut confirmations) = (0, chain::start(), HashMap::new(), 0);
     loop {
         let page = log::after(&mut connection, last, PAGE).await?;
         let Some(end) = page.last().map(|entry| entry.sequence) else { break };
@@ -103,7 +100,7 @@ fn check(
     if entry.previous != head.to_string() {
         found("the chain breaks: this row or one before was changed".into());
     }
-    *head = chain(head, &digest);
+    *head = chain::link(head, &digest);
     if let Err(what) = signatures(entry, &digest, keys, records) {
         found(what);
     }

@@ -1,0 +1,75 @@
+//! Where pictures of the line go, from the task that draws them to everybody who watches.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::{Notify, watch};
+
+use crate::database::Database;
+
+/// What the page's routes share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub(super) database: Database,
+    channel: Arc<Channel>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    changed: Notify,
+    latest: watch::Sender<Arc<str>>,
+    stopped: watch::Sender<bool>,
+}
+
+impl Line {
+    /// A line that shows this database.
+    pub(crate) fn new(database: Database) -> Self {
+        let channel =
+            Channel { changed: Notify::new(), latest: watch::Sender::new("{}".into()), stopped: watch::Sender::new(false) };
+        Self { database, channel: Arc::new(channel) }
+    }
+
+    /// Something changed that the page shows.
+    pub(crate) fn wake(&self) {
+        self.channel.changed.notify_one();
+    }
+
+    /// Ends all event streams, which would keep a server from stopping.
+    pub(crate) fn stop(&self) {
+        self.channel.stopped.send_replace(true);
+    }
+
+    /// Returns once the line is stopped.
+    pub(super) async fn stopped(&self) {
+        // An error means that nobody can stop it any more, which is the end as well.
+        let _ = self.channel.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Returns once something has changed.
+    pub(super) async fn changed(&self) {
+        self.channel.changed.notified().await;
+    }
+
+    /// Gives a new picture to all viewers.
+    pub(super) fn publish(&self, picture: Arc<str>) {
+        self.channel.latest.send_replace(picture);
+    }
+
+    /// What viewers get, one after another, beginning with the latest.
+    pub(super) fn watch(&self) -> impl Stream<Item = Arc<str>> + Send + use<> {
+        let first = self.channel.latest.borrow().clone();
+        let state = (self.channel.latest.subscribe(), self.channel.stopped.subscribe());
+        let rest = stream::unfold(state, |(mut latest, mut stopped)| async move {
+            if *stopped.borrow() {
+                return None;
+            }
+            tokio::select! {
+                changed = latest.changed() => changed.ok()?,
+                _ = stopped.changed() => return None,
+            }
+            let text = latest.borrow_and_update().clone();
+            Some((text, (latest, stopped)))
+        });
+        stream::once(async move { first }).chain(rest)
+    }
+}
