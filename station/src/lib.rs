@@ -9,6 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`orders`] | imported from IT's roster; given a serial; opened again; what is known once their devices are in use |
+//! | [`states`] | the states of orders and jobs, and which may follow which |
 //! | [`admission`] | a device says who it is |
 //! | [`jobs`] | what one device shall do, signed; how far it is, or why it gave up |
 //! | [`images`] | the store's files, with ranges; its manifests, verified |
@@ -31,4 +32,5 @@ pub mod keys;
 mod line;
 pub mod orders;
 pub mod server;
+mod states;
 pub mod station;

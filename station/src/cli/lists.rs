@@ -8,6 +8,7 @@ use crate::{
     database::{Database, Open, log, orders},
     evidence::rows,
     orders::usage::Usage,
+    states::State as _,
 };
 
 /// `orders`: all orders.
@@ -34,7 +35,7 @@ pub(super) async fn orders(json: bool, url: &str) -> Result<()> {
                 order.sign_in.clone(),
                 order.hostname.clone(),
                 order.image.clone(),
-                order.state.clone(),
+                order.state.as_str().to_owned(),
                 order.record.map_or_else(|| "-".into(), |record| format!("#{record}")),
                 Usage::of(order).map_or_else(|| "-".into(), |usage| usage.text()),
             ]

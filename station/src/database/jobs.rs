@@ -3,6 +3,7 @@
 use livery_contract::Result;
 
 use super::{Connection, failed};
+use crate::states::{JobEvent, JobState, sources};
 
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -27,8 +28,8 @@ pub struct JobRow {
     pub expects: Option<String>,
     /// The signed job, JSON.
     pub envelope: String,
-    /// `issued`, `working`, `failed`, `done` or `replaced`.
-    pub state: String,
+    /// What it is at.
+    pub state: JobState,
     /// Where in the flow the device is.
     pub phase: String,
     /// Bytes done in this phase.
@@ -62,7 +63,8 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<JobRow>
 /// # Errors
 /// `Source`.
 pub async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<JobRow>> {
-    sqlx::query_as("SELECT * FROM jobs WHERE order_id = $1 AND state IN ('issued', 'working')")
+    let at_work = sources::<JobState>(JobEvent::Progressed);
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT * FROM jobs WHERE order_id = $1 AND state IN ({at_work})")))
         .bind(order)
         .fetch_optional(connection)
         .await
@@ -74,124 +76,11 @@ pub async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<
 /// # Errors
 /// `Source`.
 pub async fn of_device(connection: &mut Connection, order: &str, key: &str) -> Result<Option<JobRow>> {
-    sqlx::query_as("SELECT * FROM jobs WHERE order_id = $1 AND device_key = $2 AND state <> 'done' ORDER BY issued_at DESC LIMIT 1")
-        .bind(order)
-        .bind(key)
-        .fetch_optional(connection)
-        .await
-        .map_err(failed)
-}
-
-/// Puts in a job, or issues it anew.
-///
-/// # Errors
-/// `Source`.
-pub async fn put(connection: &mut Connection, job: &JobRow) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO jobs (id, order_id, device_key, serial, image, manifest, size, sections, envelope, state, phase, \
-         done_bytes, all_bytes, rate, fault, record, issued_at, expires_at, last_seen, expects) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
-         ON CONFLICT (id) DO UPDATE SET image = excluded.image, manifest = excluded.manifest, size = excluded.size, \
-         sections = excluded.sections, envelope = excluded.envelope, state = excluded.state, phase = excluded.phase, \
-         done_bytes = excluded.done_bytes, all_bytes = excluded.all_bytes, rate = excluded.rate, fault = excluded.fault, \
-         issued_at = excluded.issued_at, expires_at = excluded.expires_at, last_seen = excluded.last_seen, \
-         expects = excluded.expects",
-    )
-    .bind(&job.id)
-    .bind(&job.order_id)
-    .bind(&job.device_key)
-    .bind(&job.serial)
-    .bind(&job.image)
-    .bind(&job.manifest)
-    .bind(job.size)
-    .bind(&job.sections)
-    .bind(&job.envelope)
-    .bind(&job.state)
-    .bind(&job.phase)
-    .bind(job.done_bytes)
-    .bind(job.all_bytes)
-    .bind(job.rate)
-    .bind(&job.fault)
-    .bind(job.record)
-    .bind(job.issued_at)
-    .bind(job.expires_at)
-    .bind(job.last_seen)
-    .bind(&job.expects)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// The order's other jobs without a record are void: its device began again, or another took its place.
-///
-/// # Errors
-/// `Source`.
-pub async fn replace_others(connection: &mut Connection, order: &str, id: &str) -> Result<()> {
-    sqlx::query("UPDATE jobs SET state = 'replaced' WHERE order_id = $1 AND id <> $2 AND state IN ('issued', 'working', 'failed')")
-        .bind(order)
-        .bind(id)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-/// How far a device is. Does nothing to a job that is done or replaced; answers whether it did something.
-///
-/// # Errors
-/// `Source`.
-pub async fn progress(connection: &mut Connection, id: &str, phase: &str, bytes: (i64, i64), rate: i64, now: i64) -> Result<bool> {
-    let result = sqlx::query(
-        "UPDATE jobs SET state = 'working', phase = $1, done_bytes = $2, all_bytes = $3, rate = $4, last_seen = $5, fault = NULL \
-         WHERE id = $6 AND state IN ('issued', 'working')",
-    )
-    .bind(phase)
-    .bind(bytes.0)
-    .bind(bytes.1)
-    .bind(rate)
-    .bind(now)
-    .bind(id)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(result.rows_affected() > 0)
-}
-
-/// A device gave up. Does nothing to a job that is done or replaced.
-///
-/// # Errors
-/// `Source`.
-pub async fn fail(connection: &mut Connection, id: &str, phase: &str, fault: &str, now: i64) -> Result<()> {
-    sqlx::query(
-        "UPDATE jobs SET state = 'failed', phase = $1, fault = $2, rate = 0, last_seen = $3 \
-         WHERE id = $4 AND state IN ('issued', 'working', 'failed')",
-    )
-    .bind(phase)
-    .bind(fault)
-    .bind(now)
-    .bind(id)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// The record of this job is in the log.
-///
-/// # Errors
-/// `Source`.
-pub async fn finish(connection: &mut Connection, id: &str, record: i64, now: i64) -> Result<()> {
-    sqlx::query(
-        "UPDATE jobs SET state = 'done', phase = 'done', fault = NULL, rate = 0, record = $1, last_seen = $2 WHERE id = $3",
-    )
-    .bind(record)
-    .bind(now)
-    .bind(id)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    let issuable = sources::<JobState>(JobEvent::Issued);
+    let sql = format!(
+        "SELECT * FROM jobs WHERE order_id = $1 AND device_key = $2 AND state IN ({issuable}) ORDER BY issued_at DESC LIMIT 1"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(order).bind(key).fetch_optional(connection).await.map_err(failed)
 }
 
 /// A job with what the page shows of its order and device.

@@ -6,9 +6,10 @@
 //!
 //! Fails with `Source` where the database cannot be opened, is busy for long, or does not have what it should.
 
-pub mod devices;
+pub(crate) mod changes;
+pub(crate) mod devices;
 pub(crate) mod encoding;
-pub mod jobs;
+pub(crate) mod jobs;
 pub mod log;
 pub mod orders;
 
@@ -131,6 +132,9 @@ fn opening(path: &std::path::Path, error: sqlx::Error) -> Fault {
 
 /// Any failure of a query, for a person.
 pub(crate) fn failed(error: sqlx::Error) -> Fault {
+    if let sqlx::Error::ColumnDecode { index, source } = &error {
+        return damaged(&format!("value in column {index}"), source);
+    }
     Fault::source("the database failed").fix("look at its disk: full, read-only or damaged?").cause(error)
 }
 

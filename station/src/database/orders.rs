@@ -4,6 +4,7 @@ use livery_contract::Result;
 use serde::Serialize;
 
 use super::{Connection, failed};
+use crate::states::OrderState;
 
 /// A row of `orders`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -32,8 +33,8 @@ pub struct Order {
     /// The laptop's own address in the tunnel.
     #[serde(rename = "tunnel-address")]
     pub tunnel_address: Option<String>,
-    /// `open` or `done`.
-    pub state: String,
+    /// What it is at.
+    pub state: OrderState,
     /// The latest record's place in the log.
     pub record: Option<i64>,
     /// The latest confirmation's place in the log, since the latest record.
@@ -56,7 +57,7 @@ pub struct Order {
 impl Order {
     /// Whether a record is there and nobody reopened the order since.
     pub fn is_done(&self) -> bool {
-        self.state == "done"
+        self.state == OrderState::Done
     }
 }
 
@@ -144,20 +145,6 @@ pub async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -
     Ok(())
 }
 
-/// A record was accepted: what an earlier life of the device said does not count any more.
-///
-/// # Errors
-/// `Source`.
-pub async fn finish(connection: &mut Connection, id: &str, record: i64) -> Result<()> {
-    sqlx::query("UPDATE orders SET state = 'done', record = $1, confirmation = NULL, amiss = NULL, heard_at = NULL, runs = NULL WHERE id = $2")
-        .bind(record)
-        .bind(id)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
 /// A device in use said what took effect, and which newer image it runs.
 ///
 /// # Errors
@@ -187,14 +174,5 @@ pub async fn confirm(
 /// `Source`.
 pub async fn heard(connection: &mut Connection, id: &str, now: i64) -> Result<()> {
     sqlx::query("UPDATE orders SET heard_at = $1 WHERE id = $2").bind(now).bind(id).execute(connection).await.map_err(failed)?;
-    Ok(())
-}
-
-/// An operator wants the device written once more. The earlier record stays where it is.
-///
-/// # Errors
-/// `Source`.
-pub async fn reopen(connection: &mut Connection, id: &str) -> Result<()> {
-    sqlx::query("UPDATE orders SET state = 'open' WHERE id = $1").bind(id).execute(connection).await.map_err(failed)?;
     Ok(())
 }

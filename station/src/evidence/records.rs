@@ -16,14 +16,15 @@ use serde_json::{Value, json};
 use super::{chain, record_check, rows};
 use crate::{
     database::{
-        self, Connection,
-        jobs::{self, JobRow},
+        self, Connection, changes,
+        jobs::JobRow,
         log::{self, Kind},
         orders,
     },
     http::{refusal::Refusal, signed::Signed},
     jobs::message,
     orders::usage::Usage,
+    states::JobState,
     station::Shared,
 };
 
@@ -47,19 +48,19 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
         // Sent again, since our answer was lost on its way.
         return Ok((StatusCode::CREATED, Json(rows::receipt(&known)?)));
     }
-    match job.state.as_str() {
-        "done" => {
+    match job.state {
+        JobState::Done => {
             return Err(Refusal::conflict(Fault::refused(format!(
                 "job {id} has another record already (#{})",
                 job.record.unwrap_or_default()
             ))));
         }
-        "replaced" => {
+        JobState::Replaced => {
             return Err(Refusal::conflict(
                 Fault::refused(format!("job {id} is void: another took its place")).fix("start the agent again"),
             ));
         }
-        _ => {}
+        JobState::Issued | JobState::Working | JobState::Failed => {}
     }
     record_check::answers(&record, &job).map_err(Refusal::conflict)?;
     let receipt = append(&mut transaction, &station.key, &job, &record, &signed.bytes).await?;
@@ -83,8 +84,8 @@ async fn append(connection: &mut Connection, key: &SigningKey, job: &JobRow, rec
         job_envelope: &job.envelope,
     };
     let added = chain::append(connection, key, message).await?;
-    jobs::finish(connection, &job.id, added.sequence, added.at).await?;
-    orders::finish(connection, &job.order_id, added.sequence).await?;
+    changes::record_job(connection, &job.id, added.sequence, added.at).await?.made()?;
+    changes::record_order(connection, &job.order_id, added.sequence).await?.made()?;
     Ok(added.receipt)
 }
 

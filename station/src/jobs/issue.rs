@@ -15,12 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     database::{
-        self, damaged,
+        self, changes, damaged,
         jobs::{self as table, JobRow},
         orders::{self, Order},
         stored,
     },
     jobs::expected::{ExpectedRoots, ExpectedSection},
+    states::{JobState, State as _},
     station::Station,
 };
 
@@ -67,7 +68,7 @@ pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &
     }
     let old = table::of_device(&mut transaction, &order.id, &key_text).await?;
     if let Some(old) = &old
-        && matches!(old.state.as_str(), "issued" | "working")
+        && old.state.is_at_work()
         && old.manifest == digest.to_string()
         && old.expires_at > now.as_millisecond() + 3_600_000
     {
@@ -93,8 +94,8 @@ pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &
     };
     let envelope = Envelope::sign(&job, &station.key);
     // First the others, since the index `jobs_at_work` allows one at a time.
-    table::replace_others(&mut transaction, &order.id, &id.to_string()).await?;
-    table::put(&mut transaction, &row(&job, &envelope, &manifest, digest)?).await?;
+    changes::supersede_others(&mut transaction, &order.id, &id.to_string()).await?;
+    changes::issue(&mut transaction, &row(&job, &envelope, &manifest, digest)?).await?.made()?;
     database::commit(transaction).await?;
     tracing::info!(order = %job.order, job = %job.id, %serial, image = %job.image, "job issued");
     Ok(Issue::Job(envelope))
@@ -114,7 +115,7 @@ fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> R
         sections: serde_json::to_string(&sections).map_err(text)?,
         expects: Some(serde_json::to_string(&ExpectedRoots::of(manifest)).map_err(text)?),
         envelope: serde_json::to_string(envelope).map_err(text)?,
-        state: "issued".into(),
+        state: JobState::FIRST,
         phase: "enrol".into(),
         done_bytes: 0,
         all_bytes: 0,

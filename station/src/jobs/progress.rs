@@ -13,8 +13,13 @@ use livery_contract::{
 
 use super::message;
 use crate::{
-    database::{Connection, damaged, devices, encoding, jobs, stored},
+    database::{
+        Connection,
+        changes::{self, Change},
+        damaged, devices, encoding, stored,
+    },
     http::{refusal::Refusal, signed::Signed},
+    states::{JobState, Refused},
     station::Shared,
 };
 
@@ -32,13 +37,14 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<St
     let (job, progress) = message::open::<Progress>(&mut connection, &signed.envelope, claim.job).await?;
     let now = Timestamp::now().as_millisecond();
     let bytes = (stored(progress.done.min(progress.total)), stored(progress.total));
-    let at_work = jobs::progress(&mut connection, &job.id, progress.phase.as_str(), bytes, stored(progress.rate), now).await?;
-    if !at_work && job.state == "replaced" {
+    let change = changes::progress(&mut connection, &job.id, progress.phase.as_str(), bytes, stored(progress.rate), now).await?;
+    if let Change::Refused(Refused { state: JobState::Replaced, .. }) = change {
         return Err(Refusal::conflict(
             Fault::refused(format!("job {} is void: another boot of this device, or another device, took its place", job.id))
                 .fix("start the agent again"),
         ));
     }
+    // Refused by a job that is done or failed, it was late: no harm, and no news.
     devices::seen(&mut connection, &job.device_key, now).await?;
     station.line.wake();
     Ok(StatusCode::NO_CONTENT)
@@ -56,7 +62,9 @@ pub(crate) async fn post_failure(State(station): State<Shared>, body: Body) -> R
     if let Some(id) = claim.job {
         let (job, failure) = message::open::<Failure>(&mut connection, &signed.envelope, id).await?;
         tracing::warn!(order = %job.order_id, serial = %job.serial, "the device gave up: {}", failure.fault.what);
-        jobs::fail(&mut connection, &job.id, failure.phase.as_str(), &encoding::fault(&failure.fault)?, now).await?;
+        let fault = encoding::fault(&failure.fault)?;
+        // A job that is done or replaced refuses it: what counts was decided without this device.
+        let _ = changes::fail(&mut connection, &job.id, failure.phase.as_str(), &fault, now).await?;
         devices::seen(&mut connection, &job.device_key, now).await?;
     } else {
         let serial = usable_serial(&claim.serial).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::{
         meant, orders,
     },
     orders::usage::Usage,
+    states::JobState,
 };
 
 /// The most rows of each kind that are shown.
@@ -166,10 +167,10 @@ async fn draw(database: &Database, now: Timestamp) -> Result<Snapshot> {
 
 fn of_job(shown: Shown, now: Timestamp) -> Row {
     let job = shown.job;
-    let state = match job.state.as_str() {
-        "done" => State::Done,
-        "failed" => State::Failed,
-        _ => State::Working,
+    let state = match job.state {
+        JobState::Done => State::Done,
+        JobState::Failed => State::Failed,
+        JobState::Issued | JobState::Working | JobState::Replaced => State::Working,
     };
     let (done, total, rate) = (meant(job.done_bytes), meant(job.all_bytes), meant(job.rate));
     let fault = job.fault.as_deref().map(read_fault);

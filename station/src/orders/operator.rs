@@ -2,7 +2,7 @@
 
 use livery_contract::{Fault, OrderId, Result, inventory::usable_serial};
 
-use crate::database::{self, Database, orders as table, orders::Order};
+use crate::database::{self, Database, changes, orders as table, orders::Order};
 
 /// Gives an order its device.
 ///
@@ -47,7 +47,7 @@ pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
         return Err(Fault::refused(format!("the device {serial} has the open order {} now", other.id))
             .fix("finish that one first; one device has one order at a time"));
     }
-    table::reopen(&mut transaction, &order.id).await?;
+    changes::reopen(&mut transaction, &order.id).await?.made()?;
     database::commit(transaction).await
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{
     database::{self, Database, orders as table, orders::Order},
     images::catalogue::Catalogue,
+    states::{OrderState, State as _},
 };
 
 /// What an import did.
@@ -150,7 +151,7 @@ fn order_of(employee: &Employee, master: &Reference, old: Option<&Order>) -> Ord
         keyboard: employee.keyboard.clone(),
         timezone: employee.timezone.clone(),
         tunnel_address: employee.tunnel_address.clone(),
-        state: old.map_or_else(|| "open".to_owned(), |old| old.state.clone()),
+        state: old.map_or(OrderState::FIRST, |old| old.state),
         record: old.and_then(|old| old.record),
         confirmation: old.and_then(|old| old.confirmation),
         amiss: old.and_then(|old| old.amiss.clone()),
