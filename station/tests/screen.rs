@@ -54,8 +54,8 @@ async fn live(line: &TestLine) -> String {
     }
 }
 
-#[tokio::test]
-async fn the_page_shows_the_line_and_only_as_text() {
+/// A line with a device in each state, one of which sends markup as text.
+async fn busy() -> TestLine {
     let line = TestLine::start().await;
     let working = Device::new(1, "WT-0001");
     let job = working.job(&line).await;
@@ -77,16 +77,62 @@ async fn the_page_shows_the_line_and_only_as_text() {
     let done = Device::new(5, "WT-0003");
     let job = done.job(&line).await;
     done.send(&line, &done.record(&job)).await;
+    line
+}
 
-    let document = live(&line).await;
-    for text in
-        ["Marie Durand", "Reading back", "44 %", "SHIP", "record #1", "no order for serial WT-0777 yet", "FAILED", "&lt;img src=x"]
-    {
+/// What everybody must see of [`busy`], as text and nothing else.
+fn shows_it(document: &str) {
+    for text in ["Marie Durand", "Reading back", "44 %", "SHIP", "record #1", "no order for serial WT-0777 yet", "FAILED"] {
         assert!(document.contains(text), "{text:?} is not in\n{document}");
     }
     assert!(!document.contains("<img") && !document.contains("owned</title>"));
+}
+
+#[tokio::test]
+async fn the_page_shows_the_line_and_only_as_text() {
+    let line = busy().await;
+    let document = live(&line).await;
+    shows_it(&document);
+    assert!(document.contains("&lt;img src=x"), "{document}");
     if let Some(path) = std::env::var_os("LIVERY_SCREENSHOT") {
         browse(&line, Some(path.into())).await;
     }
+    line.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_picture_needs_no_script() {
+    let line = busy().await;
+    let page = line.get("/").await.text().await.unwrap();
+    // Up to here nothing could have run.
+    let (html, _) = page.split_once("<script>").unwrap();
+    shows_it(html);
+    for text in [
+        // Counts and figures, formatted.
+        "<p id=\"orders\">2 open orders</p>",
+        "<b id=\"n-failed\" class=\"some\">1</b>",
+        "<b id=\"n-waiting\" class=\"some\">2</b>",
+        "<b id=\"n-done\" class=\"some\">1</b>",
+        "1.2 of 2.7 GB",
+        "310 MB/s",
+        ">5 s<",
+        "<progress max=\"1000\" value=\"444\" aria-label=\"Reading back WT-0001\">",
+        "02:00:00:00:00:03",
+        "no serial",
+        // For screen readers, and for browsers without JavaScript.
+        "<html lang=\"en\">",
+        "<th scope=\"col\">Device</th>",
+        "<th scope=\"row\"><div class=\"main\">WT-0001</div>",
+        "aria-live=\"polite\"",
+        "<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>",
+        "<noscript><p class=\"note\">JavaScript is off",
+    ] {
+        assert!(html.contains(text), "{text:?} is not in\n{html}");
+    }
+    // What the script takes over later is the same document.
+    let update = line.get("/line/picture").await;
+    assert!(update.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    let update = update.text().await.unwrap();
+    assert!(!update.contains("<script") && update.contains("<tbody id=\"rows\">"));
     line.stop().await;
 }

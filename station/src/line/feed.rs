@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, stream};
 use tokio::sync::{Notify, watch};
 
+use super::picture::Picture;
 use crate::database::Database;
 
 /// What the page's routes share. Cheap to clone.
@@ -17,15 +18,14 @@ pub struct Line {
 #[derive(Debug)]
 struct Channel {
     changed: Notify,
-    latest: watch::Sender<Arc<str>>,
+    latest: watch::Sender<Option<Picture>>,
     stopped: watch::Sender<bool>,
 }
 
 impl Line {
     /// A line that shows this database.
     pub(crate) fn new(database: Database) -> Self {
-        let channel =
-            Channel { changed: Notify::new(), latest: watch::Sender::new("{}".into()), stopped: watch::Sender::new(false) };
+        let channel = Channel { changed: Notify::new(), latest: watch::Sender::new(None), stopped: watch::Sender::new(false) };
         Self { database, channel: Arc::new(channel) }
     }
 
@@ -51,25 +51,34 @@ impl Line {
     }
 
     /// Gives a new picture to all viewers.
-    pub(super) fn publish(&self, picture: Arc<str>) {
-        self.channel.latest.send_replace(picture);
+    pub(super) fn publish(&self, picture: Picture) {
+        self.channel.latest.send_replace(Some(picture));
+    }
+
+    /// The latest picture; none before the first.
+    pub(super) fn latest(&self) -> Option<Picture> {
+        self.channel.latest.borrow().clone()
     }
 
     /// What viewers get, one after another, beginning with the latest.
-    pub(super) fn watch(&self) -> impl Stream<Item = Arc<str>> + Send + use<> {
-        let first = self.channel.latest.borrow().clone();
-        let state = (self.channel.latest.subscribe(), self.channel.stopped.subscribe());
-        let rest = stream::unfold(state, |(mut latest, mut stopped)| async move {
-            if *stopped.borrow() {
-                return None;
+    pub(super) fn watch(&self) -> impl Stream<Item = Picture> + Send + use<> {
+        let mut latest = self.channel.latest.subscribe();
+        latest.mark_changed();
+        let state = (latest, self.channel.stopped.subscribe());
+        stream::unfold(state, |(mut latest, mut stopped)| async move {
+            loop {
+                if *stopped.borrow() {
+                    return None;
+                }
+                tokio::select! {
+                    changed = latest.changed() => changed.ok()?,
+                    _ = stopped.changed() => return None,
+                }
+                let picture = latest.borrow_and_update().clone();
+                if let Some(picture) = picture {
+                    return Some((picture, (latest, stopped)));
+                }
             }
-            tokio::select! {
-                changed = latest.changed() => changed.ok()?,
-                _ = stopped.changed() => return None,
-            }
-            let text = latest.borrow_and_update().clone();
-            Some((text, (latest, stopped)))
-        });
-        stream::once(async move { first }).chain(rest)
+        })
     }
 }

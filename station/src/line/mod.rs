@@ -2,6 +2,9 @@
 
 pub(crate) mod feed;
 mod page;
+mod picture;
 pub(crate) mod routes;
 mod snapshot;
 pub(crate) mod task;
+mod view;
+mod words;

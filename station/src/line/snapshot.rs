@@ -1,7 +1,7 @@
 //! One picture of the line, as the page and other programs read it.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
-use livery_contract::{Fault, Result, wire::Phase};
+use livery_contract::{Result, wire::Phase};
 use serde::Serialize;
 
 use crate::{
@@ -118,21 +118,18 @@ pub struct Row {
 }
 
 impl Row {
-    fn urgency(&self) -> State {
+    /// The state by which it is sorted and coloured: a device that is not as ordered needs somebody to look at it.
+    pub(super) fn urgency(&self) -> State {
         if self.usage.as_ref().is_some_and(|usage| !usage.amiss.is_empty()) { State::Failed } else { self.state }
     }
 }
 
-/// Makes the picture, as JSON.
+/// Takes the picture of now.
 ///
 /// # Errors
 /// `Source` where the database does not answer.
-pub async fn make(database: &Database) -> Result<String> {
-    let picture = draw(database, Timestamp::now()).await?;
-    serde_json::to_string(&picture).map_err(|error| Fault::internal("the line's picture does not encode").cause(error))
-}
-
-async fn draw(database: &Database, now: Timestamp) -> Result<Snapshot> {
+pub(super) async fn take(database: &Database) -> Result<Snapshot> {
+    let now = Timestamp::now();
     let mut connection = database.connection().await?;
     let ago = |span: SignedDuration| now.as_millisecond().saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     let midnight = Zoned::now().start_of_day().map_or_else(|_| ago(AT_WORK_FOR), |day| day.timestamp().as_millisecond());
