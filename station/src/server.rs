@@ -119,7 +119,7 @@ impl Running {
     ///
     /// # Errors
     /// `Internal` where the server ends by itself.
-    pub async fn until_stopped(mut self) -> Result<()> {
+    pub(crate) async fn until_stopped(mut self) -> Result<()> {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
             .map_err(|error| Fault::internal("signals cannot be awaited").cause(error))?;
         tokio::select! {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
-pub enum OrderState {
+pub(crate) enum OrderState {
     /// Its device is not written yet, or shall be written once more.
     Open,
     /// A record is there, and nobody has reopened the order since.

@@ -21,7 +21,7 @@ pub struct Station {
 }
 
 /// A station that several tasks share.
-pub type Shared = Arc<Station>;
+pub(crate) type Shared = Arc<Station>;
 
 /// Time limits. Tests shorten them.
 #[derive(Clone, Copy, Debug)]

@@ -5,40 +5,35 @@ use livery_contract::Result;
 use super::{Connection, failed};
 
 /// The most rows of devices that never had a job: anyone on the line's network can enrol.
-pub const MOST_WAITING: i64 = 2_000;
+pub(crate) const MOST_WAITING: i64 = 2_000;
 
 /// A row of `devices`, without the inventory.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Device {
+pub(crate) struct Device {
     /// The key made at this boot.
-    pub device_key: String,
+    pub(crate) device_key: String,
     /// The usable serial, or nothing.
-    pub serial: String,
-    /// Manufacturer.
-    pub manufacturer: String,
-    /// Product.
-    pub product: String,
+    pub(crate) serial: String,
+    pub(crate) manufacturer: String,
+    pub(crate) product: String,
     /// MAC addresses, a JSON list.
-    pub macs: String,
+    pub(crate) macs: String,
     /// Version of the agent.
-    pub agent: String,
+    pub(crate) agent: String,
     /// Why it waits.
-    pub waiting: Option<String>,
+    pub(crate) waiting: Option<String>,
     /// Why it gave up, where it had no job; JSON.
-    pub fault: Option<String>,
+    pub(crate) fault: Option<String>,
     /// Milliseconds since 1970.
-    pub first_seen: i64,
+    pub(crate) first_seen: i64,
     /// Milliseconds since 1970.
-    pub last_seen: i64,
+    pub(crate) last_seen: i64,
 }
 
 const COLUMNS: &str = "device_key, serial, manufacturer, product, macs, agent, waiting, fault, first_seen, last_seen";
 
 /// Keeps a device as it enrolled, and forgets those that never had a job and went away.
-///
-/// # Errors
-/// `Source`.
-pub async fn put(connection: &mut Connection, device: &Device, inventory: &str) -> Result<()> {
+pub(crate) async fn put(connection: &mut Connection, device: &Device, inventory: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO devices (device_key, serial, manufacturer, product, macs, inventory, agent, waiting, fault, first_seen, last_seen) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, $9, $9) \
@@ -71,10 +66,7 @@ pub async fn put(connection: &mut Connection, device: &Device, inventory: &str) 
 }
 
 /// Says why a device waits, or that it does not any more.
-///
-/// # Errors
-/// `Source`.
-pub async fn set_waiting(connection: &mut Connection, key: &str, reason: Option<&str>) -> Result<()> {
+pub(crate) async fn set_waiting(connection: &mut Connection, key: &str, reason: Option<&str>) -> Result<()> {
     sqlx::query("UPDATE devices SET waiting = $1 WHERE device_key = $2")
         .bind(reason)
         .bind(key)
@@ -85,10 +77,7 @@ pub async fn set_waiting(connection: &mut Connection, key: &str, reason: Option<
 }
 
 /// A device without a job gave up.
-///
-/// # Errors
-/// `Source`.
-pub async fn set_fault(connection: &mut Connection, key: &str, fault: &str, now: i64) -> Result<()> {
+pub(crate) async fn set_fault(connection: &mut Connection, key: &str, fault: &str, now: i64) -> Result<()> {
     sqlx::query("UPDATE devices SET fault = $1, last_seen = $2 WHERE device_key = $3")
         .bind(fault)
         .bind(now)
@@ -100,10 +89,7 @@ pub async fn set_fault(connection: &mut Connection, key: &str, fault: &str, now:
 }
 
 /// The device was heard of.
-///
-/// # Errors
-/// `Source`.
-pub async fn seen(connection: &mut Connection, key: &str, now: i64) -> Result<()> {
+pub(crate) async fn seen(connection: &mut Connection, key: &str, now: i64) -> Result<()> {
     sqlx::query("UPDATE devices SET last_seen = $1 WHERE device_key = $2")
         .bind(now)
         .bind(key)
@@ -114,10 +100,7 @@ pub async fn seen(connection: &mut Connection, key: &str, now: i64) -> Result<()
 }
 
 /// The latest keys that a serial enrolled with (an empty serial: of all devices that have none).
-///
-/// # Errors
-/// `Source`.
-pub async fn keys_of_serial(connection: &mut Connection, serial: &str, most: i64) -> Result<Vec<String>> {
+pub(crate) async fn keys_of_serial(connection: &mut Connection, serial: &str, most: i64) -> Result<Vec<String>> {
     sqlx::query_scalar("SELECT device_key FROM devices WHERE serial = $1 ORDER BY last_seen DESC LIMIT $2")
         .bind(serial)
         .bind(most)
@@ -127,10 +110,7 @@ pub async fn keys_of_serial(connection: &mut Connection, serial: &str, most: i64
 }
 
 /// Devices that wait or gave up without a job, heard of since `since`, the latest first.
-///
-/// # Errors
-/// `Source`.
-pub async fn idle(connection: &mut Connection, since: i64, most: i64) -> Result<Vec<Device>> {
+pub(crate) async fn idle(connection: &mut Connection, since: i64, most: i64) -> Result<Vec<Device>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM devices WHERE (waiting IS NOT NULL OR fault IS NOT NULL) AND last_seen >= $1 \
          ORDER BY last_seen DESC LIMIT $2"

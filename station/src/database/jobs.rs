@@ -7,62 +7,50 @@ use crate::states::{JobEvent, JobState, sources};
 
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct JobRow {
-    /// The job's UUID.
-    pub id: String,
-    /// The order.
-    pub order_id: String,
+pub(crate) struct JobRow {
+    pub(crate) id: String,
+    pub(crate) order_id: String,
     /// The key of the device's boot.
-    pub device_key: String,
-    /// The device's serial.
-    pub serial: String,
-    /// The image.
-    pub image: String,
+    pub(crate) device_key: String,
+    pub(crate) serial: String,
+    pub(crate) image: String,
     /// Digest of its manifest.
-    pub manifest: String,
+    pub(crate) manifest: String,
     /// Bytes of the image.
-    pub size: i64,
+    pub(crate) size: i64,
     /// The sections that its record must have, JSON.
-    pub sections: String,
+    pub(crate) sections: String,
     /// What a device that did it must say of itself later, JSON; `None` for jobs of before.
-    pub expects: Option<String>,
+    pub(crate) expects: Option<String>,
     /// The signed job, JSON.
-    pub envelope: String,
-    /// What it is at.
-    pub state: JobState,
-    /// Where in the flow the device is.
-    pub phase: String,
+    pub(crate) envelope: String,
+    pub(crate) state: JobState,
+    pub(crate) phase: String,
     /// Bytes done in this phase.
-    pub done_bytes: i64,
+    pub(crate) done_bytes: i64,
     /// Bytes of this phase.
-    pub all_bytes: i64,
+    pub(crate) all_bytes: i64,
     /// Bytes a second.
-    pub rate: i64,
+    pub(crate) rate: i64,
     /// Why it failed, JSON.
-    pub fault: Option<String>,
+    pub(crate) fault: Option<String>,
     /// Its record's place in the log.
-    pub record: Option<i64>,
+    pub(crate) record: Option<i64>,
     /// Milliseconds since 1970.
-    pub issued_at: i64,
+    pub(crate) issued_at: i64,
     /// Milliseconds since 1970.
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
     /// Milliseconds since 1970.
-    pub last_seen: i64,
+    pub(crate) last_seen: i64,
 }
 
 /// One job.
-///
-/// # Errors
-/// `Source`.
-pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<JobRow>> {
+pub(crate) async fn get(connection: &mut Connection, id: &str) -> Result<Option<JobRow>> {
     sqlx::query_as("SELECT * FROM jobs WHERE id = $1").bind(id).fetch_optional(connection).await.map_err(failed)
 }
 
 /// The job that an order is at work with.
-///
-/// # Errors
-/// `Source`.
-pub async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<JobRow>> {
+pub(crate) async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<JobRow>> {
     let at_work = sources::<JobState>(JobEvent::Progressed);
     sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT * FROM jobs WHERE order_id = $1 AND state IN ({at_work})")))
         .bind(order)
@@ -72,10 +60,7 @@ pub async fn at_work(connection: &mut Connection, order: &str) -> Result<Option<
 }
 
 /// The job of this order and this boot that has no record yet.
-///
-/// # Errors
-/// `Source`.
-pub async fn of_device(connection: &mut Connection, order: &str, key: &str) -> Result<Option<JobRow>> {
+pub(crate) async fn of_device(connection: &mut Connection, order: &str, key: &str) -> Result<Option<JobRow>> {
     let issuable = sources::<JobState>(JobEvent::Issued);
     let sql = format!(
         "SELECT * FROM jobs WHERE order_id = $1 AND device_key = $2 AND state IN ({issuable}) ORDER BY issued_at DESC LIMIT 1"
@@ -85,38 +70,29 @@ pub async fn of_device(connection: &mut Connection, order: &str, key: &str) -> R
 
 /// A job with what the page shows of its order and device.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Shown {
-    /// The job.
+pub(crate) struct Shown {
     #[sqlx(flatten)]
-    pub job: JobRow,
-    /// The order's sign-in name.
-    pub sign_in: String,
-    /// The order's person.
-    pub person: String,
-    /// The order's host name.
-    pub hostname: String,
+    pub(crate) job: JobRow,
+    pub(crate) sign_in: String,
+    pub(crate) person: String,
+    pub(crate) hostname: String,
     /// The latest confirmation's place in the log, since the order's latest record.
-    pub confirmation: Option<i64>,
+    pub(crate) confirmation: Option<i64>,
     /// What did not take, JSON.
-    pub amiss: Option<String>,
+    pub(crate) amiss: Option<String>,
     /// When the device in use was last heard of.
-    pub heard_at: Option<i64>,
+    pub(crate) heard_at: Option<i64>,
     /// The newer image that it runs by now.
-    pub runs: Option<String>,
-    /// The device's manufacturer.
-    pub manufacturer: String,
-    /// The device's product.
-    pub product: String,
+    pub(crate) runs: Option<String>,
+    pub(crate) manufacturer: String,
+    pub(crate) product: String,
     /// Its MAC addresses, a JSON list.
-    pub macs: String,
+    pub(crate) macs: String,
 }
 
 /// The latest job of each order: at work or failed ones heard of since `since`; done ones since `done_since`, or that were heard of in
 /// use since `since`.
-///
-/// # Errors
-/// `Source`.
-pub async fn shown(connection: &mut Connection, since: i64, done_since: i64, most: i64) -> Result<Vec<Shown>> {
+pub(crate) async fn shown(connection: &mut Connection, since: i64, done_since: i64, most: i64) -> Result<Vec<Shown>> {
     sqlx::query_as(
         "SELECT j.*, o.sign_in, o.person, o.hostname, o.confirmation, o.amiss, o.heard_at, o.runs, d.manufacturer, d.product, d.macs FROM jobs j \
          JOIN orders o ON o.id = j.order_id JOIN devices d ON d.device_key = j.device_key \
@@ -134,10 +110,7 @@ pub async fn shown(connection: &mut Connection, since: i64, done_since: i64, mos
 }
 
 /// How many jobs were done since.
-///
-/// # Errors
-/// `Source`.
-pub async fn done_count(connection: &mut Connection, since: i64) -> Result<i64> {
+pub(crate) async fn done_count(connection: &mut Connection, since: i64) -> Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = 'done' AND last_seen >= $1")
         .bind(since)
         .fetch_one(connection)

@@ -8,27 +8,27 @@ use super::{Connection, failed};
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Entry {
     /// Place in the log, from 1.
-    pub sequence: i64,
+    pub(crate) sequence: i64,
     /// What it is: a [`Kind`].
-    pub kind: String,
+    pub(crate) kind: String,
     /// The job that it answers; of a confirmation, with its number behind it: `JOB/1`.
-    pub job: String,
+    pub(crate) job: String,
     /// The order.
-    pub order_id: String,
+    pub(crate) order_id: String,
     /// The device's serial.
-    pub serial: String,
+    pub(crate) serial: String,
     /// The very bytes received.
-    pub envelope: Vec<u8>,
+    pub(crate) envelope: Vec<u8>,
     /// Their SHA-256.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The chain up to the row before.
-    pub previous: String,
+    pub(crate) previous: String,
     /// The signed job, JSON.
-    pub job_envelope: String,
+    pub(crate) job_envelope: String,
     /// The signed receipt, JSON.
-    pub receipt: String,
+    pub(crate) receipt: String,
     /// Milliseconds since 1970.
-    pub accepted_at: i64,
+    pub(crate) accepted_at: i64,
 }
 
 /// What a row is.
@@ -42,7 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// As in the table.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Record => "record",
             Self::Confirmation => "confirmation",
@@ -50,19 +50,19 @@ impl Kind {
     }
 
     /// Of a row; `None` for one of a newer release.
-    pub fn of(entry: &Entry) -> Option<Self> {
+    pub(crate) fn of(entry: &Entry) -> Option<Self> {
         [Self::Record, Self::Confirmation].into_iter().find(|kind| kind.as_str() == entry.kind)
     }
 }
 
 /// Triggers without which the table is an ordinary one.
-pub const TRIGGERS: [&str; 4] = ["log_next_only", "log_no_delete", "log_no_replace", "log_no_update"];
+pub(crate) const TRIGGERS: [&str; 4] = ["log_next_only", "log_no_delete", "log_no_replace", "log_no_update"];
 
 /// Adds a row.
 ///
 /// # Errors
 /// `Source`, also where the sequence is not the next one.
-pub async fn append(connection: &mut Connection, entry: &Entry) -> Result<()> {
+pub(crate) async fn append(connection: &mut Connection, entry: &Entry) -> Result<()> {
     sqlx::query(
         "INSERT INTO log (sequence, kind, job, order_id, serial, envelope, digest, previous, job_envelope, receipt, accepted_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -85,26 +85,17 @@ pub async fn append(connection: &mut Connection, entry: &Entry) -> Result<()> {
 }
 
 /// The last row.
-///
-/// # Errors
-/// `Source`.
-pub async fn last(connection: &mut Connection) -> Result<Option<Entry>> {
+pub(crate) async fn last(connection: &mut Connection) -> Result<Option<Entry>> {
     sqlx::query_as("SELECT * FROM log ORDER BY sequence DESC LIMIT 1").fetch_optional(connection).await.map_err(failed)
 }
 
 /// The row whose bytes have this digest.
-///
-/// # Errors
-/// `Source`.
-pub async fn of_digest(connection: &mut Connection, digest: &str) -> Result<Option<Entry>> {
+pub(crate) async fn of_digest(connection: &mut Connection, digest: &str) -> Result<Option<Entry>> {
     sqlx::query_as("SELECT * FROM log WHERE digest = $1").bind(digest).fetch_optional(connection).await.map_err(failed)
 }
 
 /// Rows after `sequence`, in order, at most `most`.
-///
-/// # Errors
-/// `Source`.
-pub async fn after(connection: &mut Connection, sequence: i64, most: i64) -> Result<Vec<Entry>> {
+pub(crate) async fn after(connection: &mut Connection, sequence: i64, most: i64) -> Result<Vec<Entry>> {
     sqlx::query_as("SELECT * FROM log WHERE sequence > $1 ORDER BY sequence LIMIT $2")
         .bind(sequence)
         .bind(most)
@@ -113,7 +104,7 @@ pub async fn after(connection: &mut Connection, sequence: i64, most: i64) -> Res
         .map_err(failed)
 }
 
-/// The rows of one kind of an order, the latest first.
+/// The rows of one kind of an order, the latest first, at most a hundred.
 ///
 /// # Errors
 /// `Source`.
@@ -127,10 +118,7 @@ pub async fn of_order(connection: &mut Connection, order: &str, kind: Kind) -> R
 }
 
 /// The latest record of a serial.
-///
-/// # Errors
-/// `Source`.
-pub async fn record_of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Entry>> {
+pub(crate) async fn record_of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Entry>> {
     sqlx::query_as("SELECT * FROM log WHERE serial = $1 AND kind = $2 ORDER BY sequence DESC LIMIT 1")
         .bind(serial)
         .bind(Kind::Record.as_str())
@@ -140,10 +128,7 @@ pub async fn record_of_serial(connection: &mut Connection, serial: &str) -> Resu
 }
 
 /// The latest confirmation since the latest record of a serial, which is given.
-///
-/// # Errors
-/// `Source`.
-pub async fn latest_confirmation(connection: &mut Connection, of: &Entry) -> Result<Option<Entry>> {
+pub(crate) async fn latest_confirmation(connection: &mut Connection, of: &Entry) -> Result<Option<Entry>> {
     sqlx::query_as("SELECT * FROM log WHERE serial = $1 AND sequence > $2 AND kind = $3 ORDER BY sequence DESC LIMIT 1")
         .bind(&of.serial)
         .bind(of.sequence)
@@ -154,10 +139,7 @@ pub async fn latest_confirmation(connection: &mut Connection, of: &Entry) -> Res
 }
 
 /// How many there are since that record, accepted since `since`.
-///
-/// # Errors
-/// `Source`.
-pub async fn confirmations_since(connection: &mut Connection, of: &Entry, since: i64) -> Result<i64> {
+pub(crate) async fn confirmations_since(connection: &mut Connection, of: &Entry, since: i64) -> Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM log WHERE serial = $1 AND sequence > $2 AND kind = $3 AND accepted_at >= $4")
         .bind(&of.serial)
         .bind(of.sequence)
@@ -169,10 +151,7 @@ pub async fn confirmations_since(connection: &mut Connection, of: &Entry, since:
 }
 
 /// Jobs that count as done with a record that the log does not have for them: rows were cut off.
-///
-/// # Errors
-/// `Source`.
-pub async fn missing(connection: &mut Connection) -> Result<Vec<(String, i64)>> {
+pub(crate) async fn missing(connection: &mut Connection) -> Result<Vec<(String, i64)>> {
     sqlx::query_as(
         "SELECT j.order_id, j.record FROM jobs j WHERE j.record IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM log l WHERE l.sequence = j.record AND l.job = j.id) ORDER BY j.record",
@@ -183,10 +162,7 @@ pub async fn missing(connection: &mut Connection) -> Result<Vec<(String, i64)>> 
 }
 
 /// Which of [`TRIGGERS`] are there. (SQLite's catalogue: the one query here that another back end needs anew.)
-///
-/// # Errors
-/// `Source`.
-pub async fn triggers(connection: &mut Connection) -> Result<Vec<String>> {
+pub(crate) async fn triggers(connection: &mut Connection) -> Result<Vec<String>> {
     sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'log'")
         .fetch_all(connection)
         .await

@@ -25,7 +25,7 @@ use sqlx::{
 /// One connection; the tables' functions take it, so that they work alone and within a transaction.
 pub type Connection = sqlx::SqliteConnection;
 /// Some changes that happen together or not at all.
-pub type Transaction = sqlx::Transaction<'static, Sqlite>;
+pub(crate) type Transaction = sqlx::Transaction<'static, Sqlite>;
 
 /// Whether a database that is not there yet may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Database {
     ///
     /// # Errors
     /// `Source` where the lock does not come free in 10 s.
-    pub async fn write(&self) -> Result<Transaction> {
+    pub(crate) async fn write(&self) -> Result<Transaction> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
     }
 
@@ -105,7 +105,7 @@ impl Database {
 ///
 /// # Errors
 /// `Source`, and nothing was changed.
-pub async fn commit(transaction: Transaction) -> Result<()> {
+pub(crate) async fn commit(transaction: Transaction) -> Result<()> {
     transaction.commit().await.map_err(failed)
 }
 

@@ -11,61 +11,53 @@ use crate::states::OrderState;
 pub struct Order {
     /// The order's number.
     #[serde(rename = "order")]
-    pub id: String,
+    pub(crate) id: String,
     /// The personal image, `NAME@VERSION/ORDER`.
-    pub image: String,
+    pub(crate) image: String,
     /// The device's system serial, where known.
-    pub serial: Option<String>,
+    pub(crate) serial: Option<String>,
     /// Sign-in name.
     #[serde(rename = "user")]
-    pub sign_in: String,
+    pub(crate) sign_in: String,
     /// The person's name.
     #[serde(rename = "name")]
-    pub person: String,
-    /// Host name.
-    pub hostname: String,
-    /// Locale.
-    pub locale: String,
-    /// Keyboard.
-    pub keyboard: String,
-    /// Time zone.
-    pub timezone: Option<String>,
+    pub(crate) person: String,
+    pub(crate) hostname: String,
+    pub(crate) locale: String,
+    pub(crate) keyboard: String,
+    pub(crate) timezone: Option<String>,
     /// The laptop's own address in the tunnel.
     #[serde(rename = "tunnel-address")]
-    pub tunnel_address: Option<String>,
-    /// What it is at.
-    pub state: OrderState,
+    pub(crate) tunnel_address: Option<String>,
+    pub(crate) state: OrderState,
     /// The latest record's place in the log.
-    pub record: Option<i64>,
+    pub(crate) record: Option<i64>,
     /// The latest confirmation's place in the log, since the latest record.
     #[serde(skip)]
-    pub confirmation: Option<i64>,
+    pub(crate) confirmation: Option<i64>,
     /// What did not take, JSON.
     #[serde(skip)]
-    pub amiss: Option<String>,
+    pub(crate) amiss: Option<String>,
     /// When the device in use was last heard of, in milliseconds since 1970.
     #[serde(skip)]
-    pub heard_at: Option<i64>,
+    pub(crate) heard_at: Option<i64>,
     /// The newer image that the device in use runs by now, `NAME@VERSION`.
     #[serde(skip)]
-    pub runs: Option<String>,
+    pub(crate) runs: Option<String>,
     /// Milliseconds since 1970.
     #[serde(skip)]
-    pub imported_at: i64,
+    pub(crate) imported_at: i64,
 }
 
 impl Order {
     /// Whether a record is there and nobody reopened the order since.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == OrderState::Done
     }
 }
 
 /// All orders, by number.
-///
-/// # Errors
-/// `Source`.
-pub async fn all(connection: &mut Connection) -> Result<Vec<Order>> {
+pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Order>> {
     sqlx::query_as("SELECT * FROM orders ORDER BY id").fetch_all(connection).await.map_err(failed)
 }
 
@@ -78,10 +70,7 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Order>>
 }
 
 /// The order of a device: the open one, else the one done last.
-///
-/// # Errors
-/// `Source`.
-pub async fn of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Order>> {
+pub(crate) async fn of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Order>> {
     sqlx::query_as("SELECT * FROM orders WHERE serial = $1 ORDER BY CASE state WHEN 'open' THEN 0 ELSE 1 END, record DESC LIMIT 1")
         .bind(serial)
         .fetch_optional(connection)
@@ -90,26 +79,17 @@ pub async fn of_serial(connection: &mut Connection, serial: &str) -> Result<Opti
 }
 
 /// How many are open.
-///
-/// # Errors
-/// `Source`.
-pub async fn open_count(connection: &mut Connection) -> Result<i64> {
+pub(crate) async fn open_count(connection: &mut Connection) -> Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE state = 'open'").fetch_one(connection).await.map_err(failed)
 }
 
 /// The numbers of orders for which a job was ever issued.
-///
-/// # Errors
-/// `Source`.
-pub async fn begun(connection: &mut Connection) -> Result<Vec<String>> {
+pub(crate) async fn begun(connection: &mut Connection) -> Result<Vec<String>> {
     sqlx::query_scalar("SELECT DISTINCT order_id FROM jobs").fetch_all(connection).await.map_err(failed)
 }
 
 /// Puts in an order, or overwrites all that a roster says of it.
-///
-/// # Errors
-/// `Source`.
-pub async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
+pub(crate) async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
     sqlx::query(
         "INSERT INTO orders (id, image, serial, sign_in, person, hostname, locale, keyboard, timezone, state, record, imported_at, \
          tunnel_address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
@@ -137,19 +117,13 @@ pub async fn put(connection: &mut Connection, order: &Order) -> Result<()> {
 }
 
 /// Binds an order to a serial, or frees it.
-///
-/// # Errors
-/// `Source`.
-pub async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -> Result<()> {
+pub(crate) async fn bind(connection: &mut Connection, id: &str, serial: Option<&str>) -> Result<()> {
     sqlx::query("UPDATE orders SET serial = $1 WHERE id = $2").bind(serial).bind(id).execute(connection).await.map_err(failed)?;
     Ok(())
 }
 
 /// A device in use said what took effect, and which newer image it runs.
-///
-/// # Errors
-/// `Source`.
-pub async fn confirm(
+pub(crate) async fn confirm(
     connection: &mut Connection,
     id: &str,
     confirmation: i64,
@@ -169,10 +143,7 @@ pub async fn confirm(
 }
 
 /// A device in use was heard of, with no news.
-///
-/// # Errors
-/// `Source`.
-pub async fn heard(connection: &mut Connection, id: &str, now: i64) -> Result<()> {
+pub(crate) async fn heard(connection: &mut Connection, id: &str, now: i64) -> Result<()> {
     sqlx::query("UPDATE orders SET heard_at = $1 WHERE id = $2").bind(now).bind(id).execute(connection).await.map_err(failed)?;
     Ok(())
 }

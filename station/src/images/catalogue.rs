@@ -13,7 +13,7 @@ use livery_store::{Access, Location, Store};
 use tokio::sync::Mutex;
 
 /// How long an opened store is believed before its signatures are checked anew.
-pub const TRUSTED_FOR: Duration = Duration::from_secs(60);
+const TRUSTED_FOR: Duration = Duration::from_secs(60);
 /// How many versions of one image are looked through for what a device says it runs.
 const MOST_VERSIONS: usize = 32;
 /// The most bytes that the store's timestamp metadata may have.
@@ -69,7 +69,7 @@ impl Catalogue {
     }
 
     /// The store's folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -77,7 +77,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// As [`Store::manifest`]; and as [`Store::open`] where the store does not open any more.
-    pub async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
+    pub(crate) async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
         self.store().await?.manifest(reference).await
     }
 
@@ -86,7 +86,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// As [`manifest`](Self::manifest).
-    pub async fn newer_with(&self, than: &Reference, root_hash: &Digest) -> Result<Option<Reference>> {
+    pub(crate) async fn newer_with(&self, than: &Reference, root_hash: &Digest) -> Result<Option<Reference>> {
         let store = self.store().await?;
         let mut newer: Vec<Reference> = store.references().into_iter().map(|(reference, _)| reference).collect();
         newer.retain(|one| one.is_newer_master_than(than));

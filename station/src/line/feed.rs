@@ -10,7 +10,7 @@ use crate::database::Database;
 
 /// What the page's routes share. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     pub(super) database: Database,
     channel: Arc<Channel>,
 }

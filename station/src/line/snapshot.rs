@@ -27,34 +27,34 @@ const SILENT_AFTER: i64 = 30_000;
 
 /// The picture.
 #[derive(Clone, Debug, Serialize)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     /// When it was made.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// Numbers for the top of the page.
-    pub counts: Counts,
+    pub(super) counts: Counts,
     /// Failed first, then waiting, at work, done.
-    pub devices: Vec<Row>,
+    pub(super) devices: Vec<Row>,
 }
 
 /// Numbers for the top of the page.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Devices that wait.
-    pub waiting: usize,
+    pub(super) waiting: usize,
     /// Devices at work.
-    pub working: usize,
+    pub(super) working: usize,
     /// Devices done since midnight, by the station's time zone.
-    pub done_today: i64,
+    pub(super) done_today: i64,
     /// Devices that failed.
-    pub failed: usize,
+    pub(super) failed: usize,
     /// Orders without a valid record.
-    pub open_orders: i64,
+    pub(super) open_orders: i64,
 }
 
 /// What a row's state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub(super) enum State {
     /// It gave up, or is silent for good.
     Failed,
     /// It has no job.
@@ -67,54 +67,46 @@ pub enum State {
 
 /// One device.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     /// The same for the same device and order, in every picture.
-    pub id: String,
-    /// The state.
-    pub state: State,
-    /// Manufacturer and product.
-    pub product: String,
+    pub(super) id: String,
+    pub(super) state: State,
+    pub(super) product: String,
     /// System serial; empty where the firmware has none.
-    pub serial: String,
-    /// MAC addresses.
-    pub macs: Vec<String>,
-    /// The order.
-    pub order: Option<String>,
-    /// Sign-in name.
-    pub user: Option<String>,
-    /// The person's name.
-    pub name: Option<String>,
-    /// Host name.
-    pub hostname: Option<String>,
-    /// The image.
-    pub image: Option<String>,
+    pub(super) serial: String,
+    pub(super) macs: Vec<String>,
+    pub(super) order: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) hostname: Option<String>,
+    pub(super) image: Option<String>,
     /// Where in the flow it is.
-    pub phase: Option<Phase>,
+    pub(super) phase: Option<Phase>,
     /// Bytes done in this phase.
-    pub done: u64,
+    pub(super) done: u64,
     /// Bytes of this phase; 0 where it has none.
-    pub total: u64,
+    pub(super) total: u64,
     /// Bytes a second.
-    pub rate: u64,
+    pub(super) rate: u64,
     /// Seconds left in this phase, at that rate.
-    pub left: Option<u64>,
+    pub(super) left: Option<u64>,
     /// Why it waits or failed.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// Where it failed.
-    pub place: Option<String>,
+    pub(super) place: Option<String>,
     /// What to do.
-    pub fix: Option<String>,
+    pub(super) fix: Option<String>,
     /// The record's place in the log.
-    pub record: Option<i64>,
+    pub(super) record: Option<i64>,
     /// What its device says since it is in use.
     #[serde(rename = "use")]
-    pub usage: Option<Usage>,
+    pub(super) usage: Option<Usage>,
     /// Since when it has this job, or was first seen.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     /// When it was last heard of.
-    pub seen: Timestamp,
+    pub(super) seen: Timestamp,
     /// At work, but not heard of for half a minute.
-    pub silent: bool,
+    pub(super) silent: bool,
 }
 
 impl Row {

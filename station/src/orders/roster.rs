@@ -46,7 +46,7 @@ pub async fn import(database: &Database, catalogue: &Catalogue, path: &Path, mas
 /// # Errors
 /// `Usage` where `master` names a personal image; `Refused`, with all rows that are wrong, where the roster has errors, or
 /// an image is missing or made for another host name.
-pub async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Result<Vec<Employee>> {
+pub(crate) async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Result<Vec<Employee>> {
     if master.order.is_some() {
         return Err(
             Fault::usage(format!("{master} is one employee's image")).fix(format!("give the master: --image {}", master.master()))
@@ -61,7 +61,7 @@ pub async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Res
 ///
 /// # Errors
 /// `Refused`, with all rows that are wrong, and nothing stored, where a serial is taken or an order has begun.
-pub async fn store(database: &Database, employees: &[Employee], master: &Reference, path: &Path) -> Result<Imported> {
+pub(crate) async fn store(database: &Database, employees: &[Employee], master: &Reference, path: &Path) -> Result<Imported> {
     let mut transaction = database.write().await?;
     let known: HashMap<String, Order> =
         table::all(&mut transaction).await?.into_iter().map(|order| (order.id.clone(), order)).collect();

@@ -9,13 +9,13 @@ use crate::database::orders::Order;
 
 /// One thing that did not take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amiss {
+pub(crate) struct Amiss {
     /// Which.
-    pub what: What,
+    pub(crate) what: What,
     /// What is wanted.
-    pub wanted: String,
+    pub(crate) wanted: String,
     /// What there is; `None` where the device says nothing of it.
-    pub found: Option<String>,
+    pub(crate) found: Option<String>,
 }
 
 impl fmt::Display for Amiss {
@@ -49,13 +49,13 @@ pub struct Usage {
     /// `in-use`, or `amiss` where something did not take.
     pub state: &'static str,
     /// What did not take.
-    pub amiss: Vec<Amiss>,
+    pub(crate) amiss: Vec<Amiss>,
     /// The same in words.
     pub words: Vec<String>,
     /// The confirmation's place in the log.
-    pub confirmation: i64,
+    pub(crate) confirmation: i64,
     /// When the device was last heard of.
-    pub heard: jiff::Timestamp,
+    pub(crate) heard: jiff::Timestamp,
     /// The newer image that it runs, `NAME@VERSION`, where that is not the one that it was written with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<String>,
