@@ -1,4 +1,4 @@
-//! The station: it stands on the line, knows which device is whose, gives it a signed job and keeps the proof.
+//! The station stands on the factory line. It knows which device is whose, gives each a signed job, and stores the proof.
 //!
 //! ```text
 //! roster ──> orders ─────┐                               ┌──> line: what people see, live

@@ -88,9 +88,9 @@ pub struct Running {
 /// `Refused` where the address cannot be had.
 pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> Result<Running> {
     let taken = |error: std::io::Error| {
-        Fault::refused("the station cannot listen there")
+        Fault::refused("the station cannot listen on this address")
             .at(address)
-            .fix("is a station running already? Ports under 1024 need CAP_NET_BIND_SERVICE")
+            .fix("check whether another station is running; ports below 1024 need CAP_NET_BIND_SERVICE")
             .cause(error)
     };
     let listener = TcpListener::bind(address).map_err(taken)?;
@@ -110,7 +110,7 @@ pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> R
 /// station works as well on a clean line, so its absence is no fault.
 fn prefer_bbr(listener: &TcpListener) {
     if let Err(error) = setsockopt(listener, TcpCongestion, &OsString::from("bbr")) {
-        tracing::info!(%error, "no BBR here; lines that lose packets will be slower. `modprobe tcp_bbr` brings it");
+        tracing::info!(%error, "the kernel offers no BBR: networks that lose packets will be slower. `modprobe tcp_bbr` enables it");
     }
 }
 
@@ -121,7 +121,7 @@ impl Running {
     /// `Internal` where the server ends by itself.
     pub(crate) async fn until_stopped(mut self) -> Result<()> {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .map_err(|error| Fault::internal("signals cannot be awaited").cause(error))?;
+            .map_err(|error| Fault::internal("the station cannot wait for signals").cause(error))?;
         tokio::select! {
             ended = &mut self.server => return finished(ended),
             _ = tokio::signal::ctrl_c() => {}
@@ -147,6 +147,6 @@ impl Running {
 }
 
 fn finished(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<()> {
-    let fault = |error: Box<dyn std::error::Error + Send + Sync>| Fault::internal("the server ended by itself").cause(error);
+    let fault = |error: Box<dyn std::error::Error + Send + Sync>| Fault::internal("the server stopped unexpectedly").cause(error);
     ended.map_err(|error| fault(error.into()))?.map_err(|error| fault(error.into()))
 }

@@ -82,8 +82,8 @@ pub(crate) trait State: Copy + Eq + fmt::Debug + 'static {
     /// As in SQL and JSON.
     fn as_str(self) -> &'static str;
 
-    /// The event, as a person would say it.
-    fn says(event: Self::Event) -> &'static str;
+    /// What the thing cannot do where the event is refused, in words.
+    fn words(event: Self::Event) -> &'static str;
 
     /// Where the event leads, whatever it may find.
     fn target(event: Self::Event) -> Self;
@@ -122,7 +122,7 @@ impl State for OrderState {
         }
     }
 
-    fn says(event: OrderEvent) -> &'static str {
+    fn words(event: OrderEvent) -> &'static str {
         match event {
             OrderEvent::Recorded => "takes no record",
             OrderEvent::Reopened => "cannot be reopened",
@@ -160,7 +160,7 @@ impl State for JobState {
         }
     }
 
-    fn says(event: JobEvent) -> &'static str {
+    fn words(event: JobEvent) -> &'static str {
         match event {
             JobEvent::Issued => "cannot be issued again",
             JobEvent::Progressed => "takes no progress",
@@ -205,7 +205,7 @@ impl JobState {
 impl<S: State> fmt::Display for Refused<S> {
     /// `the job is done: it takes no record`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} is {}: it {}", S::OF, self.state.as_str(), S::says(self.event))
+        write!(f, "the {} is {}: it {}", S::OF, self.state.as_str(), S::words(self.event))
     }
 }
 

@@ -238,9 +238,14 @@ async fn nobody_else_is_believed_and_nothing_is_lost() {
     let signed = |word: &Confirmation| sealed(word, &device.key);
     let text = String::from_utf8(signed(&word(&|_| {}))).unwrap();
     let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
-        ("garbage", b"\0\xff not json".to_vec(), 400, "no signed envelope"),
+        ("garbage", b"\0\xff not json".to_vec(), 400, "not a signed envelope"),
         ("another message", sealed(&device.device.enrolment(Timestamp::now()), &device.key), 400, "expected a signed"),
-        ("one signature too many", text.replace("}]", "},{\"keyid\":\"\",\"sig\":\"\"}]").into_bytes(), 400, "no signed envelope"),
+        (
+            "one signature too many",
+            text.replace("}]", "},{\"keyid\":\"\",\"sig\":\"\"}]").into_bytes(),
+            400,
+            "not a signed envelope",
+        ),
         ("unknown device", signed(&word(&|word| word.serial = "WT-9999".into())), 404, "no record of a device with serial WT-9999"),
         ("no device at all", signed(&word(&|word| word.serial = "Default string".into())), 400, "identifies no machine"),
         ("another device's key", sealed(&word(&|_| {}), &another.key), 403, "not by the key that we trust"),
@@ -280,7 +285,7 @@ async fn what_changes_all_the_time_is_bounded() {
         let (status, text) = device.tells(&line, &device.says(&[(What::Hostname, &format!("h-{number}"))])).await;
         last = status;
         if status != StatusCode::CREATED {
-            assert!(text.contains("different things to say today"), "{text}");
+            assert!(text.contains("different reports today"), "{text}");
         }
     }
     assert_eq!((last, rows(&line, "ORD-1").await), (StatusCode::TOO_MANY_REQUESTS, 12));

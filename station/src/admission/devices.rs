@@ -1,5 +1,5 @@
-//! Devices as the line sees them: what of an inventory is kept and shown. All of it was sent by something on the line's
-//! network, so lengths are bounded and control characters dropped before anything is kept.
+//! What of a device's inventory is stored and shown. All of it was sent by something on the factory network, so lengths are
+//! bounded and control characters dropped before anything is stored.
 
 use livery_contract::{
     inventory::{Inventory, usable_serial},
@@ -23,7 +23,7 @@ pub(crate) fn serial(inventory: &Inventory) -> Option<&str> {
     usable_serial(&inventory.system.serial)
 }
 
-/// What is kept of a device that enrols now.
+/// What is stored of a device that enrols now.
 pub(crate) fn describe(enrol: &Enrol, now: i64) -> Device {
     let system = &enrol.inventory.system;
     let macs: Vec<String> = enrol.inventory.nics.iter().take(MOST_NICS).map(|nic| plain(&nic.mac)).collect();
@@ -34,7 +34,7 @@ pub(crate) fn describe(enrol: &Enrol, now: i64) -> Device {
         product: plain(&system.product),
         macs: serde_json::to_string(&macs).unwrap_or_else(|error| unreachable!("plain data: {error}")),
         agent: plain(&enrol.agent),
-        waiting: Some("has just come".into()),
+        waiting: Some("has just arrived".into()),
         fault: None,
         first_seen: now,
         last_seen: now,

@@ -58,7 +58,7 @@ async fn answer(station: &Shared, enrol: &Enrol, now: Timestamp) -> Result<Enrol
             match order {
                 None => Issue::Wait(format!("no order for serial {serial} yet: import a roster or assign one")),
                 Some(order) if order.is_done() => Issue::Wait(format!(
-                    "order {} is done already (record #{}): an operator may reopen it",
+                    "order {} is done already (record #{}): an operator can reopen it",
                     order.id,
                     order.record.unwrap_or_default()
                 )),

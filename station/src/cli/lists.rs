@@ -79,8 +79,9 @@ pub(super) async fn record(order: &OrderId, payload: bool, json: bool, url: &str
     let database = Database::open(url, Open::Existing).await?;
     let entries = log::of_order(&mut *database.connection().await?, order.as_str(), log::Kind::Record).await?;
     let Some(entry) = entries.first() else {
-        return Err(Fault::refused(format!("there is no record for order {order}"))
-            .fix("`livery-station records` lists those that are there"));
+        return Err(
+            Fault::refused(format!("there is no record for order {order}")).fix("`livery-station records` lists all records")
+        );
     };
     if payload {
         let record = &rows::show_record(entry)?["record"];
@@ -88,6 +89,6 @@ pub(super) async fn record(order: &OrderId, payload: bool, json: bool, url: &str
         return say(&text);
     }
     let text = std::str::from_utf8(&entry.envelope)
-        .map_err(|error| Fault::source("the kept record is no text").fix("`livery-station audit` says more").cause(error))?;
+        .map_err(|error| Fault::source("the stored record is not text").fix("run `livery-station audit`").cause(error))?;
     say(text)
 }

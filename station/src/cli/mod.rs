@@ -31,11 +31,11 @@ Examples:
 
 Exit codes: 0 done, 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 the store or database failed.";
 
-/// Orders, devices, jobs, image serving, records and the live page of a line.
+/// The station of a factory line: orders, devices, jobs, images, records and the live page.
 #[derive(Debug, Parser)]
 #[command(name = "livery-station", version, about, after_help = EXAMPLES)]
 pub struct Cli {
-    /// Machine-readable output on standard output: one JSON object, or one event a line.
+    /// Machine-readable output on standard output: one JSON object, or one event per line.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -44,37 +44,37 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct DatabaseArg {
-    /// The station's database, as sqlite:FILE.
+    /// Database of the station, as sqlite:FILE.
     #[arg(long, value_name = "URL", env = "LIVERY_DATABASE")]
     database: String,
 }
 
 #[derive(Debug, Args)]
 struct StoreArgs {
-    /// The store's folder.
+    /// Folder of the store.
     #[arg(long, value_name = "DIR")]
     store: String,
-    /// The store's trusted root.json.
+    /// Trusted root.json of the store.
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the station's keys: for signing jobs, and for TLS under an authority of its own.
+    /// Make the station's keys: one that signs jobs, and TLS certificates under a private authority.
     Keygen {
-        /// The folder for them; no file is overwritten.
+        /// Folder to write them to. Existing files are never overwritten.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// DNS name or IP address that devices and people reach the station by. Repeat for more.
+        /// DNS name or IP address of the station, as devices and people use it. Repeat for more.
         #[arg(long = "host", value_name = "NAME", required = true, num_args = 1..)]
         hosts: Vec<String>,
     },
-    /// Make one order of each row of a roster. All or nothing; the same again changes nothing.
+    /// Import a roster: one order per row, all or nothing. Importing the same roster again changes nothing.
     Import {
-        /// CSV, or TOML with [[employee]] tables.
+        /// The roster: CSV, or TOML with [[employee]] tables.
         roster: PathBuf,
-        /// The master whose personal images the orders are for.
+        /// The master image. Each order gets its personal image of this master.
         #[arg(long, value_name = "NAME@VERSION")]
         image: Reference,
         #[command(flatten)]
@@ -82,34 +82,34 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Give an order its device, where the roster did not know the serial.
+    /// Assign a device to an order that has none in the roster.
     Assign {
         /// The order.
         #[arg(long)]
         order: OrderId,
-        /// The device's system serial, as the page shows it.
+        /// System serial of the device, as the page shows it.
         #[arg(long)]
         serial: String,
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// Let a device that is done be written once more. Its record stays.
+    /// Allow a finished device to be written again. Its record stays in the log.
     Reopen {
         /// The order.
         order: OrderId,
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// List all orders, and what their devices say since they are in use.
+    /// List all orders, and what their devices in use report.
     Orders {
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// Serve the line, over HTTPS only, until Ctrl-C.
+    /// Run the station until Ctrl-C. It serves HTTPS only.
     Serve {
         #[command(flatten)]
         store: StoreArgs,
-        /// The folder that `keygen` made.
+        /// Folder made by `keygen`.
         #[arg(long, value_name = "DIR")]
         keys: PathBuf,
         #[command(flatten)]
@@ -118,38 +118,38 @@ enum Command {
         #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8443")]
         listen: SocketAddr,
     },
-    /// List the records in the log.
+    /// List all records in the log.
     Records {
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// Print the latest record of an order: the signed envelope, byte for byte as it came.
+    /// Print the latest record of an order: the signed envelope, byte for byte as received.
     Record {
         /// The order.
         order: OrderId,
-        /// What it says, decoded, instead of the envelope.
+        /// Print the decoded record instead of the envelope.
         #[arg(long)]
         payload: bool,
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// Print the laptops as peers of the WireGuard concentrator: public keys from their records, addresses from the roster.
+    /// Print the laptops as peers for the WireGuard concentrator: public keys from their records, addresses from the roster.
     Peers {
         #[command(flatten)]
         database: DatabaseArg,
     },
-    /// Check the whole log: chain, signatures, triggers. Prints the chain's head: note it elsewhere.
+    /// Check the whole log: chain, signatures, triggers. Prints the head of the chain, to be noted elsewhere.
     Audit {
         #[command(flatten)]
         database: DatabaseArg,
-        /// The folder with job.pub; earlier public keys may follow on further lines of it.
+        /// Folder with job.pub. Earlier public keys may follow on further lines of that file.
         #[arg(long, value_name = "DIR")]
         keys: PathBuf,
     },
 }
 
 impl Cli {
-    /// Does what was asked and says so.
+    /// Runs the command and reports its outcome.
     pub async fn main(self) -> ExitCode {
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
@@ -161,7 +161,7 @@ impl Cli {
             Ok(()) => Exit::Done.into(),
             Err(fault) => {
                 if json {
-                    // Where standard output is gone, the exit code still says it.
+                    // Where standard output is gone, the exit code still tells.
                     let _ = say(&json!({ "error": fault.report() }).to_string());
                 }
                 eprintln!("{}", fault.render());
@@ -199,7 +199,7 @@ impl Cli {
                 report(
                     json,
                     &json!({ "order": order, "serial": serial.trim() }),
-                    &format!("{order} is for the device {}", serial.trim()),
+                    &format!("{order} is assigned to device {}", serial.trim()),
                 )
             }
             Command::Reopen { order, database } => {
@@ -219,7 +219,7 @@ impl Cli {
                 let database = Database::open(&database.database, Open::Existing).await?;
                 let peers = peers::peers(&mut *database.connection().await?).await?;
                 for missing in peers.iter().filter(|peer| peer.address.is_none()) {
-                    eprintln!("{}: the roster gives it no tunnel-address: left out", missing.order);
+                    eprintln!("{}: left out, because its roster row has no tunnel-address", missing.order);
                 }
                 report(json, &json!({ "peers": peers }), peers::configuration(&peers).trim_end())
             }
@@ -227,8 +227,10 @@ impl Cli {
                 let public = keys::public_keys(&keys)?;
                 let database = Database::open(&database.database, Open::Existing).await?;
                 let done = audit::audit(&database, &public).await?;
-                let text =
-                    format!("the log holds: {} records, {} confirmations, head {}", done.records, done.confirmations, done.head);
+                let text = format!(
+                    "the log is intact: {} records, {} confirmations, head {}",
+                    done.records, done.confirmations, done.head
+                );
                 report(json, &json!(done), &text)
             }
         }

@@ -11,7 +11,7 @@ pub(super) fn say(text: &str) -> Result<()> {
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         // A reader that has had enough (`| head`) is no fault.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Fault::source("standard output does not take the answer").cause(error))
+            Err(Fault::source("writing to standard output failed").cause(error))
         }
         _ => Ok(()),
     }

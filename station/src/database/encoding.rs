@@ -24,9 +24,9 @@ pub(crate) fn fault(report: &FaultReport) -> Result<String> {
 pub(crate) fn read_fault(text: &str) -> FaultReport {
     serde_json::from_str(text).unwrap_or_else(|_| FaultReport {
         exit: Exit::Internal,
-        what: "the station cannot read this failure any more".into(),
+        what: "this failure report can no longer be read".into(),
         at: None,
-        fix: Some("`livery-station audit` says whether the database was changed".into()),
+        fix: Some("run `livery-station audit` to see whether the database was changed".into()),
     })
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct Shown {
     pub(crate) hostname: String,
     /// The latest confirmation's place in the log, since the order's latest record.
     pub(crate) confirmation: Option<i64>,
-    /// What did not take, JSON.
+    /// What did not take effect, JSON.
     pub(crate) amiss: Option<String>,
     /// When the device in use was last heard of.
     pub(crate) heard_at: Option<i64>,

@@ -52,7 +52,7 @@ impl Database {
         if open == Open::Existing && !path.is_file() {
             return Err(Fault::refused("there is no station database here")
                 .at(path.display())
-                .fix("give the file that `livery-station import` made, as --database sqlite:FILE"));
+                .fix("use --database sqlite:FILE with the file that `livery-station import` made"));
         }
         let options = SqliteConnectOptions::from_str("sqlite:")
             .map_err(failed)?
@@ -70,7 +70,7 @@ impl Database {
             .await
             .map_err(|error| opening(&path, error))?;
         sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| {
-            Fault::source("the database's tables do not fit this release")
+            Fault::source("the database's tables do not match this release")
                 .at(path.display())
                 .fix("use the release that wrote the database, or a newer one")
                 .cause(error)
@@ -118,15 +118,16 @@ fn path_of(url: &str) -> Result<PathBuf> {
         _ => {
             // The URL may hold a password: name only its scheme.
             let scheme = url.split(':').next().unwrap_or_default();
-            Err(Fault::usage(format!("{scheme:?} is no database that this release knows")).fix("use --database sqlite:FILE"))
+            Err(Fault::usage(format!("{scheme:?} is not a kind of database that this release supports"))
+                .fix("use --database sqlite:FILE"))
         }
     }
 }
 
 fn opening(path: &std::path::Path, error: sqlx::Error) -> Fault {
-    Fault::source("the database does not open")
+    Fault::source("the database cannot be opened")
         .at(path.display())
-        .fix("check that the folder is there and that this user may write in it")
+        .fix("check that the folder exists and that this user can write to it")
         .cause(error)
 }
 
@@ -135,16 +136,16 @@ pub(crate) fn failed(error: sqlx::Error) -> Fault {
     if let sqlx::Error::ColumnDecode { index, source } = &error {
         return damaged(&format!("value in column {index}"), source);
     }
-    Fault::source("the database failed").fix("look at its disk: full, read-only or damaged?").cause(error)
+    Fault::source("a database query failed").fix("check its disk: is it full, read-only or damaged?").cause(error)
 }
 
 /// A value in the database that our own code cannot have written.
 pub(crate) fn damaged(what: &str, error: impl std::fmt::Display) -> Fault {
-    Fault::source(format!("the database holds a bad {what}: {error}"))
-        .fix("it was changed by something else: `livery-station audit` says whether the records still stand")
+    Fault::source(format!("the database contains an invalid {what}: {error}"))
+        .fix("something other than the station changed it: run `livery-station audit` to check the records")
 }
 
-/// Bytes as the database keeps them; more than 8 EiB cannot be meant.
+/// Bytes as the database stores them; more than 8 EiB cannot be meant.
 pub(crate) fn stored(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -35,7 +35,7 @@ pub struct Order {
     /// The latest confirmation's place in the log, since the latest record.
     #[serde(skip)]
     pub(crate) confirmation: Option<i64>,
-    /// What did not take, JSON.
+    /// What did not take effect, JSON.
     #[serde(skip)]
     pub(crate) amiss: Option<String>,
     /// When the device in use was last heard of, in milliseconds since 1970.
@@ -106,7 +106,7 @@ pub(crate) async fn put(connection: &mut Connection, order: &Order) -> Result<()
     .bind(&order.locale)
     .bind(&order.keyboard)
     .bind(&order.timezone)
-    .bind(&order.state)
+    .bind(order.state)
     .bind(order.record)
     .bind(order.imported_at)
     .bind(&order.tunnel_address)

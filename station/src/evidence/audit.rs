@@ -58,7 +58,7 @@ pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
         last = end;
     }
     for (order, record) in log::missing(&mut connection).await? {
-        findings.push(format!("order {order} was done with record #{record}, which the log does not have"));
+        findings.push(format!("order {order} was completed by record #{record}, which the log does not have"));
     }
     let triggers = log::triggers(&mut connection).await?;
     for trigger in log::TRIGGERS.iter().filter(|trigger| !triggers.iter().any(|there| there == *trigger)) {
@@ -68,15 +68,14 @@ pub async fn audit(database: &Database, keys: &[PublicKey]) -> Result<Audit> {
         return Ok(Audit { records: records.len() as u64, confirmations, head });
     }
     let mut what =
-        format!("the log of records does not hold: {} finding{}", findings.len(), if findings.len() == 1 { "" } else { "s" });
+        format!("the log of records is not intact: {} finding{}", findings.len(), if findings.len() == 1 { "" } else { "s" });
     for finding in findings.iter().take(MOST) {
         what.push_str(&format!("\n  {finding}"));
     }
     if findings.len() > MOST {
         what.push_str(&format!("\n  and {} more", findings.len() - MOST));
     }
-    Err(Fault::untrusted(what)
-        .fix("keep this database as it is for whoever finds out what happened, and put back the last good copy"))
+    Err(Fault::untrusted(what).fix("keep this database unchanged as evidence, and restore the last good copy"))
 }
 
 /// The records so far that hold, by their job.
@@ -91,7 +90,7 @@ fn check(
 ) {
     let mut found = |what: String| findings.push(format!("record #{}: {what}", entry.sequence));
     if entry.sequence != expected {
-        found(format!("#{expected} should come here: rows are missing"));
+        found(format!("#{expected} was expected here: rows are missing"));
     }
     let digest = Digest::of(&entry.envelope);
     if entry.digest != digest.to_string() {
@@ -122,7 +121,7 @@ fn signatures(entry: &Entry, digest: &Digest, keys: &[PublicKey], records: &mut 
         && entry.order_id == job.order.as_str()
         && entry.serial == job.serial;
     if !receipt_fits {
-        return Err("record, job, receipt and columns contradict one another".into());
+        return Err("record, job, receipt and columns contradict each other".into());
     }
     match Kind::of(entry) {
         Some(Kind::Record) => {}
@@ -141,7 +140,7 @@ fn signatures(entry: &Entry, digest: &Digest, keys: &[PublicKey], records: &mut 
         && record.manifest == job.manifest
         && entry.job == job.id.to_string();
     if !fits {
-        return Err("record, job, receipt and columns contradict one another".into());
+        return Err("record, job, receipt and columns contradict each other".into());
     }
     records.insert(entry.job.clone(), record);
     Ok(())

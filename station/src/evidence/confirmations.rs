@@ -58,14 +58,17 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
     let record = rows::record(&entry)?;
     let Some(keys) = &record.keys else {
         return Err(Refusal::conflict(
-            Fault::refused(format!("record #{} names no key of the device {}: it can sign nothing", entry.sequence, claim.serial))
-                .fix("write it again with an image that this release has built"),
+            Fault::refused(format!(
+                "record #{} names no key for device {}, so the station cannot check what it signs",
+                entry.sequence, claim.serial
+            ))
+            .fix("write the device again with an image built by this release"),
         ));
     };
     let confirmation: Confirmation = signed.envelope.open(&keys.device).map_err(|fault| {
         fault
             .at(format!("device {}, record #{}", claim.serial, entry.sequence))
-            .fix("a device that was written again signs with its new key; if this one was not, somebody pretends to be it: tell IT")
+            .fix("a rewritten device signs with its new key; if this one was not rewritten, somebody is impersonating it: tell IT")
     })?;
     check_time(confirmation.at, now, station.settings.clock)?;
 
@@ -75,15 +78,19 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
     let order = orders::get(&mut transaction, &entry.order_id).await?.ok_or_else(|| damaged("log", "a record of no order"))?;
     if order.record != Some(entry.sequence) {
         return Err(Refusal::conflict(
-            Fault::refused(format!("order {} was done with another device since: record #{}", order.id, order.record.unwrap_or(0)))
-                .fix(format!("the device {} has no order any more: erase it, or give it another order", claim.serial)),
+            Fault::refused(format!(
+                "another device has since fulfilled order {} (record #{})",
+                order.id,
+                order.record.unwrap_or(0)
+            ))
+            .fix(format!("device {} no longer has an order: erase it, or assign it to another order", claim.serial)),
         ));
     }
     let latest = log::latest_confirmation(&mut transaction, &entry).await?;
     if let Some(latest) = &latest {
         let known = rows::confirmation(latest)?;
         if confirmation.says_as(&known) {
-            // Sent again: its answer was lost, or the device keeps nothing and was switched on once more.
+            // Sent again: its answer was lost, or the device has no memory of it and was switched on again.
             orders::heard(&mut transaction, &entry.order_id, now.as_millisecond()).await?;
             database::commit(transaction).await?;
             station.line.wake();
@@ -91,14 +98,14 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
         }
         if confirmation.at <= known.at {
             return Err(Refusal::conflict(Fault::refused(format!(
-                "the confirmation is of {:.0}, and this device has said something else at {:.0} already",
+                "this confirmation was made at {:.0}, but the device already reported something else at {:.0}",
                 confirmation.at, known.at
             ))));
         }
         let since = now.as_millisecond().saturating_sub(A_DAY);
         if log::confirmations_since(&mut transaction, &entry, since).await? >= MOST_A_DAY {
-            let fault = Fault::refused(format!("the device {} has had {MOST_A_DAY} different things to say today", claim.serial))
-                .fix("look at it: its settings change all the time, or somebody has its key");
+            let fault = Fault::refused(format!("device {} has sent {MOST_A_DAY} different reports today", claim.serial))
+                .fix("check the device: its settings keep changing, or somebody else has its key");
             return Err(Refusal(StatusCode::TOO_MANY_REQUESTS, fault));
         }
     }
@@ -117,7 +124,7 @@ async fn newer(station: &Shared, record: &Record, confirmation: &Confirmation) -
     match station.catalogue.newer_with(&record.image, &root_hash).await {
         Ok(found) => found,
         Err(fault) => {
-            tracing::warn!(%fault, "whether a device runs a newer image can't be found out");
+            tracing::warn!(%fault, "cannot tell whether the device runs a newer image");
             None
         }
     }
@@ -157,7 +164,7 @@ async fn append(
         tracing::info!(order = %of.order_id, serial = %of.serial, "the device is in use");
     } else {
         let words: Vec<String> = amiss.iter().map(ToString::to_string).collect();
-        tracing::warn!(order = %of.order_id, serial = %of.serial, "not all took effect on the device: {}", words.join("; "));
+        tracing::warn!(order = %of.order_id, serial = %of.serial, "the device is not as ordered: {}", words.join("; "));
     }
     Ok(added.receipt)
 }
@@ -176,5 +183,5 @@ pub(crate) fn fits(entry: &Entry, record: &Record) -> Result<(), String> {
     let key = record.keys.as_ref().map(|keys| keys.device).ok_or("the record that it confirms names no key")?;
     let confirmation: Confirmation = envelope.open(&key).map_err(|fault| format!("its envelope: {fault}"))?;
     let same = confirmation.serial == entry.serial && record.order.as_ref().map(OrderId::as_str) == Some(&entry.order_id);
-    if same { Ok(()) } else { Err("confirmation, record and columns contradict one another".into()) }
+    if same { Ok(()) } else { Err("confirmation, record and columns contradict each other".into()) }
 }

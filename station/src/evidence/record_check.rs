@@ -22,7 +22,7 @@ pub(crate) fn answers(record: &Record, job: &JobRow) -> Result<()> {
     let no = |what: String| Err(Fault::refused(format!("the record does not answer job {}: {what}", job.id)));
     let order = record.order.as_ref().map_or("none", OrderId::as_str);
     let serial = usable_serial(&record.system.serial).unwrap_or_default();
-    for (what, says, wants) in [
+    for (what, found, wanted) in [
         ("schema", record.schema.to_string(), SCHEMA.to_string()),
         ("order", order.to_owned(), job.order_id.clone()),
         ("image", record.image.to_string(), job.image.clone()),
@@ -30,14 +30,14 @@ pub(crate) fn answers(record: &Record, job: &JobRow) -> Result<()> {
         ("serial", serial.to_owned(), job.serial.clone()),
         ("size", record.size.to_string(), meant(job.size).to_string()),
     ] {
-        if says != wants {
-            return no(format!("its {what} is {says}, the job's is {wants}"));
+        if found != wanted {
+            return no(format!("its {what} is {found}, the job's is {wanted}"));
         }
     }
     let expected: Vec<ExpectedSection> = serde_json::from_str(&job.sections).map_err(|error| damaged("list of sections", error))?;
     covers(&record.sections, &expected, record.size).or_else(no)?;
     if record.disk.size < record.size {
-        return no(format!("a disk of {} bytes does not hold {}", record.disk.size, record.size));
+        return no(format!("a disk of {} bytes does not hold an image of {}", record.disk.size, record.size));
     }
     if record.changed_after.len() > MOST_CHANGES {
         return no(format!("{} ranges were changed afterwards", record.changed_after.len()));
@@ -62,7 +62,7 @@ fn covers(sections: &[Section], expected: &[ExpectedSection], size: u64) -> Resu
         if section.offset < at || section.length == 0 {
             return Err(format!("section {:.40} begins at {}, the one before ended at {at}", section.name, section.offset));
         }
-        at = section.offset.checked_add(section.length).ok_or_else(|| "a section is endless".to_owned())?;
+        at = section.offset.checked_add(section.length).ok_or_else(|| "a section ends beyond any disk".to_owned())?;
         bytes += section.length;
     }
     if at != size || size == 0 {

@@ -37,8 +37,8 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
     let claim: Record = signed.claim()?;
     let Some(id) = claim.job else {
         return Err(Refusal::conflict(
-            Fault::refused("the record names no job: it is of a write by hand")
-                .fix("keep it yourself; the station takes records of its own jobs"),
+            Fault::refused("the record names no job: the device was written by hand")
+                .fix("keep the record yourself; the station only accepts records of its own jobs"),
         ));
     };
     let digest = Digest::of(&signed.bytes);
@@ -57,7 +57,7 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
         }
         JobState::Replaced => {
             return Err(Refusal::conflict(
-                Fault::refused(format!("job {id} is void: another took its place")).fix("start the agent again"),
+                Fault::refused(format!("job {id} is void: another job took its place")).fix("start the agent again"),
             ));
         }
         JobState::Issued | JobState::Working | JobState::Failed => {}

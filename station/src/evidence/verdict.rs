@@ -36,7 +36,7 @@ pub(crate) fn wanted(job: &JobRow, order: &Order, record: &Record) -> Result<BTr
     Ok(all.into_iter().filter_map(|(what, wanted)| Some((what, wanted?))).collect())
 }
 
-/// What did not take, in the order of [`What`]: nothing, for a device that is in use. Where the station wants something itself, what the
+/// What did not take effect, in the order of [`What`]: nothing, for a device that is in use. Where the station wants something itself, what the
 /// device says is wanted does not count.
 pub(crate) fn amiss(confirmation: &Confirmation, wanted: &BTreeMap<What, String>) -> Vec<Amiss> {
     let mut found: BTreeMap<What, Option<&str>> = wanted.keys().map(|what| (*what, None)).collect();
@@ -91,6 +91,6 @@ mod tests {
             ["layer is none, not e3b0c44298fc", "keyboard is us, not fr", "screen is failed, not active"],
             "the device's own wish does not count where the station has one"
         );
-        assert_eq!(words(&[(What::Keyboard, None, "fr")]), ["layer should be e3b0c44298fc, and the device does not say"]);
+        assert_eq!(words(&[(What::Keyboard, None, "fr")]), ["layer should be e3b0c44298fc, but the device did not report it"]);
     }
 }

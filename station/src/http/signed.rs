@@ -36,16 +36,16 @@ impl Signed {
         let bytes = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, wire::MAX_BODY)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) => {
-                let fault = Fault::refused(format!("the body did not come, or has over {} bytes", wire::MAX_BODY)).cause(error);
+                let fault = Fault::refused(format!("the body broke off, or is larger than {} bytes", wire::MAX_BODY)).cause(error);
                 return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, fault));
             }
             Err(_) => {
-                let fault = Fault::source(format!("the body took over {} s", BODY_TIME.as_secs()));
+                let fault = Fault::source(format!("the body took longer than {} s to arrive", BODY_TIME.as_secs()));
                 return Err(Refusal(StatusCode::REQUEST_TIMEOUT, fault));
             }
         };
         let envelope = serde_json::from_slice(&bytes)
-            .map_err(|error| Refusal(StatusCode::BAD_REQUEST, Fault::refused("the body is no signed envelope").cause(error)))?;
+            .map_err(|error| Refusal(StatusCode::BAD_REQUEST, Fault::refused("the body is not a signed envelope").cause(error)))?;
         Ok(Self { bytes, envelope })
     }
 
@@ -66,8 +66,10 @@ pub(crate) fn check_time(at: Timestamp, now: Timestamp, slack: SignedDuration) -
     }
     let minutes = off.abs().as_mins();
     let how = if off.is_negative() { "behind" } else { "ahead of" };
-    Err(Fault::untrusted(format!("the device's clock is {minutes} minutes {how} the station's: it says {at:.0}, it is {now:.0}"))
-        .fix("set the clock in the device's firmware, or let it reach a time server, and start it again"))
+    Err(Fault::untrusted(format!(
+        "the device's clock is {minutes} minutes {how} the station's: the device says {at:.0}, the station {now:.0}"
+    ))
+    .fix("set the clock in the device's firmware setup or give it a time server, then start it again"))
 }
 
 #[cfg(test)]

@@ -47,28 +47,27 @@ impl Catalogue {
     pub async fn open(store: &str, trust: &Path) -> Result<Self> {
         let location: Location = store.parse()?;
         let Location::Folder(folder) = location.clone() else {
-            return Err(Fault::usage("the station serves a store that lies in a folder")
+            return Err(Fault::usage("the station can only serve a store in a local folder")
                 .at(store)
                 .fix("copy the store to this machine"));
         };
         let fault = |error: std::io::Error| {
             Fault::refused("the trusted root cannot be read")
                 .at(trust.display())
-                .fix("give the root.json that `livery keygen` made, as --trust")
+                .fix("use --trust with the root.json that `livery keygen` made")
                 .cause(error)
         };
         let meta = std::fs::metadata(trust).map_err(fault)?;
         if meta.len() > MAX_ROOT {
-            return Err(
-                Fault::untrusted(format!("a root of {} bytes is over the limit of {MAX_ROOT}", meta.len())).at(trust.display())
-            );
+            return Err(Fault::untrusted(format!("the trusted root is {} bytes, over the limit of {MAX_ROOT}", meta.len()))
+                .at(trust.display()));
         }
         let root = std::fs::read(trust).map_err(fault)?;
         let shelf = Mutex::new(open(&location, &root, state(&folder)?).await?);
         Ok(Self { folder, location, root, shelf })
     }
 
-    /// The store's folder.
+    /// Folder of the store.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -101,7 +100,7 @@ impl Catalogue {
 
     /// The store as it is now.
     async fn store(&self) -> Result<Store> {
-        // One at a time: whoever waits for the lock profits from the look of whoever held it.
+        // One at a time: whoever waits for the lock profits from the look of whoever had it before.
         let mut shelf = self.shelf.lock().await;
         let now = state(&self.folder)?;
         if now != shelf.state || shelf.opened.elapsed() > TRUSTED_FOR {
@@ -121,12 +120,14 @@ fn state(folder: &Path) -> Result<Vec<u8>> {
     let fault = |error: std::io::Error| {
         Fault::source("there is no store here")
             .at(path.display())
-            .fix("give the folder that holds metadata/timestamp.json")
+            .fix("use the folder that contains metadata/timestamp.json")
             .cause(error)
     };
     let length = std::fs::metadata(&path).map_err(fault)?.len();
     if length > MAX_TIMESTAMP {
-        return Err(Fault::untrusted(format!("{length} bytes are over the limit of {MAX_TIMESTAMP}")).at(path.display()));
+        return Err(
+            Fault::untrusted(format!("timestamp.json is {length} bytes, over the limit of {MAX_TIMESTAMP}")).at(path.display())
+        );
     }
     std::fs::read(&path).map_err(fault)
 }

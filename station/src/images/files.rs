@@ -70,7 +70,7 @@ async fn file(State(folder): State<Arc<FilePath>>, Path(path): Path<String>, mut
     let absent = || Refusal::not_found(format!("the store has no file {path:?}"));
     let kind = kind(&path).ok_or_else(absent)?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, Fault::refused("the store is for reading")));
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, Fault::refused("the store is read-only")));
     }
     let etag = match kind {
         Kind::Blob(digest) => HeaderValue::from_str(&format!("\"{digest}\"")).ok(),

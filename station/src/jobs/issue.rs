@@ -25,7 +25,7 @@ use crate::{
     station::Station,
 };
 
-/// What a device that enrols is told.
+/// The answer to a device that enrols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Issue {
     /// Its signed job.
@@ -60,7 +60,7 @@ pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &
         let quiet = now.as_millisecond().saturating_sub(other.last_seen);
         if quiet < station.settings.quiet.as_millis().try_into().unwrap_or(i64::MAX) {
             return Ok(Issue::Wait(format!(
-                "another device with this serial is at work on order {} (heard of {} s ago)",
+                "another device with this serial is at work on order {} (last heard {} s ago)",
                 order.id,
                 quiet.max(0) / 1000
             )));

@@ -20,7 +20,7 @@ use crate::{
 /// 404 for an unknown job, 403 where its device has not signed.
 pub(crate) async fn open<P: Payload>(connection: &mut Connection, envelope: &Envelope, id: Uuid) -> Result<(JobRow, P), Refusal> {
     let Some(job) = jobs::get(connection, &id.to_string()).await? else {
-        return Err(Refusal::not_found(format!("this station has issued no job {id}")));
+        return Err(Refusal::not_found(format!("this station never issued job {id}")));
     };
     let key: PublicKey = job.device_key.parse().map_err(|fault: Fault| damaged("device key", fault))?;
     let payload = envelope.open(&key)?;

@@ -84,5 +84,5 @@ async fn signer(connection: &mut Connection, envelope: &Envelope, serial: &str) 
             return Ok((text, failure));
         }
     }
-    Err(Refusal::not_found(format!("no device of serial {serial:?} that enrolled here has signed this")))
+    Err(Refusal::not_found(format!("no device with serial {serial:?} that enrolled here has signed this message")))
 }

@@ -1,6 +1,6 @@
-//! TLS of the station: an authority of its own that the agent's medium carries, and one server certificate under it.
+//! TLS of the station: a private authority that the agent's medium carries, and one server certificate under it.
 //!
-//! The authority is bound to the station's own names (RFC 5280, section 4.2.1.10), so that whoever steals `ca.key` can
+//! The authority is bound to the station's names (RFC 5280, section 4.2.1.10), so that whoever steals `ca.key` can
 //! play the station, but no other host that trusts it. Devices get no certificates: they sign their messages.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,8 +48,8 @@ pub(super) fn issue(hosts: &[String]) -> Result<Issued> {
     let authority_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(made)?;
     let authority_certificate = authority.self_signed(&authority_key).map_err(made)?;
 
-    let mut server =
-        CertificateParams::new(hosts).map_err(|error| Fault::usage("a host is no DNS name or IP address").cause(error))?;
+    let mut server = CertificateParams::new(hosts)
+        .map_err(|error| Fault::usage("a host is neither a DNS name nor an IP address").cause(error))?;
     server.distinguished_name = rcgen::DistinguishedName::new();
     // At most 64 characters fit a common name (X.520); clients read the alternative names only.
     server.distinguished_name.push(DnType::CommonName, "Livery station");
@@ -71,7 +71,7 @@ pub(super) fn issue(hosts: &[String]) -> Result<Issued> {
 /// Tells names from addresses, and refuses what is neither.
 fn sort(hosts: &[String]) -> Result<(Vec<String>, Vec<IpAddr>)> {
     if hosts.is_empty() {
-        return Err(Fault::usage("no host was given").fix("add --host NAME_OR_IP for each name that devices reach the station by"));
+        return Err(Fault::usage("no host was given").fix("add --host NAME_OR_IP for each name or address of the station"));
     }
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
     for host in hosts {
@@ -89,8 +89,8 @@ fn sort(hosts: &[String]) -> Result<(Vec<String>, Vec<IpAddr>)> {
         {
             names.push(host.clone());
         } else {
-            return Err(Fault::usage(format!("{host:?} is no DNS name or IP address"))
-                .fix("write the bare name or address, without https:// and port"));
+            return Err(Fault::usage(format!("{host:?} is neither a DNS name nor an IP address"))
+                .fix("use the bare name or address, without https:// or a port"));
         }
     }
     Ok((names, addresses))

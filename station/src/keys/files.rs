@@ -18,7 +18,7 @@ pub(super) fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
 }
 
-/// Reads a private file; says in the log where others can read it too.
+/// Reads a private file; warns in the log where others can read it too.
 ///
 /// # Errors
 /// As [`read`].
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
     };
     let meta = std::fs::metadata(path).map_err(|error| fault("a key file is missing").cause(error))?;
     if !meta.is_file() || meta.len() > MAX_BYTES {
-        return Err(fault("this is no key file"));
+        return Err(fault("this is not a key file"));
     }
     std::fs::read_to_string(path).map_err(|error| fault("a key file cannot be read").cause(error))
 }

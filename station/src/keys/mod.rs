@@ -1,6 +1,6 @@
-//! `livery-station keygen`: the station's own keys, and reading them back.
+//! `livery-station keygen`: makes the station's keys, and reads them back.
 //!
-//! Out come `job.key` (Ed25519, PKCS #8 PEM), `job.pub` (64 hexadecimal digits a line; what the agent's medium carries),
+//! Out come `job.key` (Ed25519, PKCS #8 PEM), `job.pub` (64 hexadecimal digits; what the agent's medium carries),
 //! and from [`authority`] `ca.pem`, `ca.key`, `tls.pem`, `tls.key`. Private files are 0600.
 //! Fails with `Refused` where any of them is there already: overwriting a key cuts off every medium made with it.
 
@@ -37,7 +37,7 @@ pub struct Made {
 pub fn generate(out: &Path, hosts: &[String]) -> Result<Made> {
     let issued = authority::issue(hosts)?;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error.to_string()))?;
+    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel returned no random bytes").cause(error.to_string()))?;
     let key = SigningKey::from_bytes(&seed);
     // PKCS #8 version 1, without the public half: version 2 is not read by every tool.
     let pem = KeypairBytes { secret_key: seed, public_key: None }
@@ -57,15 +57,15 @@ pub fn generate(out: &Path, hosts: &[String]) -> Result<Made> {
     ];
     let there: Vec<&str> = files.iter().map(|(name, ..)| *name).filter(|name| out.join(name).symlink_metadata().is_ok()).collect();
     if !there.is_empty() {
-        return Err(Fault::refused(format!("there are keys already: {}", there.join(", ")))
+        return Err(Fault::refused(format!("keys already exist: {}", there.join(", ")))
             .at(out.display())
-            .fix("keep them, since media carry their public halves; or give another folder"));
+            .fix("keep them, because media carry their public halves, or choose another folder"));
     }
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(out)
-        .map_err(|error| Fault::source("the folder for the keys cannot be made").at(out.display()).cause(error))?;
+        .map_err(|error| Fault::source("the key folder cannot be created").at(out.display()).cause(error))?;
     let mut made = Vec::new();
     for (name, mode, bytes) in files {
         let path = out.join(name);
@@ -83,13 +83,13 @@ pub fn job_key(keys: &Path) -> Result<SigningKey> {
     let path = keys.join("job.key");
     let text = read_private(&path)?;
     let key = SigningKey::from_pkcs8_pem(&text).map_err(|error| {
-        Fault::untrusted("this is no Ed25519 private key in PKCS #8 PEM").at(path.display()).cause(error.to_string())
+        Fault::untrusted("this is not an Ed25519 private key in PKCS #8 PEM").at(path.display()).cause(error.to_string())
     })?;
     let public = public_keys(keys)?;
     if public.first() != Some(&PublicKey::of(&key)) {
         return Err(Fault::untrusted("job.pub is not the public half of job.key")
             .at(keys.display())
-            .fix("devices trust job.pub: put back the pair that their medium was made with"));
+            .fix("devices trust job.pub: restore the pair that their media were made with"));
     }
     Ok(key)
 }
@@ -104,12 +104,12 @@ pub fn public_keys(keys: &Path) -> Result<Vec<PublicKey>> {
     let keys = text
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .filter(|text| !text.is_empty())
         .map(str::parse)
         .collect::<Result<Vec<PublicKey>>>()
         .map_err(|fault| Fault::untrusted(fault.to_string()).at(path.display()))?;
     if keys.is_empty() {
-        return Err(Fault::untrusted("there is no key in it").at(path.display()));
+        return Err(Fault::untrusted("the file contains no key").at(path.display()));
     }
     Ok(keys)
 }

@@ -15,9 +15,9 @@ pub async fn load(keys: &Path) -> Result<RustlsConfig> {
     let certificate = files::read(&keys.join("tls.pem"))?;
     let key = files::read_private(&keys.join("tls.key"))?;
     RustlsConfig::from_pem(certificate.into_bytes(), key.into_bytes()).await.map_err(|error| {
-        Fault::untrusted("tls.pem and tls.key are no certificate and its private key")
+        Fault::untrusted("tls.pem and tls.key are not a certificate and its private key")
             .at(keys.display())
-            .fix("make keys with `livery-station keygen`, or put in a certificate for the station's names with its key (PEM)")
+            .fix("make keys with `livery-station keygen`, or install a certificate for the station's names with its key (PEM)")
             .cause(error)
     })
 }

@@ -93,8 +93,10 @@ function listen() {
 function tick() {
   const silent = Date.now() - lastHeard;
   if (silent > LOST) link('lost');
-  if (silent > LOST - BEAT && Date.now() - lastAsked > POLL) ask();
-  if (source.readyState === EventSource.CLOSED) listen();
+  if (silent > LOST - BEAT && Date.now() - lastAsked > POLL) {
+    ask();
+    if (source.readyState === EventSource.CLOSED) listen();
+  }
 }
 
 for (const button of buttons) {

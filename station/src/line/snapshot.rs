@@ -98,7 +98,7 @@ pub(super) struct Row {
     pub(super) fix: Option<String>,
     /// The record's place in the log.
     pub(super) record: Option<i64>,
-    /// What its device says since it is in use.
+    /// What its device reports since it is in use.
     #[serde(rename = "use")]
     pub(super) usage: Option<Usage>,
     /// Since when it has this job, or was first seen.

@@ -20,11 +20,11 @@ pub async fn assign(database: &Database, id: &OrderId, serial: &str) -> Result<(
         return Ok(());
     }
     if let Some(old) = &order.serial {
-        return Err(Fault::refused(format!("order {id} belongs to the device {old} already"))
-            .fix("to move it, correct the roster and import it again: that works until its first job"));
+        return Err(Fault::refused(format!("order {id} is already assigned to device {old}"))
+            .fix("to move it, correct the roster and import it again; this works until its first job"));
     }
     if let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done()) {
-        return Err(Fault::refused(format!("the device {serial} has the open order {} already", other.id))
+        return Err(Fault::refused(format!("device {serial} already has the open order {}", other.id))
             .fix("one device has one order at a time"));
     }
     table::bind(&mut transaction, order.id.as_str(), Some(serial)).await?;
@@ -44,7 +44,7 @@ pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
     if let Some(serial) = &order.serial
         && let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done())
     {
-        return Err(Fault::refused(format!("the device {serial} has the open order {} now", other.id))
+        return Err(Fault::refused(format!("device {serial} now has the open order {}", other.id))
             .fix("finish that one first; one device has one order at a time"));
     }
     changes::reopen(&mut transaction, &order.id).await?.made()?;
@@ -52,7 +52,7 @@ pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
 }
 
 async fn find(connection: &mut database::Connection, id: &OrderId) -> Result<Order> {
-    table::get(connection, id.as_str())
-        .await?
-        .ok_or_else(|| Fault::refused(format!("there is no order {id}")).fix("`livery-station orders --database URL` shows all"))
+    table::get(connection, id.as_str()).await?.ok_or_else(|| {
+        Fault::refused(format!("there is no order {id}")).fix("`livery-station orders --database URL` lists all orders")
+    })
 }

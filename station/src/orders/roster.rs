@@ -48,9 +48,8 @@ pub async fn import(database: &Database, catalogue: &Catalogue, path: &Path, mas
 /// an image is missing or made for another host name.
 pub(crate) async fn read(catalogue: &Catalogue, path: &Path, master: &Reference) -> Result<Vec<Employee>> {
     if master.order.is_some() {
-        return Err(
-            Fault::usage(format!("{master} is one employee's image")).fix(format!("give the master: --image {}", master.master()))
-        );
+        return Err(Fault::usage(format!("{master} is one employee's image"))
+            .fix(format!("use the master image: --image {}", master.master())));
     }
     let (_, employees) = roster::read(path, std::fs::File::open(path))?;
     check_images(catalogue, &employees, master).await?;
@@ -79,7 +78,7 @@ pub(crate) async fn store(database: &Database, employees: &[Employee], master: &
                 continue;
             }
             Some(old) if begun.contains(&old.id) => {
-                problems.push(format!("order {} has begun already, with other contents", old.id));
+                problems.push(format!("order {} has begun already and cannot be changed", old.id));
                 continue;
             }
             Some(_) => imported.updated += 1,
@@ -88,9 +87,9 @@ pub(crate) async fn store(database: &Database, employees: &[Employee], master: &
     }
     problems.extend(taken(&known, &changed));
     if !problems.is_empty() {
-        return Err(refused("the roster does not fit the orders that are there", &problems)
+        return Err(refused("the roster contradicts existing orders", &problems)
             .at(path.display())
-            .fix("`livery-station orders` shows them; correct the roster and run the same command again; nothing was stored"));
+            .fix("nothing was stored: compare with `livery-station orders`, correct the roster, and run the same command again"));
     }
     // First free all serials, so that two orders can change theirs for one another's.
     for order in changed.iter().filter(|order| known.contains_key(&order.id)) {
@@ -122,7 +121,7 @@ async fn check_images(catalogue: &Catalogue, employees: &[Employee], master: &Re
     if problems.is_empty() {
         return Ok(());
     }
-    Err(refused("the store does not have what the roster asks for", &problems)
+    Err(refused("the store lacks images that the roster needs", &problems)
         .at(catalogue.folder().display())
         .fix(format!("run `livery personalise {master} --roster FILE --store DIR --keys DIR`, then the same command again")))
 }

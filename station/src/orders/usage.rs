@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::orders::Order;
 
-/// One thing that did not take.
+/// One thing that did not take effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Amiss {
     /// Which.
     pub(crate) what: What,
     /// What is wanted.
     pub(crate) wanted: String,
-    /// What there is; `None` where the device says nothing of it.
+    /// What the device found; `None` where it reported nothing.
     pub(crate) found: Option<String>,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Amiss {
         match found {
             // Sixty-four digits tell a person no more than the first twelve.
             Some(found) => write!(f, "{what} is {}, not {}", short(found), short(wanted)),
-            None => write!(f, "{what} should be {}, and the device does not say", short(wanted)),
+            None => write!(f, "{what} should be {}, but the device did not report it", short(wanted)),
         }
     }
 }
@@ -46,9 +46,9 @@ pub(crate) fn encode(amiss: &[Amiss]) -> Result<String> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Usage {
-    /// `in-use`, or `amiss` where something did not take.
+    /// `in-use`, or `amiss` where something did not take effect.
     pub state: &'static str,
-    /// What did not take.
+    /// What did not take effect.
     pub(crate) amiss: Vec<Amiss>,
     /// The same in words.
     pub words: Vec<String>,
@@ -76,7 +76,7 @@ impl Usage {
     ) -> Option<Self> {
         let confirmation = confirmation?;
         let heard = jiff::Timestamp::from_millisecond(heard_at?).ok()?;
-        // What can't be read any more is never "in use"; `livery-station audit` says more.
+        // What can no longer be read is never "in use"; `livery-station audit` finds out more.
         let amiss: Vec<Amiss> = serde_json::from_str(amiss?).ok()?;
         let words: Vec<String> = amiss.iter().map(ToString::to_string).collect();
         let state = if amiss.is_empty() { "in-use" } else { "amiss" };
