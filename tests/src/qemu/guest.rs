@@ -59,6 +59,8 @@ pub struct Guest {
     errors: PathBuf,
     /// Lines of the log up to here have been looked at by a [`wait_for`](Self::wait_for) that ended.
     seen: usize,
+    /// Lines of the log up to here are of a start that a reset has ended.
+    past: usize,
     /// How often it was reset.
     resets: usize,
     started: Instant,
@@ -104,6 +106,7 @@ impl Guest {
             log,
             errors,
             seen: 0,
+            past: 0,
             resets: 0,
             started: Instant::now(),
             accel,
@@ -190,7 +193,8 @@ impl Guest {
                     self.reset().await?;
                     self.resets += 1;
                     // What it said before is of the start that is over.
-                    self.seen = console.lines().count();
+                    self.past = console.lines().count();
+                    (self.seen, self.probe.1) = (self.past, None);
                 }
                 // One that starts again by itself is given the time for that.
                 Some(line) if over.get_or_insert_with(Instant::now).elapsed() > AFTER_END => {
@@ -217,8 +221,11 @@ impl Guest {
     /// Where the probe does not come up, or the answer does not come in time.
     pub async fn ask(&mut self, script: &str, most: Duration) -> Result<Done> {
         if self.probe.1.is_none() {
-            // Not before: a serial port that nobody has opened loses what it gets.
-            self.wait_for("its probe", probe::READY, most).await?;
+            // Not before: a serial port that nobody has opened loses what it gets. It may have said so while something else was waited
+            // for.
+            if !self.console()?.lines().skip(self.past).any(|line| line.contains(probe::READY)) {
+                self.wait_for("its probe", probe::READY, most).await?;
+            }
             self.probe.1 = Some(Probe::connect(&self.probe.0).await?);
         }
         let begun = Instant::now();
