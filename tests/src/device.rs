@@ -36,6 +36,10 @@ pub const STATION_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 1
 const GATEWAY_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
 /// What the agent says when it has given keys to a firmware that had none.
 pub const KEYS: &str = "has the organisation's Secure Boot keys now";
+/// What the agent's block ends with.
+const EDGE: &str = "+=====";
+/// How long it takes at most to say it all, once it has begun.
+const BLOCK: Duration = Duration::from_secs(60);
 /// What every line of the probe begins with.
 const PROBE: &str = "LIVERY-PROBE";
 
@@ -169,8 +173,8 @@ impl Device {
             guest = machine.start().await?;
             (which, said) = guest.wait_for_any("DONE or FAILED on its console", &ends, most).await?;
         }
-        // The block below the line tells more: let it come.
-        sleep(Duration::from_secs(2)).await;
+        // The block's other lines tell more: its lower edge ends it.
+        guest.wait_for("the end of the agent's block", EDGE, BLOCK).await?;
         let console = guest.console()?;
         Ok((guest, Flashed { done: which == 0, said, console }))
     }

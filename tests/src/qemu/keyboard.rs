@@ -35,6 +35,7 @@ pub fn strokes(layout: &str, text: &str) -> Result<Vec<Stroke>> {
 pub async fn write(monitor: &Monitor, layout: &str, text: &str) -> Result<()> {
     for keys in strokes(layout, text)? {
         monitor.keys(&keys).await?;
+        // A person's pace: what is typed faster, QEMU drops.
         tokio::time::sleep(PACE).await;
     }
     Ok(())
