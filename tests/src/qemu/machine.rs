@@ -15,7 +15,7 @@ use super::{
     firmware::Firmware,
     guest::Guest,
     monitor::NETWORK,
-    netboot::{MAC, Pxe, SLOT},
+    netboot::{self, Pxe},
     probe,
 };
 
@@ -164,8 +164,10 @@ pub struct Machine {
     pub network: bool,
     /// The interface of this host that its cable is plugged into, in place of the network that QEMU makes up.
     pub cable: Option<String>,
-    /// What QEMU's network has the firmware start first, by PXE.
+    /// What QEMU's network hands out by TFTP, and names to firmware that asks it.
     pub pxe: Option<Pxe>,
+    /// Further network cards, the second and so on: each on a network of its own, which hands out this.
+    pub further: Vec<Pxe>,
     /// The network that QEMU makes up, such as `192.168.76.0/24`; none: 10.0.2.0/24, which for a laptop is the organisation's.
     pub home: Option<&'static str>,
     /// Whether it has USB ports, also where nothing is in one; they are `usb.0`.
@@ -209,6 +211,7 @@ impl Machine {
             network: true,
             cable: None,
             pxe: None,
+            further: Vec::new(),
             usb: false,
             loudspeakers: None,
             screen: (1280, 800),
@@ -349,18 +352,20 @@ impl Machine {
             for Service { at, on } in &self.services {
                 netdev.push_str(&format!(",guestfwd=tcp:{at}-cmd:{} {on}", escape(carrier)));
             }
-            // No option ROM: the firmware has a driver of its own.
-            let mac: Vec<String> = MAC.iter().map(|byte| format!("{byte:02x}")).collect();
-            let mut card = format!("virtio-net-pci,netdev={NETWORK},romfile=,mac={},addr={SLOT:#x}", mac.join(":"));
-            if let Some(Pxe { folder, file }) = &self.pxe {
-                netdev.push_str(&format!(",tftp={},bootfile={}", escape(folder), file.replace(',', ",,")));
-                card.push_str(",bootindex=1");
+            if let Some(pxe) = &self.pxe {
+                netdev.push_str(&tftp(pxe));
             }
             if let Some(cable) = &self.cable {
                 netdev = format!("tap,id={NETWORK},ifname={cable},script=no,downscript=no");
             }
             add("-netdev", netdev);
-            add("-device", card);
+            add("-device", card(0, NETWORK));
+        }
+        for (number, pxe) in (1..).zip(&self.further) {
+            let id = format!("further{number}");
+            // Their networks are apart: what the device is to reach is on the first.
+            add("-netdev", format!("user,id={id},net=192.168.{}.0/24{}", 100 + number, tftp(pxe)));
+            add("-device", card(number, &id));
         }
         if let Some(Direct { kernel, initrd, command_line }) = &self.direct {
             // No list of options: a comma stands for itself.
@@ -391,6 +396,17 @@ impl Machine {
         }
         list
     }
+}
+
+/// A network card that leads to this network; without an option ROM, since the firmware has a driver of its own.
+fn card(number: u8, network: &str) -> String {
+    let mac: Vec<String> = netboot::mac(number).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("virtio-net-pci,netdev={network},romfile=,mac={},addr={:#x}", mac.join(":"), netboot::slot(number))
+}
+
+/// What a network that QEMU makes up hands out.
+fn tftp(Pxe { folder, file }: &Pxe) -> String {
+    format!(",tftp={},bootfile={}", escape(folder), file.replace(',', ",,"))
 }
 
 /// Where the TPM listens: beside the monitor.
@@ -446,6 +462,7 @@ mod tests {
         let mut machine = machine.with_secure_boot().unwrap();
         machine.tpm = true;
         machine.pxe = Some(Pxe::new(Path::new("/srv/boot/agent.efi")));
+        machine.further.push(Pxe::new(Path::new("/srv/other/wrong.efi")));
         machine.disks = vec![Disk::new("usb.img", Bus::UsbStorage).tried(3)];
         let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
         for part in [
@@ -455,7 +472,8 @@ mod tests {
             "tpm-crb",
             "bootindex=3",
             ",tftp=/srv/boot,bootfile=agent.efi",
-            "addr=0x10,bootindex=1",
+            "user,id=further1,net=192.168.101.0/24,tftp=/srv/other,bootfile=wrong.efi",
+            "netdev=further1,romfile=,mac=52:54:00:12:34:57,addr=0x11",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }

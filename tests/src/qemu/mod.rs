@@ -26,6 +26,7 @@
 //! | [`probe`] | asks the running system |
 //! | [`tpm`] | its TPM |
 //! | [`netboot`] | its start over the network |
+//! | [`variables`] | what its firmware starts, set from outside |
 //! | [`monitor`] | QMP: screen, keys, power |
 //! | [`keyboard`] | a text as keys of a layout |
 
@@ -38,6 +39,7 @@ pub mod monitor;
 pub mod netboot;
 pub mod probe;
 pub mod tpm;
+pub mod variables;
 
 pub use accel::Accel;
 pub use guest::Guest;

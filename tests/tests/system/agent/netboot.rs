@@ -1,7 +1,7 @@
 //! The agent's medium over the network, on a virtual device whose firmware enforces Secure Boot: by PXE and by HTTP boot it
 //! starts as far as the station hears of it; what is not signed, was changed, or did not come whole, does not start.
 //!
-//! The device comes without keys. Its first start, by PXE, is the agent's too, which gives it the organisation's.
+//! The device has the organisation's keys already, and its boot entries are put in from outside.
 
 use std::{
     env, fs,
@@ -19,10 +19,15 @@ use livery_tests::{
     bad_server::{BadServer, Part, Rule, Trouble},
     device::{KEYS, STATION_AT, hosts},
     dnsmasq::Dnsmasq,
+    fixtures::enrolled,
     line::Line,
     netns::{self, CABLE},
     programs,
-    qemu::{Credential, Guest, Machine, Pxe, Service, netboot::http_entry},
+    qemu::{
+        Guest, Machine, Pxe, Service,
+        netboot::{http_entry, pxe_entry},
+        variables::{self, Start},
+    },
     raw_disk,
     site::{STATION, Site},
 };
@@ -32,89 +37,64 @@ use tokio::process::Command;
 const SERIAL: &str = "NETBOOT-0001";
 /// What the agent shows of the station's answer.
 const ANSWERED: &str = "no order for serial NETBOOT-0001 yet";
-/// Whose variables boot entries are (UEFI 2.10, section 3.3).
-const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// What the firmware says when it starts a boot entry, after the check.
 const STARTING: &str = "BdsDxe: starting";
 /// And when it does not start one, for whatever reason.
 const REFUSED: &str = "BdsDxe: failed to load";
 
 #[tokio::test]
-async fn qemu_pxe_starts_the_signed_medium_and_nothing_else() {
-    let (site, folder) = prepare("pxe").await;
+async fn qemu_firmware_starts_the_signed_medium_and_nothing_else() {
+    let (site, folder) = prepare("refusals").await;
     let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
-    let signed = Pxe::new(&site.folder.join("medium/agent.efi"));
-    let mut new = machine("keys", &folder);
-    new.pxe = Some(signed.clone());
-    take_keys(new, "").await;
-
-    for (name, file) in [("unsigned", unsigned(&site, &folder).await), ("changed", changed(&site, &folder))] {
-        let mut machine = machine(name, &folder);
-        machine.pxe = Some(Pxe::new(&file));
-        let mut guest = machine.start().await.unwrap();
-        let most = Duration::from_secs(60) * guest.accel().patience();
-        let (which, said) = guest.wait_for_any("the firmware's verdict", &[REFUSED, STARTING], most).await.unwrap();
-        assert!(which == 0 && said.contains("PXEv4") && said.contains("Access Denied"), "{name}: {said}");
-        assert_eq!(transferred(&guest), fs::metadata(&file).unwrap().len(), "{name}: it has not come whole");
-        guest.cut_power().await.unwrap();
-    }
-
-    let mut machine = machine("signed", &folder);
-    machine.pxe = Some(signed);
-    machine.services.push(Service { at: STATION_AT, on: line.address() });
-    machine.credentials.push(hosts(STATION_AT, STATION));
-    let guest = reaches(&machine, &line, "PXEv4").await;
-    guest.cut_power().await.unwrap();
-}
-
-#[tokio::test]
-async fn qemu_http_boot_starts_the_signed_medium_and_nothing_else() {
-    let (site, folder) = prepare("http").await;
-    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
-    let unsigned = unsigned(&site, &folder).await;
     let good = site.folder.join("medium/agent.efi");
+    let (unsigned, changed) = (unsigned(&site, &folder).await, changed(&site, &folder));
+    let mut device = machine("device", &folder);
+    enrolled::give(&site, &device).await.unwrap();
+    device.services.push(Service { at: STATION_AT, on: line.address() });
+    device.credentials.push(hosts(STATION_AT, STATION));
+    // One card for each file that PXE brings.
+    device.pxe = Some(Pxe::new(&good));
+    device.further = vec![Pxe::new(&unsigned), Pxe::new(&changed)];
+    let denied =
+        |file: &Path| vec![format!("NBP filesize is {} Bytes", fs::metadata(file).unwrap().len()), ": Access Denied".into()];
+    let mut attempts = vec![
+        ("pxe-unsigned", pxe_entry("pxe-unsigned", 1), denied(&unsigned)),
+        ("pxe-changed", pxe_entry("pxe-changed", 2), denied(&changed)),
+    ];
+
     let whole = |what| Rule { what, part: Part::Map, after: 0, times: u64::MAX };
     let serve = async |file: &Path, what| BadServer::start(file.parent().unwrap(), whole(what), None).await.unwrap();
-    // In the order in which the firmware tries them; what it says of each.
     let servers = [
         ("unsigned", "unsigned.efi", serve(&unsigned, Trouble::None).await, ["Downloading...100%", ": Access Denied"]),
         ("absent", "agent.efi", serve(&good, Trouble::Status(404)).await, ["Client Error: 404 Not Found", ": Not Found"]),
         ("broken-off", "agent.efi", serve(&good, Trouble::Break).await, ["Error: Unexpected network error.", ": Not Found"]),
-        ("signed", "agent.efi", serve(&good, Trouble::None).await, ["Downloading...100%", ""]),
     ];
-    let mut new = machine("keys", &folder);
-    new.pxe = Some(Pxe::new(&good));
-    let mut device = machine("device", &folder);
-    let mut order = vec![7, 0, 0, 0];
-    for (number, (name, file, server, ..)) in (0xa0_u8..).zip(&servers) {
+    for (number, (name, file, server, said)) in (0xa0_u8..).zip(&servers) {
         let at = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, number), 80);
         device.services.push(Service { at, on: server.address() });
         let entry = http_entry(name, &format!("http://{}/{file}", at.ip()));
-        new.credentials.push(Credential::new(&format!("entry.Boot00{number:02X}"), entry));
-        order.extend([number, 0]);
+        attempts.push((name, entry, said.map(str::to_owned).into()));
     }
-    new.credentials.push(Credential::new("entry.BootOrder", order));
-    // One write is one variable.
-    let script = format!(
-        "for file in $CREDENTIALS_DIRECTORY/entry.Boot*; do\n\
-         name=${{file##*/entry.}}-{GLOBAL}\n\
-         cat $file > $name\n\
-         done"
-    );
-    take_keys(new, &script).await;
+    attempts.push(("signed", pxe_entry("signed", 0), vec!["NBP file downloaded successfully".into()]));
+    let entries: Vec<Vec<u8>> = attempts.iter().map(|(_, entry, _)| entry.clone()).collect();
+    variables::boot(&device.variables(), Start::Order(&entries)).await.unwrap();
 
-    device.services.push(Service { at: STATION_AT, on: line.address() });
-    device.credentials.push(hosts(STATION_AT, STATION));
     let guest = reaches(&device, &line, "\"signed\"").await;
     let console = guest.console().unwrap();
     // One part for each attempt.
-    let attempts: Vec<&str> = console.split(">>Start HTTP Boot over IPv4").skip(1).collect();
-    assert_eq!(attempts.len(), servers.len(), "{console}");
-    for ((name, _, server, [said, end]), attempt) in servers.iter().zip(attempts) {
-        assert!(server.requests() > 0, "nobody asked for {name}");
-        assert!(attempt.contains(said), "{name}: {attempt}");
+    let parts: Vec<&str> = console.split(">>Start ").skip(1).collect();
+    assert_eq!(parts.len(), attempts.len(), "{console}");
+    for ((name, _, said), part) in attempts.iter().zip(parts) {
+        assert_eq!(part.starts_with("PXE over IPv4"), name.starts_with("pxe") || *name == "signed", "{name}: {part}");
+        for word in said {
+            assert!(part.contains(word), "{name}, {word}: {part}");
+        }
+        let end = said.last().unwrap();
         let gave_up = |line: &str| line.contains(REFUSED) && line.contains(&format!("\"{name}\"")) && line.ends_with(end);
-        assert_eq!(attempt.lines().any(|line| gave_up(line.trim_end())), *name != "signed", "{name}: {attempt}");
+        assert_eq!(part.lines().any(|line| gave_up(line.trim_end())), *name != "signed", "{name}: {part}");
+    }
+    for (name, _, server, _) in &servers {
+        assert!(server.requests() > 0, "nobody asked for {name}");
     }
     guest.cut_power().await.unwrap();
 }
@@ -123,8 +103,9 @@ async fn qemu_http_boot_starts_the_signed_medium_and_nothing_else() {
 async fn qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http() {
     let name = "agent::netboot::qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http";
     if env::var_os(netns::MARK).is_none() {
-        // A build needs a network.
-        prepare("dhcp").await;
+        // A build needs a network, and so may what is made once.
+        let (site, folder) = prepare("dhcp").await;
+        enrolled::give(&site, &machine("device", &folder)).await.unwrap();
     }
     match netns::inside(name, "192.168.77.1/24", Duration::from_secs(20 * 60)).await {
         Ok(true) => {}
@@ -143,28 +124,58 @@ async fn qemu_the_guides_dhcp_server_starts_devices_by_pxe_and_by_http() {
     });
     tokio::spawn(axum::serve(web, Router::new().route("/agent.efi", answer)).into_future());
 
-    // A new device's firmware tries PXE first. The next time, HTTP boot by its own entry, to which DHCP names the URL.
-    let mut new = machine("keys", &folder);
+    // A new device's firmware tries PXE first: by an entry of its own, as far as the file has come and is good.
+    let mut new = machine("new", &folder);
     new.cable = Some(CABLE.into());
-    let script = format!(
-        r#"for name in Boot0*; do
-    case $(tr -d '\000' < $name) in *"UEFI HTTPv4"*) http=${{name#Boot}}; http=${{http%%-*}};; esac
-done
-printf "\\007\\000\\000\\000$(printf '\\%03o\\%03o' 0x${{http#??}} 0x${{http%??}})" > /run/next
-cat /run/next > BootNext-{GLOBAL}"#
-    );
-    take_keys(new, &script).await;
+    variables::boot(&new.variables(), Start::Factory).await.unwrap();
+    let guest = starts(&new, "PXEv4").await;
+    guest.cut_power().await.unwrap();
     let said = dhcp.said().unwrap();
     assert!(said.contains("sent ") && said.contains("agent.efi to 192.168.77."), "not by TFTP: {said}");
     assert_eq!(asked.load(Ordering::Relaxed), 0, "by HTTP already");
 
+    // HTTP boot, to which DHCP names the URL.
     let mut device = machine("device", &folder);
     device.cable = Some(CABLE.into());
-    let guest = reaches(&device, &line, "UEFI HTTPv4").await;
+    variables::boot(&device.variables(), Start::Next(&http_entry("http", ""))).await.unwrap();
+    let guest = reaches(&device, &line, "\"http\"").await;
     let console = guest.console().unwrap();
     assert!(console.contains("URI: http://192.168.77.1/agent.efi"), "{console}");
     assert!(asked.load(Ordering::Relaxed) > 0, "nobody asked for it");
     guest.cut_power().await.unwrap();
+}
+
+/// The same by HTTP boot, with the URL in a boot entry, as by a firmware's setup page.
+#[tokio::test]
+async fn qemu_variant_http_boot_by_an_entry_that_names_the_url() {
+    let (site, folder) = prepare("http").await;
+    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
+    let rule = Rule { what: Trouble::None, part: Part::Map, after: 0, times: u64::MAX };
+    let server = BadServer::start(&site.folder.join("medium"), rule, None).await.unwrap();
+    let mut device = machine("device", &folder);
+    enrolled::give(&site, &device).await.unwrap();
+    let at = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 0xa0), 80);
+    device.services = vec![Service { at, on: server.address() }, Service { at: STATION_AT, on: line.address() }];
+    device.credentials.push(hosts(STATION_AT, STATION));
+    let entry = http_entry("signed", &format!("http://{}/agent.efi", at.ip()));
+    variables::boot(&device.variables(), Start::Order(&[entry])).await.unwrap();
+    let guest = reaches(&device, &line, "\"signed\"").await;
+    assert!(guest.console().unwrap().contains("Downloading...100%"));
+    assert!(server.requests() > 0, "nobody asked for it");
+    guest.cut_power().await.unwrap();
+}
+
+/// A new device, in setup mode, that starts the agent by PXE takes its keys from it, as from a stick.
+#[tokio::test]
+async fn qemu_variant_a_new_device_takes_its_keys_by_pxe() {
+    let (site, folder) = prepare("keys").await;
+    let mut device = machine("device", &folder);
+    device.pxe = Some(Pxe::new(&site.folder.join("medium/agent.efi")));
+    let mut guest = starts(&device, "PXEv4").await;
+    let most = Duration::from_secs(120) * guest.accel().patience();
+    guest.wait_for("the organisation's keys in the firmware", KEYS, most).await.unwrap();
+    // QEMU ends where the device starts again.
+    guest.wait_exit(most).await.unwrap();
 }
 
 /// The configuration that the guide gives, with this network's names in it.
@@ -199,27 +210,8 @@ fn machine(name: &str, folder: &Path) -> Machine {
     machine
 }
 
-/// The device's first start: the agent, by PXE, gives it keys. `script` is run there before, in the folder of the firmware's
-/// variables, and finds the machine's credentials that are named `entry.…`.
-async fn take_keys(mut machine: Machine, script: &str) {
-    let script = format!("cd /sys/firmware/efi/efivars\n{script}\necho\necho LIVERY-ENTRIES $?\n");
-    let unit = "[Unit]\nDescription=Boot entries\nBefore=livery-agent.service\n\
-        [Service]\nType=oneshot\nStandardOutput=file:/dev/ttyS0\nStandardError=file:/dev/ttyS0\nImportCredential=entry.*\n\
-        ExecStart=/bin/sh -e ${CREDENTIALS_DIRECTORY}/entry.script\n";
-    machine.credentials.push(Credential::new("entry.script", script));
-    machine.credentials.push(Credential::new("systemd.extra-unit.entries.service", unit));
-    let wants = "[Unit]\nWants=entries.service\n";
-    machine.credentials.push(Credential::new("systemd.unit-dropin.livery-agent.target", wants));
-    let mut guest = machine.start().await.unwrap();
-    let most = Duration::from_secs(120) * guest.accel().patience();
-    guest.wait_for("its boot entries", "LIVERY-ENTRIES 0", most).await.unwrap();
-    guest.wait_for("the organisation's keys in the firmware", KEYS, most).await.unwrap();
-    // QEMU ends where the device starts again.
-    guest.wait_exit(most).await.unwrap();
-}
-
-/// Switches the device on: of all that is started, this entry is the first; and the agent tells the station.
-async fn reaches(machine: &Machine, line: &Line, entry: &str) -> Guest {
+/// Switches the device on: of all that is started, this entry is the first.
+async fn starts(machine: &Machine, entry: &str) -> Guest {
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(120) * guest.accel().patience();
     loop {
@@ -227,21 +219,20 @@ async fn reaches(machine: &Machine, line: &Line, entry: &str) -> Guest {
         // Not later than now: after this one it would try others for minutes.
         assert_eq!(which == 0, said.contains(entry), "{said}");
         if which == 0 {
-            break;
+            return guest;
         }
     }
+}
+
+/// The same, and the agent tells the station.
+async fn reaches(machine: &Machine, line: &Line, entry: &str) -> Guest {
+    let mut guest = starts(machine, entry).await;
+    let most = Duration::from_secs(120) * guest.accel().patience();
     guest.wait_for("the station's answer on its console", ANSWERED, most).await.unwrap();
     let devices = line.devices().await.unwrap();
     let device = devices.iter().find(|device| device["serial"] == SERIAL);
     assert!(device.is_some_and(|device| device["reason"].as_str().is_some_and(|reason| reason.contains(ANSWERED))), "{devices:?}");
     guest
-}
-
-/// Bytes of the file that the firmware says it has fetched by PXE.
-fn transferred(guest: &Guest) -> u64 {
-    let console = guest.console().unwrap();
-    let said = console.lines().find_map(|line| line.split_once("NBP filesize is ")?.1.split(' ').next()?.parse().ok());
-    said.unwrap_or_default()
 }
 
 /// The medium without its signature.

@@ -1,13 +1,11 @@
 //! Disks with sectors of 4096 bytes, made by the kernel (a loop device), and larger disks than the image: the partition
-//! table and the ESP's FAT are made to fit, or the disk is refused before the first byte. And the proof that counts: real
-//! firmware starts the terminal from such a disk.
+//! table and the ESP's FAT are made to fit, or the disk is refused before the first byte. That real firmware starts the terminal from
+//! such a disk is proved with Secure Boot ([`secure_boot`](super::secure_boot)).
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use gpt::{GptConfig, disk::LogicalBlockSize, mbr::ProtectiveMBR, partition_types};
@@ -16,9 +14,7 @@ use livery_tests::{
     evidence,
     loop_device::LoopDevice,
     programs::{Done, Program},
-    qemu::{Bus, Credential, Disk, Machine},
     raw_disk,
-    site::Site,
 };
 
 const MIB: u64 = 1 << 20;
@@ -131,87 +127,4 @@ async fn what_cannot_be_made_to_fit_is_refused_untouched() {
         drop(disk);
         assert_eq!(raw_disk::digest_all(&file).unwrap(), before);
     }
-}
-
-/// What every line of the terminal's own word begins with.
-const WORD: &str = "SECTORS-WORD ";
-
-/// A unit that says how the running system sees its disk.
-fn word() -> [Credential; 3] {
-    let unit = "[Unit]\nDescription=Word\nConditionPathExists=!/etc/initrd-release\n[Service]\nType=oneshot\nStandardOutput=file:/dev/ttyS0\nStandardError=null\n\
-        ImportCredential=word.*\nExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/word.script\n";
-    let script = format!(
-        r#"say() {{ echo "{WORD}$1=$2"; }}
-echo
-disk=/sys/class/block/nvme0n1
-say sector "$(cat $disk/queue/logical_block_size)"
-say disk "$(($(cat $disk/size) * 512))"
-for part in $disk/nvme0n1p*; do
-    say "start-$(sed -n 's/^PARTNAME=//p' $part/uevent)" "$(($(cat $part/start) * 512))"
-    say "length-$(sed -n 's/^PARTNAME=//p' $part/uevent)" "$(($(cat $part/size) * 512))"
-done
-say root "$(sed -n 's,^\([^ ]*\) / .*,\1,p' /proc/mounts | tail -n 1)"
-say verity "$(cat /sys/class/block/dm-*/dm/uuid | grep -c VERITY)"
-. /etc/livery/identity.env; say order "$LIVERY_ORDER"
-say hostname "$(cat /proc/sys/kernel/hostname)"
-say end yes
-"#
-    );
-    [
-        Credential::new("systemd.extra-unit.livery-word.service", unit),
-        Credential::new("systemd.unit-dropin.basic.target", "[Unit]\nWants=livery-word.service\n"),
-        Credential::new("word.script", script),
-    ]
-}
-
-/// A terminal's disk of 4096-byte sectors, larger than its image, with the last partition grown: firmware that has no entry
-/// for it finds the loader in the converted FAT by the fallback path, and the kernel its root, identity and verity.
-#[tokio::test]
-async fn qemu_firmware_starts_the_terminal_from_a_larger_disk_of_4096_byte_sectors() {
-    const SIZE: u64 = 6 << 30;
-    let site = Site::shared().await.unwrap();
-    let master = site.build_for_any_disk().await.unwrap();
-    let image = site.personalise(&master, &site.roster()).await.unwrap().remove(0);
-    let employee = site.employees().unwrap().remove(0);
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/sectors"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("disk.raw");
-    fs::File::create(&file).unwrap().set_len(SIZE).unwrap();
-
-    let disk = LoopDevice::attach(&file, 4096).unwrap();
-    let (image, device) = (image.to_string(), disk.path().display().to_string());
-    let (store, trust) = (site.store().display().to_string(), site.trust().display().to_string());
-    let arguments = ["write", &image, "--from", &store, "--trust", &trust, "--disk", &device, "--json"];
-    let record: Record = Program::Agent.run(arguments).await.unwrap().good().unwrap().json().unwrap();
-    assert_eq!((record.disk.logical_sector, record.disk.size), (4096, SIZE));
-    assert_eq!(record.boot_entry, None, "a loop device is nothing that this host's firmware could start");
-    evidence::compare(&record, disk.path()).unwrap();
-    drop(disk);
-
-    let mut machine = Machine::new("larger-4096", &folder).unwrap();
-    machine.disks.push(Disk::new(&file, Bus::Nvme).sector(4096).serial("NVME4096"));
-    machine.network = false;
-    machine.credentials.extend(word());
-    let mut guest = machine.start().await.unwrap();
-    let most = Duration::from_secs(60) * guest.accel().patience();
-    let started = guest.wait_for("what the firmware starts", "BdsDxe: starting", most).await.unwrap();
-    assert!(started.contains("NVMe") && !started.contains("terminal"), "the fallback path, without an entry: {started}");
-    let mut said = BTreeMap::new();
-    while !said.contains_key("end") {
-        let line = guest.wait_for("the terminal's own word", WORD, most).await.unwrap();
-        let (key, value) = line.split(WORD).nth(1).unwrap().trim().split_once('=').unwrap();
-        said.insert(key.to_owned(), value.to_owned());
-    }
-    println!("{} s after power-on: {said:?}", guest.elapsed().as_secs());
-    guest.cut_power().await.unwrap();
-
-    let number = |key: &str| said.get(key).and_then(|value| value.parse::<u64>().ok());
-    assert_eq!((number("sector"), number("disk")), (Some(4096), Some(SIZE)), "{said:?}");
-    assert_eq!((number("start-esp"), number("length-esp")), (Some(MIB), Some(264 * MIB)), "{said:?}");
-    let end = number("start-root-verity").unwrap() + number("length-root-verity").unwrap();
-    assert!(end > SIZE - 2 * MIB && end < SIZE, "the last partition reaches to the disk's end: {said:?}");
-    assert_eq!(said.get("verity").map(String::as_str), Some("2"), "root and personal layer: {said:?}");
-    assert_eq!(said.get("order").map(String::as_str), Some(employee.order.as_str()), "{said:?}");
-    assert_eq!(said.get("hostname"), Some(&employee.hostname), "{said:?}");
 }

@@ -1,11 +1,9 @@
 //! Secure Boot on a virtual device whose firmware enforces it, with the keys and files that `livery keygen` made: what the
 //! organisation signed starts; what it did not sign, or what was changed after, does not.
 //!
-//! The device is asked by systemd credentials that its (virtual) firmware hands over; nothing in image or stick is made for
-//! this test.
+//! The terminal's disk is one that asks the most of the agent and of the firmware: larger than the image, with sectors of 4096 bytes.
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -13,21 +11,33 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use livery_contract::Reference;
+use livery_contract::record::Record;
 use livery_tests::{
+    device::{KEYS, without_browser},
+    evidence,
+    fixtures::enrolled,
+    loop_device::LoopDevice,
     programs::{self, Program},
-    qemu::{Bus, Credential, Disk, Guest, Machine},
+    qemu::{
+        Bus, Disk, Guest, Machine,
+        variables::{self, Start},
+    },
     raw_disk,
     site::Site,
 };
 use tokio::process::Command;
 
-/// What every line of the probe begins with.
-const PROBE: &str = "LIVERY-PROBE";
 /// What somebody would like to have on the command line.
 const INJECTED: &str = "livery.injected";
 /// Where the first partition, the EFI system partition, begins.
 const ESP: u64 = 1 << 20;
+const MIB: u64 = 1 << 20;
+/// The terminal's disk, which is larger than its image.
+const SIZE: u64 = 6 << 30;
+/// Its sectors.
+const SECTOR: u64 = 4096;
+/// A program of the terminal that nobody calls.
+const UNUSED: &str = "/usr/bin/ptx";
 
 #[tokio::test]
 async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
@@ -68,77 +78,137 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
 #[tokio::test]
 async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
     let site = Site::shared().await.unwrap();
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/secure-boot"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = folder("secure-boot");
     site.medium().await.unwrap();
     let wrong = wrong_sticks(&site, &folder).await;
-    let disk = folder.join("terminal.raw");
-    export(&site, &site.build().await.unwrap(), &disk).await;
-
-    // As from the factory: no keys. The unsigned would start here too; the agent gives the device those that its medium carries.
-    let mut enrol = machine("enrol", &folder);
-    enrol.disks.push(Disk::new(site.stick(), Bus::UsbStorage).unchanged());
-    let mut guest = enrol.start().await.unwrap();
-    let most = Duration::from_secs(240) * guest.accel().patience();
-    guest.wait_for("the organisation's keys", "has the organisation's Secure Boot keys now", most).await.unwrap();
-    guest.wait_exit(most).await.unwrap();
+    // As from the factory: no keys. The unsigned would start there too; the agent gives the device those that its medium carries.
+    assert!(enrolled::console(&site).await.unwrap().contains(KEYS));
 
     // Three sticks that must not start, before the good one: the firmware goes on to the next.
     let mut medium = machine("medium", &folder);
+    enrolled::give(&site, &medium).await.unwrap();
     for (place, (name, stick)) in (1..).zip(&wrong) {
         medium.disks.push(Disk::new(stick, Bus::Nvme).serial(name).unchanged().tried(place));
     }
     medium.disks.push(Disk::new(site.stick(), Bus::UsbStorage).unchanged().tried(9));
-    // For the next start: an entry of somebody else's, with a command line of his own.
-    medium.credentials.push(Credential::new("probe.Boot0099", injected(&disk)));
-    medium.credentials.push(Credential::new("probe.BootNext", [7, 0, 0, 0, 0x99, 0]));
     let mut guest = medium.start().await.unwrap();
-    let said = word(&mut guest).await;
+    let most = Duration::from_secs(240) * guest.accel().patience();
+    guest.until("systemctl is-active -q livery-agent.service", most).await.unwrap();
+    enforced(&mut guest).await;
     let console = guest.console().unwrap();
     for (name, _) in &wrong {
         let refused = |line: &str| line.contains("failed to load") && line.contains(name) && line.contains("Access Denied");
         assert!(console.lines().any(refused), "{name} was not refused: {console}");
     }
-    enforced(&said);
-    assert_eq!(said["agent"], "active", "{said:?}");
-    assert_eq!(["Boot0099", "BootNext"].map(|name| said[name].as_str()), ["taken"; 2], "{said:?}");
-    guest.cut_power().await.unwrap();
-
-    // The terminal as it was exported; then one bit of its root is turned over below it.
-    let mut terminal = machine("terminal", &folder);
-    terminal.memory = 3072;
-    terminal.disks.push(Disk::new(&disk, Bus::Nvme));
-    let mut guest = terminal.start().await.unwrap();
-    let sample = heard(&mut guest, "sample").await;
-    raw_disk::flip(&disk, only(&disk, &BASE64_STANDARD.decode(&sample).unwrap())).unwrap();
-    let said = word(&mut guest).await;
-    enforced(&said);
-    assert!(guest.console().unwrap().contains("starting Boot0099 \"injected\""), "that entry was not used");
-    assert!(said["command-line"].contains("roothash="), "{said:?}");
-    assert_eq!(said["kiosk"], "active", "{said:?}");
-    assert_eq!(said["tpm"], "2", "{said:?}");
-    assert!(said["measured"].bytes().any(|digit| digit != b'0'), "the stub has measured nothing: {said:?}");
-    assert!(!said.contains_key("read-at-first"), "it could not be read before: {said:?}");
-    assert!(said["read"].contains("Input/output error"), "{said:?}");
-    assert!(said["kernel"].contains("verity") && said["kernel"].contains("is corrupted"), "{said:?}");
     guest.cut_power().await.unwrap();
 }
 
-/// A device with firmware that can enforce Secure Boot, the same each time: its variables and its TPM stay in the folder.
+/// A terminal's disk of 4096-byte sectors, larger than its image, with the last partition grown: the firmware finds the loader in the
+/// converted FAT by the fallback path, and the kernel its root, identity and verity. It starts by an entry of somebody else's, whose
+/// command line nobody takes. Then one bit of its root is turned over below it.
+#[tokio::test]
+async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_sectors() {
+    let site = Site::shared().await.unwrap();
+    let folder = folder("sectors");
+    let employee = site.employees().unwrap().remove(0);
+    let disk = written(&site, &folder).await;
+
+    let mut terminal = machine("terminal", &folder);
+    enrolled::give(&site, &terminal).await.unwrap();
+    variables::boot(&terminal.variables(), Start::Next(&injected(&disk))).await.unwrap();
+    terminal.memory = 3072;
+    terminal.disks.push(Disk::new(&disk, Bus::Nvme).sector(4096).serial("NVME4096"));
+    terminal.credentials.push(without_browser());
+    let mut guest = terminal.start().await.unwrap();
+    let most = Duration::from_secs(240) * guest.accel().patience();
+    let started = guest.wait_for("what the firmware starts", "BdsDxe: starting", most).await.unwrap();
+    assert!(started.contains("\"injected\"") && !started.contains(".EFI"), "by that entry, and the fallback path: {started}");
+    guest.until("systemctl is-active -q livery-kiosk.service", most).await.unwrap();
+    println!("{} s after power-on: its kiosk is up", guest.elapsed().as_secs());
+    enforced(&mut guest).await;
+    let facts = guest.facts(most).await.unwrap();
+    assert_eq!(facts.verity, 2, "root and personal layer: {facts:?}");
+    assert_eq!((&*facts.order, &*facts.hostname), (employee.order.as_str(), &*employee.hostname), "{facts:?}");
+    assert_eq!(facts.root_hash.len(), 64, "{facts:?}");
+    assert_eq!(asked(&mut guest, "cat /sys/class/tpm/tpm0/tpm_version_major").await, "2");
+    let measured = asked(&mut guest, "cat /sys/class/tpm/tpm0/pcr-sha256/11").await;
+    assert!(measured.bytes().any(|digit| digit != b'0'), "the stub has measured nothing: {measured}");
+
+    // How the system sees its disk, in bytes.
+    let number = async |guest: &mut Guest, script: &str| asked(guest, script).await.parse::<u64>().unwrap();
+    let block = "/sys/class/block/nvme0n1";
+    assert_eq!(number(&mut guest, &format!("cat {block}/queue/logical_block_size")).await, SECTOR);
+    assert_eq!(number(&mut guest, &format!("echo $(($(cat {block}/size) * 512))")).await, SIZE);
+    let place = |name: &str, what: &str| {
+        format!(
+            "cd {block}; for part in nvme0n1p*; do grep -qx PARTNAME={name} $part/uevent && echo $(($(cat $part/{what}) * 512)); done; true"
+        )
+    };
+    assert_eq!(number(&mut guest, &place("esp", "start")).await, MIB);
+    assert_eq!(number(&mut guest, &place("esp", "size")).await, 264 * MIB);
+    let end = number(&mut guest, &place("root-verity", "start")).await + number(&mut guest, &place("root-verity", "size")).await;
+    assert!(end > SIZE - 2 * MIB && end < SIZE, "the last partition reaches to the disk's end: {end}");
+
+    // It can be read, always from the disk, until a bit of it is another.
+    let sample = format!("cat {UNUSED} > /dev/null || exit 1; dd if={UNUSED} bs=16 skip=1280 count=3 2> /dev/null | base64 -w 0");
+    let sample = asked(&mut guest, &sample).await;
+    raw_disk::flip(&disk, only(&disk, &BASE64_STANDARD.decode(&sample).unwrap())).unwrap();
+    let read = format!("echo 3 > /proc/sys/vm/drop_caches; cat {UNUSED} > /dev/null");
+    guest.until(&format!("! {{ {read} 2> /dev/null; }}"), most).await.unwrap();
+    let done = guest.ask(&read, most).await.unwrap();
+    assert!(done.code != Some(0) && done.stdout.contains("Input/output error"), "{done:?}");
+    let kernel = asked(&mut guest, "dmesg | grep 'verity.*corrupted' | head -n 1").await;
+    assert!(kernel.contains("verity") && kernel.contains("is corrupted"), "{kernel:?}");
+    guest.cut_power().await.unwrap();
+}
+
+/// An empty folder.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A device with firmware that can enforce Secure Boot: its variables and its TPM stay in the folder.
 fn machine(name: &str, folder: &Path) -> Machine {
-    let mut machine = Machine::new(name, &folder.join("device")).unwrap().with_secure_boot().unwrap();
+    let mut machine = Machine::new(name, &folder.join("device")).unwrap().with_secure_boot().unwrap().with_probe();
     machine.tpm = true;
     machine.network = false;
-    machine.credentials.extend(probe());
     machine
 }
 
-fn enforced(said: &BTreeMap<String, String>) {
-    assert_eq!((said["setup-mode"].as_str(), said["secure-boot"].as_str()), ("0", "1"), "{said:?}");
+/// An employee's terminal for any disk, as the agent writes it to a larger one with sectors of 4096 bytes.
+async fn written(site: &Site, folder: &Path) -> PathBuf {
+    let master = site.build_for_any_disk().await.unwrap();
+    let image = site.personalise(&master, &site.roster()).await.unwrap().remove(0);
+    let file = folder.join("disk.raw");
+    fs::File::create(&file).unwrap().set_len(SIZE).unwrap();
+    let disk = LoopDevice::attach(&file, SECTOR).unwrap();
+    let (image, device) = (image.to_string(), disk.path().display().to_string());
+    let (store, trust) = (site.store().display().to_string(), site.trust().display().to_string());
+    let arguments = ["write", &image, "--from", &store, "--trust", &trust, "--disk", &device, "--json"];
+    let record: Record = Program::Agent.run(arguments).await.unwrap().good().unwrap().json().unwrap();
+    assert_eq!((u64::from(record.disk.logical_sector), record.disk.size), (SECTOR, SIZE));
+    assert_eq!(record.boot_entry, None, "a loop device is nothing that this host's firmware could start");
+    evidence::compare(&record, disk.path()).unwrap();
+    file
+}
+
+/// What a script prints in the device; it must succeed.
+async fn asked(guest: &mut Guest, script: &str) -> String {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    guest.ask(script, most).await.unwrap().good().unwrap().stdout.trim().to_owned()
+}
+
+/// The firmware checks, the kernel knows, and nobody has slipped in a command line.
+async fn enforced(guest: &mut Guest) {
+    let facts = guest.facts(Duration::from_secs(60) * guest.accel().patience()).await.unwrap();
+    assert!(facts.secure_boot && !facts.setup_mode, "{facts:?}");
+    assert_eq!(facts.lockdown, "integrity", "the kernel does not know: {facts:?}");
     // systemd's stub takes a command line from a boot entry where Secure Boot is off only (systemd-stub(7)).
-    assert!(!said["command-line"].contains(INJECTED), "the command line was changed from outside: {said:?}");
-    assert!(said["lockdown"].contains("[integrity]"), "the kernel does not know: {said:?}");
+    let line = asked(guest, "cat /proc/cmdline").await;
+    assert!(!line.contains(INJECTED), "the command line was changed from outside: {line}");
 }
 
 /// Sticks that differ from the good one in one thing each, by the name of their disk.
@@ -185,31 +255,21 @@ async fn stick(site: &Site, uki: &Path) -> PathBuf {
     path
 }
 
-/// A boot entry for the first partition of a disk, with optional data that a stub may take for a command line
-/// (UEFI 2.10, section 3.1.3). As a file of efivarfs.
+/// A boot entry for the first partition of the terminal's disk, without a file, with optional data that a stub may take for a command
+/// line (UEFI 2.10, section 3.1.3). As a file of efivarfs.
 fn injected(disk: &Path) -> Vec<u8> {
     let utf16 = |text: &str| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let mut entry = [0; 48];
-    fs::File::open(disk).unwrap().read_exact_at(&mut entry, 2 * 512).unwrap();
+    fs::File::open(disk).unwrap().read_exact_at(&mut entry, 2 * SECTOR).unwrap();
     let place = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap());
     let (first, last) = (place(32), place(40));
-    assert_eq!(first * 512, ESP);
+    assert_eq!(first * SECTOR, ESP);
     let mut path = [&[4, 1, 42, 0, 1, 0, 0, 0][..], &first.to_le_bytes(), &(last - first + 1).to_le_bytes()].concat();
     path.extend(&entry[16..32]);
     path.extend([2, 2]);
-    let file = utf16(r"\EFI\BOOT\BOOTX64.EFI");
-    path.extend([4, 4]);
-    path.extend(u16::try_from(file.len() + 4).unwrap().to_le_bytes());
-    path.extend(file);
     path.extend([0x7f, 0xff, 4, 0]);
     let length = u16::try_from(path.len()).unwrap().to_le_bytes();
     [&[7, 0, 0, 0, 1, 0, 0, 0][..], &length, &utf16("injected"), &path, &utf16(INJECTED)].concat()
-}
-
-async fn export(site: &Site, master: &Reference, to: &Path) {
-    let (master, store, to) = (master.to_string(), site.store().display().to_string(), to.display().to_string());
-    let arguments = ["export", &master, "--store", &store, "--format", "raw", &to];
-    Program::Livery.run(arguments).await.unwrap().good().unwrap();
 }
 
 async fn tool<const N: usize>(name: &str, arguments: [&Path; N]) {
@@ -228,6 +288,10 @@ fn only(path: &Path, wanted: &[u8]) -> u64 {
     for at in (0..length).step_by(STEP) {
         let most = usize::try_from(length - at).unwrap_or(usize::MAX).min(buffer.len());
         file.read_exact_at(&mut buffer[..most], at).unwrap();
+        // A disk is mostly empty.
+        if buffer[..most].iter().all(|byte| *byte == 0) {
+            continue;
+        }
         found.extend(
             buffer[..most].windows(wanted.len()).enumerate().filter(|(_, here)| here == &wanted).map(|(n, _)| at + n as u64),
         );
@@ -235,71 +299,4 @@ fn only(path: &Path, wanted: &[u8]) -> u64 {
     found.dedup();
     assert_eq!(found.len(), 1, "{} in {}", BASE64_STANDARD.encode(wanted), path.display());
     found[0]
-}
-
-/// Waits for one line of the probe.
-async fn heard(guest: &mut Guest, key: &str) -> String {
-    let text = format!("{PROBE} {key}=");
-    let most = Duration::from_secs(120) * guest.accel().patience();
-    let line = guest.wait_for("its own word", &text, most).await.unwrap();
-    line.split_once(&text).unwrap().1.trim().to_owned()
-}
-
-/// All that the device says of itself.
-async fn word(guest: &mut Guest) -> BTreeMap<String, String> {
-    heard(guest, "end").await;
-    let console = guest.console().unwrap();
-    let lines = console.lines().filter_map(|line| line.split_once(PROBE)?.1.trim().split_once('='));
-    lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-}
-
-/// A unit that asks the running system, agent or terminal, from inside.
-fn probe() -> Vec<Credential> {
-    let unit = "[Unit]\nDescription=Probe\n\
-        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
-        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
-    let script = format!(
-        r#"say() {{ echo "{PROBE} $1=$2"; }}
-active() {{ for i in $(seq 300); do systemctl is-active -q $1 && break; sleep 1; done; systemctl is-active $1; }}
-vars=/sys/firmware/efi/efivars
-global=8be4df61-93ca-11d2-aa0d-00e098032b8c
-flag() {{ od -An -tu1 -j4 -N1 $vars/$1-$global | tr -d ' \n'; }}
-echo
-say command-line "$(cat /proc/cmdline)"
-say setup-mode "$(flag SetupMode)"
-say secure-boot "$(flag SecureBoot)"
-say lockdown "$(cat /sys/kernel/security/lockdown)"
-say tpm "$(cat /sys/class/tpm/tpm0/tpm_version_major)"
-say measured "$(cat /sys/class/tpm/tpm0/pcr-sha256/11)"
-for name in Boot0099 BootNext; do
-    file=$CREDENTIALS_DIRECTORY/probe.$name
-    [ -e $file ] || continue
-    if cat $file > $vars/$name-$global; then say $name taken; else say $name refused; fi
-done
-if [ -e /usr/bin/livery-agent ]; then
-    say agent "$(active livery-agent.service)"
-else
-    say kiosk "$(active livery-kiosk.service)"
-    # A program that nobody calls: read until that fails, always from the disk.
-    file=/usr/bin/ptx
-    cat $file > /dev/null || say read-at-first no
-    say sample "$(dd if=$file bs=16 skip=1280 count=3 2> /dev/null | base64 -w 0)"
-    for i in $(seq 120); do
-        echo 3 > /proc/sys/vm/drop_caches
-        error=$(cat $file 2>&1 > /dev/null) || break
-        sleep 1
-    done
-    say read "$error"
-    say kernel "$(dmesg | grep 'verity.*corrupted' | head -n 1)"
-fi
-say end yes
-"#
-    );
-    let wants = "[Unit]\nWants=livery-probe.service\n";
-    vec![
-        Credential::new("systemd.extra-unit.livery-probe.service", unit),
-        Credential::new("systemd.unit-dropin.multi-user.target", wants),
-        Credential::new("systemd.unit-dropin.livery-agent.target", wants),
-        Credential::new("probe.script", script),
-    ]
 }
