@@ -43,7 +43,21 @@ pub fn script(patience: u32) -> String {
         r#"say stick "none"
 for i in $(seq 900); do grep -qsx 08 /sys/bus/usb/devices/*/bInterfaceClass && break; sleep 1; done
 for i in $(seq {patience}); do [ -e /run/media/system/{LABEL}/{FILE} ] && break; sleep 1; done
-say stick "disks=$(ls -d /sys/block/sd* 2>/dev/null | wc -l) content=$(runuser -u kiosk -- cat /run/media/system/{LABEL}/{FILE} 2>/dev/null)"
-"#
+say stick "$({})"
+"#,
+        look()
+    )
+}
+
+/// A command that succeeds once what is on the stick is there.
+pub fn is_mounted() -> String {
+    format!("[ -e /run/media/system/{LABEL}/{FILE} ]")
+}
+
+/// A command that prints how many disks the kernel has from USB, and what the kiosk's user finds on them.
+pub fn look() -> String {
+    format!(
+        "echo \"disks=$(ls -d /sys/block/sd* 2> /dev/null | wc -l) \
+         content=$(runuser -u kiosk -- cat /run/media/system/{LABEL}/{FILE} 2> /dev/null)\""
     )
 }

@@ -7,7 +7,7 @@ use std::{
 
 use livery_contract::Reference;
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, probe, without_browser},
+    device::{Device, STATION_AT, hosts, without_browser},
     fixtures::flashed,
     layer,
     line::Line,
@@ -103,15 +103,14 @@ async fn qemu_a_stick_where_the_profile_allows_it() {
     let mut machine = Machine::new("stick", &folder).unwrap();
     (machine.usb, machine.network) = (true, false);
     machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
-    // It is plugged in while the system is still starting.
-    machine.credentials.extend(probe(&stick::script(240)));
     machine.credentials.push(without_browser());
-    let mut guest = machine.start().await.unwrap();
+    let mut guest = machine.with_probe().start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
-    guest.wait_for("its system", "stick=none", most).await.unwrap();
+    // It is plugged in while the system is still starting.
+    guest.ask("true", most).await.unwrap();
     stick::plug_in(guest.monitor(), &folder.join("stick.img")).await.unwrap();
-    let said = guest.wait_for("what it makes of a stick", "stick=disks", most).await.unwrap();
-    assert!(said.trim().ends_with("stick=disks=1 content=as it was"), "{said}");
+    guest.until(&stick::is_mounted(), most).await.unwrap();
+    assert_eq!(guest.ask(&stick::look(), most).await.unwrap().stdout.trim(), "disks=1 content=as it was");
     guest.cut_power().await.unwrap();
 }
 
@@ -189,9 +188,15 @@ async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     let words: Vec<&str> = flashed.console.split(['|', ' ', '\r', '\n']).filter(|word| !word.is_empty()).collect();
     let words = words.join(" ");
     assert!(words.contains("on USB") && words.contains("the medium that this machine was booted from"), "{}", flashed.console);
-    let screen = folder.join("failed.png");
-    guest.screenshot(&screen).await.unwrap();
-    assert!(Picture::read(&screen).unwrap().shows_block(), "the operator can't see it: {}", screen.display());
+    // The screen draws what the console has a moment later.
+    let (screen, begun) = (folder.join("failed.png"), std::time::Instant::now());
+    loop {
+        guest.screenshot(&screen).await.unwrap();
+        if Picture::read(&screen).unwrap().shows_block() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "the operator can't see it: {}", screen.display());
+    }
     assert!(guest.ended().unwrap().is_none(), "it stays on, so that somebody reads it");
 
     let mut devices = Vec::new();
