@@ -23,14 +23,23 @@ pub(super) const READY: &str = "LIVERY-PROBE ready";
 const MOST: usize = 8 << 20;
 
 /// Reads questions and answers them. The port is opened for good before the first: its driver forgets what came earlier.
-const SCRIPT: &str = r#"
+const SCRIPT: [&str; 3] = [
+    r#"
 exec 3<> /dev/ttyS1
 stty -F /dev/ttyS1 raw -echo
 printf '\nLIVERY-PROBE ready\n' > /dev/ttyS0
 while read -r number script <&3; do
-    answer=$(sh -c "$(printf %s "$script" | base64 -d)" 2>&1 3<&- < /dev/null; echo ".$?")
-    printf '%s %s %s\n' "$number" "${answer##*.}" "$(printf %s "${answer%.*}" | base64 -w 0)" >&3
+"#,
+    ANSWER,
+    r#"
+    printf '%s\n' "$number $answer" >&3
 done
+"#,
+];
+/// From `$script` to `$answer`. The script is an argument: on standard input, which has nothing, it would be lost.
+const ANSWER: &str = r#"
+    answer=$(sh -c "$(printf %s "$script" | base64 -d)" 2>&1 3<&- < /dev/null; echo ".$?")
+    answer="${answer##*.} $(printf %s "${answer%.*}" | base64 -w 0)"
 "#;
 
 /// The unit, for a terminal or laptop in use and for the agent's medium.
@@ -43,7 +52,7 @@ pub(super) fn credentials() -> [Credential; 4] {
         Credential::new("systemd.extra-unit.livery-probe.service", unit),
         Credential::new("systemd.unit-dropin.multi-user.target", wants),
         Credential::new("systemd.unit-dropin.livery-agent.target", wants),
-        Credential::new("probe.script", SCRIPT),
+        Credential::new("probe.script", SCRIPT.concat()),
     ]
 }
 
@@ -109,6 +118,19 @@ fn broken(what: &str) -> Fault {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_script_is_run_and_answered() {
+        let said = |script: &str| {
+            let script = format!("script={}\n{ANSWER}\nprintf '%s\\n' \"3 $answer\"", BASE64_STANDARD.encode(script));
+            let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+            let done = answer(String::from_utf8(output.stdout).unwrap().trim_end_matches('\n'), 3).unwrap();
+            (done.code.unwrap(), done.stdout)
+        };
+        assert_eq!(said("echo 'a  b'; echo c >&2; cat; exit 7"), (7, "a  b\nc\n".to_owned()));
+        assert_eq!((said("true"), said("false")), ((0, String::new()), (1, String::new())));
+        assert!(said(crate::facts::QUESTION).1.contains("\nloop_units="));
+    }
 
     #[test]
     fn an_answer_belongs_to_its_question() {
