@@ -13,6 +13,8 @@ fn machine(folder: &Path) -> Machine {
     fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
     let mut machine = Machine::new("bare", folder).unwrap();
     machine.memory = 512;
+    // What firmware does on a network would only take time.
+    machine.network = false;
     machine.disks.push(Disk::new(disk, Bus::Nvme).serial("NVME0001"));
     machine
 }
