@@ -36,6 +36,9 @@ with_lints() {
     export RUSTC_WORKSPACE_WRAPPER CLIPPY_ARGS CLIPPY_CONF_DIR
 }
 
+# Where scripts/setup puts the programs of lints/tools.txt, and scripts/lint finds them. Other versions of them are another folder.
+lint_tools() { printf '%s/livery/lint-%s' "${XDG_CACHE_HOME:-$HOME/.cache}" "$(sha256sum <"$ROOT/lints/tools.txt" | cut -c 1-12)"; }
+
 PHASES=()
 PHASE=
 PHASE_BEGAN=$SECONDS
