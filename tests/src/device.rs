@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     process::ExitStatus,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use livery_contract::{Fault, Result, record::Record};
@@ -76,6 +76,8 @@ pub struct Word {
     pub facts: Facts,
     /// What its desk is.
     pub desk: DeskFacts,
+    /// This host's time when it said so.
+    pub said_at: SystemTime,
     /// The browser that drew the page, as it calls itself.
     pub browser: String,
     /// Time from power-on to the page on the screen.
@@ -218,10 +220,11 @@ impl Device {
         let most = Duration::from_secs(240) * guest.accel().patience();
         let facts = guest.facts(most).await?;
         let desk = DeskFacts::parse(&guest.ask(DESK, most).await?.stdout)?;
+        let said_at = SystemTime::now();
         guest.tells(&format!("{}{}{}", loudspeakers::script(), wifi::script(), stick::script(15))).await?;
         let browser = page(&mut guest, gateway, before, most).await?;
         let to_page = shown(&mut guest, picture).await?;
-        Ok((guest, Word { facts, desk, browser, to_page }))
+        Ok((guest, Word { facts, desk, said_at, browser, to_page }))
     }
 }
 

@@ -4,14 +4,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use livery_contract::{Fault, Result, record::Record, roster::Employee};
 
 use crate::{
     at_the_desk,
-    device::{DeskFacts, Device, Word},
+    device::{Device, Word},
     facts::Facts,
     fixtures::flashed::Flashed,
     gateway::{
@@ -166,7 +166,7 @@ impl AtHome<'_> {
         drop(line);
         let (mut guest, word) = device.boot(&gateway, address, &picture).await?;
         agrees(&word, employee)?;
-        has_the_time(&word.desk, &time)?;
+        has_the_time(&word, &time)?;
         started_by_its_entry(record, &guest.console()?)?;
         if record.bound.is_some() {
             is_bound(&mut guest, &word.facts).await?;
@@ -279,11 +279,12 @@ async fn is_bound(guest: &mut Guest, facts: &Facts) -> Result<()> {
 ///
 /// # Errors
 /// Where it is not so.
-fn has_the_time(said: &DeskFacts, time: &TimeServer) -> Result<()> {
+fn has_the_time(word: &Word, time: &TimeServer) -> Result<()> {
+    let said = &word.desk;
     if !said.clock.starts_with(LONG_AGO) {
         return Err(Fault::device(format!("its clock began at {:?}, not at {DEAD_BATTERY}", said.clock)));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = word.said_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let is = said.time.parse::<u64>().unwrap_or(0);
     match (now.abs_diff(is), time.answered()) {
         (0..300, None | Some(1..)) => Ok(()),
