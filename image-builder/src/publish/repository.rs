@@ -257,3 +257,39 @@ pub(crate) fn masters_named<'a>(store: &'a Store, name: &'a livery_contract::Nam
         .map(|(reference, _)| reference)
         .filter(move |reference| reference.order.is_none() && reference.name == *name)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use livery_store::Access;
+
+    use super::*;
+    use crate::publish::keys;
+
+    /// Whoever makes personal images has no key for masters, and signs a master's name all the same.
+    #[tokio::test]
+    async fn the_personal_key_vouches_for_no_master() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, at) = (folder.path().join("store"), folder.path().join("keys"));
+        keys::generate(&at).await.unwrap();
+        let root = std::fs::read(at.join("root.json")).unwrap();
+        Publisher::open(&store, &at).await.unwrap().commit().await.unwrap();
+        std::fs::remove_file(at.join("targets.pem")).unwrap();
+        let mut thief = Publisher::open(&store, &at).await.unwrap();
+        let bytes = b"no manifest at all";
+        for name in ["terminal@2.json", "terminal@2+ORD-1.json"] {
+            let Blob { length, digest } = thief.blobs.put_target(name, bytes).unwrap();
+            let hashes = Hashes { sha256: digest.as_bytes().to_vec().into(), _extra: HashMap::new() };
+            let target = Target { length, hashes, custom: HashMap::new(), _extra: HashMap::new() };
+            thief.personal.push((TargetName::new(name).unwrap(), target));
+        }
+        thief.commit().await.unwrap();
+        let store = Store::open(&Location::Folder(store), &root, Access::default()).await.unwrap();
+        let asked = async |reference: &str| store.manifest(&reference.parse().unwrap()).await.unwrap_err().to_string();
+        // The name that the role may sign is vouched for, and its bytes are read.
+        let read = asked("terminal@2/ORD-1").await;
+        assert!(!read.contains("has no image"), "{read}");
+        let refused = asked("terminal@2").await;
+        assert!(refused.contains("the store has no image terminal@2"), "{refused}");
+    }
+}
