@@ -87,7 +87,7 @@ impl Workspace {
     }
 }
 
-/// Manifests and sources below a folder, in order; hidden folders and what cargo built left out.
+/// Manifests and sources below a folder, in order; hidden folders, what cargo built and what runs left behind are left out.
 fn walk(root: &Path, folder: &Path, manifests: &mut Vec<PathBuf>, sources: &mut Vec<PathBuf>) -> Result<(), Finding> {
     let unreadable = |error| Finding::new(folder, 0, format!("cannot be read: {error}"), "make it readable");
     let mut entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(unreadable)?;
@@ -98,7 +98,8 @@ fn walk(root: &Path, folder: &Path, manifests: &mut Vec<PathBuf>, sources: &mut 
         let name = entry.file_name();
         let relative = path.strip_prefix(root).unwrap_or(&path);
         if path.is_dir() {
-            if !path.is_symlink() && !name.to_string_lossy().starts_with('.') && !path.join("CACHEDIR.TAG").exists() {
+            let made = relative == Path::new("target") || relative == Path::new("out") || path.join("CACHEDIR.TAG").exists();
+            if !made && !path.is_symlink() && !name.to_string_lossy().starts_with('.') {
                 walk(root, &path, manifests, sources)?;
             }
         } else if name == "Cargo.toml" {
