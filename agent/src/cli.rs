@@ -33,14 +33,14 @@ Examples:
   livery-agent run --config /etc/livery/agent.toml
   livery-agent update --json
 
-Exit codes: 0 done (write: and verified), 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 source failed,
+Exit codes: 0 done (write: and verified), 2 wrong usage, 3 refused, nothing changed, 4 not trusted, 5 source failed,
 6 device failed. Interrupted: 3 before the first byte is written, 6 afterwards.";
 
-/// Writes an image to this device's disk, reads all of it back, proves it.
+/// Writes an image to this device's disk, reads all of it back, and proves the result.
 #[derive(Debug, Parser)]
 #[command(name = "livery-agent", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// JSON on standard output: one object, or for `run` one event a line
+    /// JSON on standard output: one object, or for `run` one event per line
     #[arg(long, global = true)]
     json: bool,
     /// What to do.
@@ -59,9 +59,9 @@ enum Command {
     Verify(Which),
     /// The unattended flow: enrol with the station, do its job, report
     Run(Run),
-    /// On a device in use: get a newer image beside the one that runs, to be started once at the next start
+    /// On a device in use: download a newer image to the other slot; the next start boots it once on trial
     Update(Update),
-    /// On a device in use: keep a newer image that was started and is up
+    /// On a device in use: keep the newer image that is on trial, if it came up healthy
     Bless(OfTheImage),
 }
 
@@ -81,7 +81,7 @@ struct Which {
     /// The disk, or a regular file that stands for one; it must exist
     #[arg(long, value_name = "PATH")]
     disk: PathBuf,
-    /// PEM file of the only authority that may vouch for the store's server [default: the system's]
+    /// PEM file of the only authority to trust for the store's server [default: the system's authorities]
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
 }
@@ -95,13 +95,13 @@ struct Write {
     /// Allow a removable or USB disk
     #[arg(long)]
     removable: bool,
-    /// Put no entry into this machine's boot menu
+    /// Do not add an entry to this machine's boot menu
     #[arg(long)]
     no_boot_entry: bool,
-    /// The disk stays in this machine: bind it to this machine's TPM, where it has one
+    /// The disk stays in this machine: bind it to this machine's TPM, if there is one
     #[arg(long)]
     bind: bool,
-    /// Write the record to this file too
+    /// Also write the record to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ struct Write {
 /// `run`.
 #[derive(Debug, Args)]
 struct Run {
-    /// Configuration file; flags go before what it says [default: /etc/livery/agent.toml where it is there]
+    /// Configuration file; command-line flags override it [default: /etc/livery/agent.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Settings.
@@ -131,7 +131,7 @@ struct Update {
 /// What the image says of itself.
 #[derive(Debug, Args)]
 struct OfTheImage {
-    /// What the image says of itself and of its store
+    /// File with the image's name and its store
     #[arg(long, value_name = "FILE", default_value = settings::PLACE)]
     config: PathBuf,
 }
@@ -212,7 +212,7 @@ fn order<'a>(which: &'a Which, trust: &'a [u8]) -> Result<Order<'a>> {
 /// Said before the disk is touched, not after an hour.
 fn check_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() { Ok(()) } else { Err(Fault::usage("the folder for the record is not there").at(folder.display())) }
+    if folder.is_dir() { Ok(()) } else { Err(Fault::usage("the folder for the record does not exist").at(folder.display())) }
 }
 
 /// In whole or not at all.
@@ -246,9 +246,9 @@ fn table(comparison: &Comparison) -> String {
         lines.push(format!("{:12} {:>14} {:>14}  {} ({})", "changed", change.offset, change.length, change.sha256, change.reason));
     }
     lines.push(match comparison.backup_gpt {
-        BackupGpt::Moved => "the disk holds the image; its backup GPT was moved to the disk's end, as finishing does".into(),
+        BackupGpt::Moved => "the disk holds the image; its backup GPT was moved to the disk's end, as the finish step does".into(),
         BackupGpt::AsInImage => {
-            "the disk holds the image; its backup GPT was not moved to the disk's end: it was not finished".into()
+            "the disk holds the image, but its backup GPT is not at the disk's end: the finish step did not run".into()
         }
         BackupGpt::InPlace => "the disk holds the image".into(),
     });

@@ -20,7 +20,7 @@ pub(crate) struct Config {
     /// The station's address, such as https://station.factory.example:8443
     #[arg(long, value_name = "URL")]
     pub station: Option<String>,
-    /// PEM file of the only authority that may vouch for the station
+    /// PEM file of the only authority to trust for the station
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// The station's job-signing public key, 64 hexadecimal digits (its job.pub)
@@ -32,28 +32,28 @@ pub(crate) struct Config {
     /// What to do when the station has the record [default: stay]
     #[arg(long, value_name = "WHAT")]
     pub after: Option<After>,
-    /// What to do after a failure, when its message was shown for long enough [default: stay]
+    /// What to do after a failure, once --fail-hold is over [default: stay]
     #[arg(long, value_name = "WHAT")]
     pub after_failure: Option<After>,
-    /// How long a failure stays on the screen before the program ends [default: for ever]
+    /// How long a failure stays on the screen before the program ends [default: forever]
     #[arg(long, value_name = "SECONDS")]
     pub fail_hold: Option<u64>,
     /// How long DONE stays on the screen before the device is switched off [default: 5]
     #[arg(long, value_name = "SECONDS")]
     pub done_hold: Option<u64>,
-    /// Give up where the station has not answered for so long [default: never]
+    /// Give up when the station has not answered for this long [default: never]
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
-    /// Whether to put an entry into the firmware's boot menu [default: true]
+    /// Whether to add an entry to the firmware's boot menu [default: true]
     #[arg(long, value_name = "BOOL")]
     pub boot_entry: Option<bool>,
-    /// Whether to bind the disk's content to this device's TPM, where there is one [default: true]
+    /// Whether to bind the disk's content to this device's TPM, if there is one [default: true]
     #[arg(long, value_name = "BOOL")]
     pub bind: Option<bool>,
-    /// Folder with db.auth, KEK.auth and PK.auth, for a firmware in Secure Boot's setup mode [default: keys are left alone]
+    /// Folder with db.auth, KEK.auth and PK.auth, for firmware in Secure Boot's setup mode [default: change no keys]
     #[arg(long, value_name = "DIR")]
     pub secure_boot: Option<PathBuf>,
-    /// A further console that gets the messages, such as /dev/ttyS0; may be repeated
+    /// Another console for the messages, such as /dev/ttyS0; may be repeated
     #[arg(long = "console", value_name = "DEVICE")]
     #[serde(default)]
     pub consoles: Vec<PathBuf>,
@@ -92,7 +92,7 @@ impl Config {
             Fault::usage("the configuration cannot be read")
                 .at(path.display())
                 .cause(error)
-                .fix("--config FILE names another; or give --station URL and the other flags")
+                .fix("name another file with --config FILE, or give --station URL and the other flags")
         })?;
         toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
@@ -126,13 +126,13 @@ impl Config {
     /// Exit 2 where something is missing or does not parse.
     pub(crate) fn settings(&self) -> Result<Settings> {
         let needed = |what: &str, key: &str, flag: &str| {
-            Fault::usage(format!("{what} is not set")).fix(format!("set `{key} = …` in {DEFAULT}, or give {flag}"))
+            Fault::usage(format!("{what} is not set")).fix(format!("set `{key} = …` in {DEFAULT}, or pass {flag}"))
         };
         let station = self.station.clone().ok_or_else(|| needed("the station's address", "station", "--station URL"))?;
         let job_key = self.job_key.as_ref().ok_or_else(|| needed("the station's job key", "job_key", "--job-key HEX"))?;
         let trust = self.trust.as_ref().ok_or_else(|| needed("the store's trusted root", "trust", "--trust FILE"))?;
         let job_key = job_key.parse().map_err(|fault: Fault| {
-            Fault::usage("the job key does not parse").cause(fault).fix("take it from the station's job.pub")
+            Fault::usage("the job key does not parse").cause(fault).fix("copy it from the station's job.pub")
         })?;
         Ok(Settings {
             station,
@@ -167,9 +167,11 @@ pub(crate) fn file(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, (1 << 20) + 1), &mut bytes))
-        .map_err(|error| Fault::usage("a file that was named cannot be read").at(path.display()).cause(error))?;
+        .map_err(|error| {
+            Fault::usage("a file named in the configuration or in a flag cannot be read").at(path.display()).cause(error)
+        })?;
     if bytes.len() > 1 << 20 {
-        return Err(Fault::usage("a file that was named is far too large to be it").at(path.display()));
+        return Err(Fault::usage("a file named in the configuration or in a flag is far too large").at(path.display()));
     }
     Ok(bytes)
 }

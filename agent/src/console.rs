@@ -42,7 +42,7 @@ impl Console {
         let open = |path: &PathBuf| match File::options().write(true).open(path) {
             Ok(file) => Some(file),
             Err(error) => {
-                tracing::warn!(console = %path.display(), %error, "no such console");
+                tracing::warn!(console = %path.display(), %error, "this console cannot be opened");
                 None
             }
         };

@@ -16,13 +16,16 @@ use livery_contract::{
 pub(crate) fn open(envelope: &Envelope, job_key: &PublicKey, serial: &str, key: &PublicKey) -> Result<Job> {
     let job: Job = envelope.open(job_key)?;
     if serial.is_empty() {
-        return Err(Fault::untrusted("this device has no serial number, so no job can be for it")
-            .fix("set the system serial in the firmware's setup (the maker's service tool does it), then start again"));
+        return Err(Fault::untrusted("this device has no serial number, so no job can name it")
+            .fix("set the system's serial number (with the vendor's service tool), then start again"));
     }
     job.check(serial, key, Timestamp::now())?;
     if job.image.order.as_ref().is_some_and(|order| *order != job.order) {
-        return Err(Fault::untrusted(format!("the job is for order {}, its image {} is another's", job.order, job.image))
-            .fix("import the roster into the station again"));
+        return Err(Fault::untrusted(format!(
+            "the job is for order {}, but its image {} belongs to another order",
+            job.order, job.image
+        ))
+        .fix("import the roster into the station again"));
     }
     Ok(job)
 }

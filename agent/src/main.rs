@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(cli::main(cli)).into(),
         Err(error) => {
-            eprintln!("error: no threads can be started: {error}");
+            eprintln!("error: threads cannot be started: {error}");
             Exit::Internal.into()
         }
     }

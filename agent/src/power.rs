@@ -15,7 +15,7 @@ pub(crate) enum After {
     Stay,
     /// Switch it off.
     PowerOff,
-    /// Start it again.
+    /// Restart it.
     Reboot,
 }
 
@@ -39,7 +39,7 @@ impl After {
         }
         nix::unistd::sync();
         match reboot(mode) {
-            Err(error) => Err(Fault::internal(format!("the device cannot {verb}")).cause(error).fix("switch it off by hand")),
+            Err(error) => Err(Fault::internal(format!("the device cannot {verb}")).cause(error).fix("switch it off manually")),
             Ok(never) => match never {},
         }
     }

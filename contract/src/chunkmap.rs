@@ -163,7 +163,7 @@ impl ChunkMap {
         }
         if reader.take::<8>()? != *MAGIC {
             let fault = reader.wrong("it does not begin with LVRYMAP2");
-            return Err(fault.fix("use the Livery release that made the image, or build the image again, into a new store"));
+            return Err(fault.fix("use the Livery release that made the image, or build the image again into a new store"));
         }
         let length = reader.u64()?;
         let packs = reader.u32()? as usize;
@@ -217,7 +217,9 @@ impl ChunkMap {
                 Some(next) if blocks && section.offset >= end && next <= covered => end = next,
                 _ => {
                     let (offset, length) = (section.offset, section.length);
-                    return Err(reader.wrong(format!("a section of {length} bytes at {offset} is out of place")));
+                    return Err(
+                        reader.wrong(format!("a section of {length} bytes at {offset} overlaps another one or is out of order"))
+                    );
                 }
             }
             map.sections.push(section);

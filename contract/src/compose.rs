@@ -64,7 +64,7 @@ impl Composed {
             let mut overlapped = self.extents[first..].iter().take_while(|extent| extent.offset < to);
             if from < to && overlapped.any(|extent| extent.content != Content::Skip) {
                 return Err(Fault::untrusted(format!(
-                    "partition {} has content where the manifest says that it is not used, from byte {from} on",
+                    "partition {} has content in its unused part, from byte {from} on",
                     partition.number
                 ))
                 .at(manifest.reference()));
@@ -220,7 +220,7 @@ fn part(extent: Extent, from: u64, to: u64) -> Result<Extent> {
             extent.offset,
             extent.offset + extent.length
         ))
-        .fix("build the master again with this release: it cuts chunks at partition bounds"));
+        .fix("build the master again with this release, which cuts chunks at partition boundaries"));
     }
     debug_assert!(from.is_multiple_of(BLOCK) && to > from);
     Ok(Extent { offset: from, length: to - from, content: extent.content })

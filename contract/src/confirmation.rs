@@ -126,10 +126,10 @@ impl Confirmation {
             return no(format!("has schema {}, this program knows {SCHEMA}", self.schema));
         }
         if usable_serial(&self.serial) != Some(self.serial.as_str()) {
-            return no(format!("is of serial {:?}, which identifies no machine", self.serial));
+            return no(format!("has the serial number {:?}, which identifies no machine", self.serial));
         }
         if self.booted > self.at {
-            return no(format!("is of {:.0}, before the start of its system at {:.0}", self.at, self.booted));
+            return no(format!("is dated {:.0}, before its system started at {:.0}", self.at, self.booted));
         }
         if self.findings.is_empty() {
             return no("says nothing".into());
@@ -137,14 +137,14 @@ impl Confirmation {
         let mut seen = BTreeSet::new();
         for Finding { what, wanted, found } in &self.findings {
             if !seen.insert(*what) {
-                return no(format!("says twice what became of {what}"));
+                return no(format!("reports twice on {what}"));
             }
             if !is_line(found) || !wanted.as_deref().is_none_or(is_line) {
-                return no(format!("has no line of at most {MAX_TEXT} bytes for {what}"));
+                return no(format!("has no text of 1 to {MAX_TEXT} bytes for {what}"));
             }
         }
         if !is_line(&self.desk) {
-            return no("does not name the program that says so".into());
+            return no("does not name the program that made it".into());
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ mod tests {
             ("schema", |c| c.schema = 2),
             ("serial", |c| c.serial = "Default string".into()),
             ("serial", |c| c.serial = " WT-1".into()),
-            ("before the start", |c| c.at = Timestamp::UNIX_EPOCH),
+            ("before its system started", |c| c.at = Timestamp::UNIX_EPOCH),
             ("nothing", |c| c.findings.clear()),
             ("twice", |c| c.findings[1].what = What::Hostname),
             ("hostname", |c| c.findings[0].found = "x".repeat(MAX_TEXT + 1)),

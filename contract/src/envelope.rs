@@ -115,7 +115,7 @@ impl Envelope {
     /// [`Exit::Untrusted`](crate::Exit::Untrusted) for another type, another key, or anything malformed.
     pub fn open<P: Payload>(&self, key: &PublicKey) -> Result<P> {
         let bytes = self.payload_bytes::<P>()?;
-        let bad = || Fault::untrusted(format!("the signature of a {} is not by the key that we trust ({})", P::TYPE, key.id()));
+        let bad = || Fault::untrusted(format!("the signature of a {} is not by the trusted key ({})", P::TYPE, key.id()));
         let signature = BASE64_STANDARD.decode(&self.signatures[0].sig).map_err(|_| bad())?;
         let signature = Signature::from_slice(&signature).map_err(|_| bad())?;
         // `verify_strict` refuses small-order keys, with which one signature would fit several messages.

@@ -57,7 +57,7 @@ impl Job {
         }
         if self.serial != serial {
             return Err(Fault::untrusted(format!("the job is for serial {}, this device is {serial}", self.serial))
-                .fix("nothing was written; look at the station which order this device has"));
+                .fix("nothing was written; check at the station which order this device has"));
         }
         if self.device_key != *key {
             return Err(Fault::untrusted("the job was made for another boot of this device").fix("start the agent again"));
@@ -66,8 +66,11 @@ impl Job {
         let slack = jiff::SignedDuration::from_mins(10);
         // As a difference: a clock near the end of time must not overflow.
         if self.issued > self.expires || now > self.expires || self.issued.duration_since(now) > slack {
-            return Err(Fault::untrusted(format!("the job is valid from {} to {}, it is {now} here", self.issued, self.expires))
-                .fix("set the device's clock, or start the agent again to get a new job"));
+            return Err(Fault::untrusted(format!(
+                "the job is valid from {} to {}, but this device's clock shows {now}",
+                self.issued, self.expires
+            ))
+            .fix("set the device's clock, or start the agent again to get a new job"));
         }
         Ok(())
     }

@@ -330,7 +330,7 @@ impl Manifest {
             return wrong(format!("sector size {} is neither 512 nor 4096", self.sector_size));
         }
         if self.converts_to_4096 && self.sector_size != 512 {
-            return wrong("it converts to sectors of 4096 bytes, and is not made for 512".into());
+            return wrong("it allows conversion to 4096-byte sectors, but is not made for 512-byte sectors".into());
         }
         if self.grow.is_some() && self.grow != self.partitions.last().map(|partition| partition.number) {
             return wrong("the partition that grows is not the last one on the disk".into());
@@ -346,7 +346,7 @@ impl Manifest {
         };
         let is_line = |text: &String| text.len() <= MAX_RESTRICTION && !text.chars().any(char::is_control);
         if self.restricted.len() > 32 || !self.restricted.iter().all(is_line) {
-            return wrong("what it says is restricted is too much, or not in lines of text".into());
+            return wrong("its list of restricted software is too long, or not in text lines".into());
         }
         if self.partitions.len() > 128 {
             return wrong(format!("{} partitions", self.partitions.len()));
@@ -356,13 +356,13 @@ impl Manifest {
             // An imported table may hold partitions that end off a 4 KiB bound; those we cannot address as sections.
             if !fits(partition.offset, partition.length) || partition.offset < end {
                 return wrong(format!(
-                    "partition {} lies outside the disk, off a {BLOCK}-byte bound, or over another",
+                    "partition {} lies outside the disk, is not aligned to {BLOCK} bytes, or overlaps another",
                     partition.number
                 ));
             }
             if partition.used.is_some_and(|used| used > partition.length || !used.is_multiple_of(BLOCK)) {
                 return wrong(format!(
-                    "partition {} is said to be filled beyond its end, or off a {BLOCK}-byte bound",
+                    "partition {} is marked as filled beyond its end, or not to a multiple of {BLOCK} bytes",
                     partition.number
                 ));
             }
@@ -377,7 +377,7 @@ impl Manifest {
                 }
             });
             if !within || !fits(file.offset, file.length) || file.path.len() > 1024 {
-                return wrong("the place of the personal file does not lie in its partition".into());
+                return wrong("the personal file's bytes do not lie in its partition".into());
             }
         }
         match self.layers.first() {
@@ -396,7 +396,7 @@ impl Manifest {
         if let Some(boot) = &self.boot
             && !self.partitions.iter().any(|partition| partition.number == boot.partition)
         {
-            return wrong(format!("the boot entry names partition {}, which is not there", boot.partition));
+            return wrong(format!("the boot entry names partition {}, which does not exist", boot.partition));
         }
         let in_esp = |block: u64| {
             let esp = self.partition(Role::Esp);
@@ -405,12 +405,15 @@ impl Manifest {
         if let Some(keys) = &self.keys
             && (!in_esp(keys.room) || self.identity.is_some_and(|identity| identity.binding == keys.room))
         {
-            return wrong(format!("there is no block at {} of an ESP for the device's keys alone", keys.room));
+            return wrong(format!("the block at {} for the device's keys does not lie in an ESP or is used twice", keys.room));
         }
         if let Some(identity) = &self.identity
             && (!in_esp(identity.binding) || self.partition(Role::Identity).is_none())
         {
-            return wrong(format!("there is no identity partition, or no block at {} of an ESP to bind it by", identity.binding));
+            return wrong(format!(
+                "there is no identity partition, or the block at {} for its seal does not lie in an ESP",
+                identity.binding
+            ));
         }
         if let Some(uki) = &self.uki {
             let esp = self.partition(Role::Esp);
@@ -422,14 +425,14 @@ impl Manifest {
             }
             let slots = [Role::Root, Role::RootVerity, Role::RootB, Role::RootVerityB].map(|role| self.partition(role));
             let [Some(root), Some(verity), Some(root_b), Some(verity_b)] = slots else {
-                return wrong("it says where its UKI is, and has no two slots for roots".into());
+                return wrong("it says where its UKI is, but does not have two slots".into());
             };
             if root_b.length != root.length || verity_b.length != verity.length || self.root_hash.is_none() {
-                return wrong("its two slots are not of one size, or its root has no hash".into());
+                return wrong("its two slots differ in size, or its root has no root hash".into());
             }
         }
         if self.data.is_some() && self.partition(Role::Data).is_none() {
-            return wrong("it says what becomes of a data partition, and has none".into());
+            return wrong("it describes a data partition but has none".into());
         }
         Ok(())
     }

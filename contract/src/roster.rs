@@ -208,7 +208,7 @@ pub fn parse(text: &str, format: Format) -> Result<Vec<Employee>, Vec<RowError>>
                     row: *row,
                     line: *line,
                     column: column.into(),
-                    message: format!("{value:?} stands in row {first} already; each device needs its own"),
+                    message: format!("{value:?} is already used in row {first}; each device needs a different one"),
                 });
             }
         }
@@ -241,14 +241,14 @@ fn parse_csv(text: &str) -> (Rows, Vec<RowError>) {
     };
     for column in REQUIRED {
         if !header.iter().any(|name| name == column) {
-            errors.push(whole(Some(1), format!("the header lacks the column {column:?}; it needs {}", REQUIRED.join(", "))));
+            errors.push(whole(Some(1), format!("the header has no column {column:?}; it needs {}", REQUIRED.join(", "))));
         }
     }
     for (index, name) in header.iter().enumerate() {
         if !COLUMNS.contains(&name.as_str()) {
             errors.push(whole(Some(1), format!("the column {name:?} is unknown; a roster may have {}", COLUMNS.join(", "))));
         } else if header[..index].contains(name) {
-            errors.push(whole(Some(1), format!("the column {name:?} stands twice")));
+            errors.push(whole(Some(1), format!("the column {name:?} appears twice")));
         }
     }
     if !errors.is_empty() {
@@ -278,7 +278,7 @@ fn parse_csv(text: &str) -> (Rows, Vec<RowError>) {
                 row,
                 line,
                 column: String::new(),
-                message: format!("it has {} fields, the header has {}", record.len(), header.len()),
+                message: format!("it has {} fields, but the header has {}", record.len(), header.len()),
             });
             continue;
         }
@@ -348,38 +348,44 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
     if let Some(serial) = &serial
         && usable_serial(serial) != Some(serial.as_str())
     {
-        problems.push(("serial", format!("{serial:?} identifies no machine; leave it empty until the line knows it")));
+        problems
+            .push(("serial", format!("{serial:?} does not identify a machine; leave it empty until the serial number is known")));
     }
     let text = |value: &str| !value.is_empty() && value.len() <= 128 && !value.chars().any(char::is_control);
     if !text(&raw.user) || raw.user.contains(char::is_whitespace) {
-        problems.push(("user", format!("{:?} is no sign-in name (1 to 128 bytes, no spaces)", raw.user)));
+        problems.push(("user", format!("{:?} is not a sign-in name (1 to 128 bytes, no spaces)", raw.user)));
     }
     if !text(&raw.name) {
         problems.push(("name", "a person's name has 1 to 128 bytes and no control characters".into()));
     }
     if !is_hostname(&raw.hostname) {
-        problems
-            .push(("hostname", format!("{:?} is no host name (RFC 1123: 1 to 63 of a-z 0-9 -, not at either end)", raw.hostname)));
+        problems.push((
+            "hostname",
+            format!("{:?} is not a host name (RFC 1123: 1 to 63 of a-z 0-9 -, not at either end)", raw.hostname),
+        ));
     }
     if !is_locale(&raw.locale) {
-        problems.push(("locale", format!("{:?} is no locale such as fr_FR.UTF-8", raw.locale)));
+        problems.push(("locale", format!("{:?} is not a locale such as fr_FR.UTF-8", raw.locale)));
     }
     if !is_keyboard(&raw.keyboard) {
-        problems.push(("keyboard", format!("{:?} is no XKB layout such as fr, be or fr(oss)", raw.keyboard)));
+        problems.push(("keyboard", format!("{:?} is not an XKB layout such as fr, be or fr(oss)", raw.keyboard)));
     }
     let tunnel_address = raw.tunnel_address.filter(|address| !address.is_empty());
     if let Some(address) = &tunnel_address
         && !is_tunnel_address(address)
     {
-        problems.push(("tunnel-address", format!("{address:?} is no address such as 10.200.0.17/32 (of each kind at most one)")));
+        problems.push((
+            "tunnel-address",
+            format!("{address:?} is not an address such as 10.200.0.17/32 (at most one IPv4 and one IPv6 address)"),
+        ));
     }
     let first_password = raw.first_password.filter(|hash| !hash.is_empty());
     if first_password.as_deref().is_some_and(|hash| !is_password_hash(hash)) {
         // What stands there may be the code itself: it is not repeated.
         problems.push((
             "first-password",
-            "it is no yescrypt or SHA-512 hash as crypt(5) has them (yescrypt j9T to jFT, SHA-512 with at most 9999999 rounds); \
-             never write the code itself there: leave the field empty, and `livery codes` draws a code and writes its hash"
+            "it is not a yescrypt or SHA-512 hash as in crypt(5) (yescrypt j9T to jFT, SHA-512 with at most 9999999 rounds); \
+             never write the code itself: leave the field empty, and `livery codes` draws a code and fills in its hash"
                 .into(),
         ));
     }
@@ -387,7 +393,7 @@ fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>> {
     if let Some(zone) = &timezone
         && !is_timezone(zone)
     {
-        problems.push(("timezone", format!("{zone:?} is no time zone such as Europe/Paris")));
+        problems.push(("timezone", format!("{zone:?} is not a time zone such as Europe/Paris")));
     }
     match order {
         Some(order) if problems.is_empty() => Ok(Employee {

@@ -13,11 +13,11 @@ use crate::{
     settings::{PLACE, Settings},
 };
 
-/// What runs at an employee's desk: screen, browser, status bar, network settings.
+/// The programs at an employee's desk: screen, browser, status bar, network settings.
 #[derive(Debug, Parser)]
 #[command(name = "livery-desk", version, about)]
 pub struct Cli {
-    /// What the image says of this desk.
+    /// The image's settings for this desk.
     #[arg(long, global = true, value_name = "FILE", default_value = PLACE)]
     settings: PathBuf,
     #[command(subcommand)]
@@ -34,33 +34,33 @@ enum Command {
     },
     /// Make a new profile in $RUNTIME_DIRECTORY and become the browser.
     Browser {
-        /// What the compositor knows its windows by.
+        /// The name by which the compositor knows its windows.
         #[arg(long, default_value = "livery-browser")]
         name: String,
-        /// The page that it opens; left out, the extension decides.
+        /// The page to open; by default the extension decides.
         #[arg(default_value = "about:blank")]
         page: String,
     },
     /// The status bar, in i3bar's protocol.
     Bar,
-    /// The browser's other end (native messaging); the browser adds the extension's manifest and name.
+    /// Talk to the browser (native messaging); the browser adds the extension's manifest and name.
     Link {
         #[arg(hide = true)]
         from: Vec<String>,
     },
     /// Tell the station what took effect on this device, as read back from the running system.
     Confirm {
-        /// Whom to tell, as the image says it.
+        /// The image's file that names the station.
         #[arg(long, value_name = "FILE", default_value = confirm::PLACE)]
         whom: PathBuf,
     },
-    /// Tell who sits at a laptop when a newer image is ready, until the session ends.
+    /// Notify the laptop's user when a newer image is ready, until the session ends.
     Notice {
-        /// What the update has left to read.
+        /// The note that the update leaves.
         #[arg(long, value_name = "FILE", default_value = notice::PLACE)]
         state: PathBuf,
     },
-    /// End the session: sign out where that works, then start with a new profile.
+    /// End the session: sign out if possible, then start with a new profile.
     Leave,
 }
 

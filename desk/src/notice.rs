@@ -64,11 +64,11 @@ pub(crate) async fn run(place: &Path) -> Result<()> {
             let shown = screen.notify("Livery", 0, "system-software-update", words.newer, words.restart, &[], hints, 0).await;
             match shown {
                 Ok(_) => {
-                    info!("{newer} is ready, and the person has been told");
+                    info!("{newer} is ready, and the user has been notified");
                     told = Some(newer);
                 }
                 // The desktop may not be up yet.
-                Err(error) => debug!(%error, "nobody shows notifications"),
+                Err(error) => debug!(%error, "no program shows notifications"),
             }
         }
         sleep(LOOK).await;

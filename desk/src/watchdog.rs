@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 fn tell(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd was not told: {error}");
+        warn!("systemd could not be notified: {error}");
     }
 }
 

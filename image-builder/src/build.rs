@@ -99,7 +99,7 @@ fn note_newer(built: &Reference, publisher: &Publisher, progress: &Progress) {
         one.order.is_none() && one.name == built.name && !built.version.is_newer_than(&one.version) && one.version != built.version
     });
     if let Some(newer) = newer {
-        progress.note(&format!("no device in use takes {built}: the store has {newer}, which is as new or newer"));
+        progress.note(&format!("devices in use will not install {built}: the store has {newer}, which is as new or newer"));
     }
 }
 
@@ -136,7 +136,7 @@ struct Device {
 impl Device {
     fn open(profile: Profile, store: Option<&Path>, trust: Option<&Trust>, setup: &Setup) -> Result<Self> {
         let Some(desk) = profile.desk().cloned() else {
-            return Err(Fault::refused(format!("a {} can't be built by this command", profile.kind().as_str()))
+            return Err(Fault::refused(format!("a {} can't be built with this command", profile.kind().as_str()))
                 .at(profile.path.display())
                 .fix("make the agent's medium with `livery medium --profile`"));
         };
@@ -349,29 +349,29 @@ fn make_medium(
     options: &SiteOptions,
 ) -> Result<Medium> {
     let ProfileRole::Agent(agent) = &profile.role else {
-        return Err(Fault::refused(format!("a {}'s profile makes no boot medium", profile.kind().as_str()))
+        return Err(Fault::refused(format!("a {} profile does not make a boot medium", profile.kind().as_str()))
             .at(profile.path.display())
-            .fix("give a profile of kind = \"agent\""));
+            .fix("use a profile of kind = \"agent\""));
     };
     let lacking = |what: &str, flag: &str, key: &str| {
-        Fault::refused(format!("the medium must know {what}"))
+        Fault::refused(format!("the medium needs {what}"))
             .at(profile.path.display())
             .fix(format!("give {flag}, or write `agent.{key}` in the profile"))
     };
     let station = match &options.station {
         Some(text) => livery_profile::read_station(text)?,
-        None => agent.station.clone().ok_or_else(|| lacking("where its station is", "--station URL", "station"))?,
+        None => agent.station.clone().ok_or_else(|| lacking("its station's address", "--station URL", "station"))?,
     };
     let authorities = match &options.station_ca {
         Some(path) => livery_profile::read_authorities(path)?,
         None => agent.station_ca.clone(),
     };
     if authorities.is_empty() {
-        return Err(lacking("who vouches for its station", "--station-ca FILE", "station-ca"));
+        return Err(lacking("the certificate of its station's authority", "--station-ca FILE", "station-ca"));
     }
     let job_key = match &options.job_key {
         Some(path) => livery_profile::read_job_key(path)?,
-        None => agent.job_key.ok_or_else(|| lacking("whose jobs to do", "--job-key FILE", "job-key"))?,
+        None => agent.job_key.ok_or_else(|| lacking("the public key that signs its jobs", "--job-key FILE", "job-key"))?,
     };
     let configuration = format!(
         "# Written by `livery medium`.\nstation = {:?}\nca = \"/etc/livery/station-ca.pem\"\njob_key = \"{job_key}\"\ntrust = \"/etc/livery/root.json\"\nsecure_boot = \"{SECURE_BOOT}\"\nafter = {:?}\n",

@@ -204,7 +204,7 @@ fn failed(path: &Path, error: std::io::Error) -> Fault {
     Fault::refused("the cache's folder can't be written")
         .at(path.display())
         .cause(error)
-        .fix("make room, or give another folder with --cache")
+        .fix("free some space, or give another folder with --cache")
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(crate) fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Dra
     write_codes(out, &employees, &codes, if Format::of_path(&path) == Format::Csv { delimiter(&text) } else { b',' })?;
     if fs::read_to_string(&path).map_err(failed)? != text {
         let _ = fs::remove_file(out);
-        return Err(Fault::refused("somebody changed the roster while codes were drawn")
+        return Err(Fault::refused("somebody changed the roster while this command drew codes")
             .at(roster.display())
             .fix("run the same command again"));
     }
@@ -96,7 +96,7 @@ pub(crate) fn draw(roster: &Path, out: &Path, progress: &Progress) -> Result<Dra
 impl Code {
     /// A new one, and its hash: Debian's own scheme at Debian's own cost.
     fn draw() -> Result<Self> {
-        let nothing = || Fault::internal("the system gives no random bytes");
+        let nothing = || Fault::internal("the system did not provide random bytes");
         let mut groups = vec![String::new()];
         while groups.len() <= GROUPS {
             let mut byte = [0];
@@ -180,7 +180,7 @@ fn in_toml(text: &str, codes: &[Option<Code>]) -> Result<String> {
     for (index, code) in codes.iter().enumerate() {
         let Some(code) = code else { continue };
         let table = employees.get_mut(index).and_then(toml_edit::Item::as_table_like_mut);
-        table.ok_or_else(|| failed("an employee is gone"))?.insert(COLUMN, toml_edit::value(code.hash.as_str()));
+        table.ok_or_else(|| failed("an employee is missing"))?.insert(COLUMN, toml_edit::value(code.hash.as_str()));
     }
     Ok(document.to_string())
 }
@@ -193,7 +193,7 @@ fn unchanged_else(before: &[Employee], codes: &[Option<Code>], changed: &str, fo
     });
     match roster::parse(changed, format) {
         Ok(now) if now.iter().cloned().eq(wanted) => Ok(()),
-        _ => Err(Fault::internal("the roster would not say the same any more")
+        _ => Err(Fault::internal("the changed roster would have a different meaning")
             .fix("this is a fault of Livery: please report it; nothing was written")),
     }
 }
@@ -218,7 +218,9 @@ fn write_codes(out: &Path, employees: &[Employee], codes: &[Option<Code>], delim
 }
 
 fn there(out: &Path) -> Fault {
-    Fault::refused("the codes' file is there already").at(out.display()).fix("give another name: codes are never written over")
+    Fault::refused("the file for the codes exists already")
+        .at(out.display())
+        .fix("give another name: existing codes are never overwritten")
 }
 
 #[cfg(test)]

@@ -155,10 +155,10 @@ impl Plan {
             let cached = cache.has(key);
             let why = match last.0.get(key.stage()) {
                 _ if cached => Vec::new(),
-                None => vec!["it was never made here".to_owned()],
+                None => vec!["this machine never made it".to_owned()],
                 Some(before) => match why(before, key.inputs()) {
                     changes if changes.is_empty() => {
-                        vec!["the cache no longer has it, or Livery makes it otherwise now".to_owned()]
+                        vec!["the cache no longer has it, or Livery now makes it differently".to_owned()]
                     }
                     changes => changes,
                 },

@@ -26,13 +26,13 @@ pub(crate) fn enter() -> Result<()> {
     for file in ["/etc/subuid", "/etc/subgid"] {
         has_range(Path::new(file), user)?;
     }
-    let us = std::env::current_exe().map_err(|error| Fault::internal("this program does not know where it is").cause(error))?;
+    let us = std::env::current_exe().map_err(|error| Fault::internal("this program can't find its own path").cause(error))?;
     let error = Command::new("unshare")
         .args(["--user", "--map-auto", "--map-root-user", "--"])
         .arg(us)
         .args(std::env::args_os().skip(1))
         .exec();
-    Err(Fault::refused("no user namespace can be entered").cause(error).fix("install util-linux, or build as root"))
+    Err(Fault::refused("a user namespace can't be entered").cause(error).fix("install util-linux, or build as root"))
 }
 
 /// Whether a user has a range of numbers.
@@ -49,7 +49,7 @@ fn has_range(file: &Path, user: Uid) -> Result<()> {
         return Ok(());
     }
     let name = name.unwrap_or_else(|| user.to_string());
-    Err(Fault::refused("an ordinary user needs a range of user and group numbers to build with, and newuidmap")
+    Err(Fault::refused("to build as an ordinary user, you need a range of user and group numbers, and newuidmap")
         .at(file.display())
         .fix(format!("as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}; or build as root")))
 }

@@ -113,7 +113,7 @@ pub(crate) fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) 
     // Said once: a copying program says it of each file that is left.
     if said.contains(Errno::ENOSPC.desc()) {
         return Err(Fault::refused(format!("{what} failed: {}", Errno::ENOSPC.desc()))
-            .fix("make room on the cache's file system, or give a folder on another one with --cache"));
+            .fix("free some space on the cache's file system, or give a folder on another one with --cache"));
     }
     let from = said.len().saturating_sub(SHOWN);
     let from = (from..said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(0);
@@ -121,9 +121,7 @@ pub(crate) fn run(mut command: Command, what: &str, fault: fn(String) -> Fault) 
 }
 
 fn missing(program: &OsString, error: std::io::Error) -> Fault {
-    Fault::refused(format!("{} can't be run", program.to_string_lossy()))
-        .cause(error)
-        .fix("install what building needs: scripts/setup")
+    Fault::refused(format!("{} can't be run", program.to_string_lossy())).cause(error).fix("install the build tools: scripts/setup")
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub fn load_import(path: &Path) -> Result<Import, Diagnostics> {
         Resolved::Import(import) => Ok(*import),
         Resolved::Build(profile) => Err(Diagnostics::one(
             Diagnostic::of_file(path, format!("kind = \"{}\": this profile is built, no image is imported by it", profile.kind()))
-                .help("give a profile of kind = \"import\""),
+                .help("use a profile of kind = \"import\""),
         )),
     }
 }

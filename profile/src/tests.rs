@@ -168,7 +168,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         [
             "p.toml:3:1: unknown setting `kidn`: no setting has this name | did you mean `kind`?",
             "p.toml:4:1: unknown setting `timezone`: no setting has this name | did you mean `timezone` in [locale]?",
-            "p.toml:5:1: unknown setting `zzz`: no setting has this name | known here: schema, kind, name, version, description, extends, abstract, locked",
+            "p.toml:5:1: unknown setting `zzz`: no setting has this name | the known ones are schema, kind, name, version, description, extends, abstract, locked",
             "p.toml:7:1: unknown setting `urll` in [kiosk]: no setting has this name | did you mean `url`?",
             "p.toml:8:1: unknown setting `allowed-host` in [kiosk]: no setting has this name | did you mean `allowed-hosts`?",
             "p.toml:9:1: unknown setting `epoch` in [kiosk]: no setting has this name | did you mean `epoch` in [image]?",
@@ -191,8 +191,8 @@ fn wrong_types_say_what_is_expected_and_what_was_found() {
             "p.toml:7:11: wrong type for `packages.install`: text, where a list, each item a package name such as \"firefox-esr\" is expected | write [\"cage\"]",
             "p.toml:8:14: wrong type for `packages.recommends`: a whole number, where true or false is expected | -",
             "p.toml:9:25: wrong type for `add` of `packages.exclude-paths`: text, where a list is expected | -",
-            "p.toml:9:31: unknown key `also` for `packages.exclude-paths`: a list is changed by `add` and `remove` alone | write { add = […], remove = […] }",
-            "p.toml:11:9: wrong type for `image.epoch`: a number with a point, where a date such as 2026-11-01 is expected | -",
+            "p.toml:9:31: unknown key `also` for `packages.exclude-paths`: a list is edited only with `add` and `remove` | write { add = […], remove = […] }",
+            "p.toml:11:9: wrong type for `image.epoch`: a decimal number, where a date such as 2026-11-01 is expected | -",
             "p.toml:12:16: wrong type for `image.minimum-disk`: a whole number, where a size from \"1 GiB\" to \"16 TiB\" is expected | -",
             "p.toml:13:21: wrong type for `image.compression-level`: text, where a whole number from 1 to 19 is expected | -",
             "p.toml:15:14: wrong type for `hardware.supported`: a whole number, where one of \"qemu\", \"wyse-5070\", \"latitude-5000\" is expected | -",
@@ -207,15 +207,15 @@ fn values_out_of_range_name_the_range() {
             "[image]\nepoch = 2026-11-25\nminimum-disk = \"512 MiB\"\nidentity-size = \"300 kB\"\ncompression-level = 22\n[debian]\nsuite = \"bookworm\"\ncomponents = [\"man\"]\n[locale]\ndefault = \"fr\"\nkeyboard = \"AZERTY\"\ntimezone = \"Europe/Pariss\"\n"
         ),
         [
-            "p.toml:4:9: value out of range for `image.epoch`: 2026-11-25T00:00:00Z lies in the future (it is 2026-11-24T12:00:00Z here) | files would be newer than the device's clock; take a day that has passed, or set this machine's clock",
+            "p.toml:4:9: value out of range for `image.epoch`: 2026-11-25T00:00:00Z lies in the future (it is 2026-11-24T12:00:00Z here) | files would be newer than the device's clock; use a past day, or set this machine's clock",
             "p.toml:5:16: value out of range for `image.minimum-disk`: \"512 MiB\" is not within 1 GiB to 16 TiB | -",
             "p.toml:6:17: bad value for `image.identity-size`: \"300 kB\" is not a multiple of 4 KiB | write \"296 KiB\"",
             "p.toml:7:21: value out of range for `image.compression-level`: 22 is not within 1 to 19 | write a whole number from 1 to 19",
-            "p.toml:9:9: bad value for `debian.suite`: \"bookworm\" is not known here | this release knows only \"trixie\"",
-            "p.toml:10:15: bad value for `debian.components`: \"man\" is not known here | did you mean \"main\"? There are \"main\", \"contrib\", \"non-free\", \"non-free-firmware\"",
+            "p.toml:9:9: bad value for `debian.suite`: \"bookworm\" is unknown | this release knows only \"trixie\"",
+            "p.toml:10:15: bad value for `debian.components`: \"man\" is unknown | did you mean \"main\"? The choices are \"main\", \"contrib\", \"non-free\", \"non-free-firmware\"",
             "p.toml:12:11: bad value for `locale.default`: \"fr\" is not a locale such as \"fr_FR.UTF-8\" | -",
             "p.toml:13:12: bad value for `locale.keyboard`: \"AZERTY\" is not an XKB layout such as \"fr\" or \"fr(oss)\" | -",
-            "p.toml:14:12: bad value for `locale.timezone`: \"Europe/Pariss\" is no time zone of the tz database | did you mean \"Europe/Paris\"?",
+            "p.toml:14:12: bad value for `locale.timezone`: \"Europe/Pariss\" is not a time zone of the tz database | did you mean \"Europe/Paris\"?",
         ]
     );
 }
@@ -227,11 +227,11 @@ fn hosts_urls_and_contradictions() {
             "[citrix]\nstore-url = \"https://store.assurance.example/\"\nmfa-hosts = [\"https://mfa.assurance.example/x\", \"a.example:443\", \"A.example\", \"*.example\", \"b.example\", \"b.example\"]\n"
         ),
         [
-            "p.toml:5:14: bad value for `citrix.mfa-hosts`: \"https://mfa.assurance.example/x\" is a URL, a host name is wanted | write \"mfa.assurance.example\"",
-            "p.toml:5:49: bad value for `citrix.mfa-hosts`: \"a.example:443\" has a port | write \"a.example\": a host is allowed on every port, the URL says which",
+            "p.toml:5:14: bad value for `citrix.mfa-hosts`: \"https://mfa.assurance.example/x\" is a URL, but a host name is expected | write \"mfa.assurance.example\"",
+            "p.toml:5:49: bad value for `citrix.mfa-hosts`: \"a.example:443\" has a port | write \"a.example\": a host is allowed on every port, the URL decides which",
             "p.toml:5:66: bad value for `citrix.mfa-hosts`: \"A.example\" has capital letters | write \"a.example\"",
             "p.toml:5:79: bad value for `citrix.mfa-hosts`: \"*.example\" would allow a whole top-level domain | name the organisation's domain, such as \"*.assurance.example\"",
-            "p.toml:5:105: double item in `citrix.mfa-hosts`: \"b.example\" stands in line 5 already | take one out",
+            "p.toml:5:105: double item in `citrix.mfa-hosts`: \"b.example\" is already in line 5 | remove one",
         ]
     );
     assert_eq!(
@@ -239,18 +239,18 @@ fn hosts_urls_and_contradictions() {
             "[citrix]\nstore-url = \"https://gatevay.assurance.example/\"\n[packages]\ninstall = [\"sway\", \"swayidle\"]\n[debian]\nmirror = \"http://mirror.assurance.example/debian\"\n[locale]\navailable = [\"fr_BE.UTF-8\"]\n"
         ),
         [
-            "good.toml:12:11: the default locale is not available: \"fr_FR.UTF-8\" is not in locale.available (p.toml:10) | add it there, or take \"fr_BE.UTF-8\"",
-            "p.toml:4:13: the browser may not open `citrix.store-url`: \"gatevay.assurance.example\" is in none of the lists of allowed hosts | add it to citrix.gateway-hosts, or is \"gateway.assurance.example\" there misspelt?",
-            "p.toml:6:11: a terminal lacks a package: \"seatd\" is not in the list: it gives the browser's screen its seat | add \"seatd\" to packages.install",
-            "p.toml:6:11: a terminal lacks a package: \"network-manager\" is not in the list: it connects to networks, Wi-Fi too | add \"network-manager\" to packages.install",
+            "good.toml:12:11: the default locale is not available: \"fr_FR.UTF-8\" is not in locale.available (p.toml:10) | add it there, or use \"fr_BE.UTF-8\"",
+            "p.toml:4:13: the browser may not open `citrix.store-url`: \"gatevay.assurance.example\" is in none of the lists of allowed hosts | add it to citrix.gateway-hosts, or is \"gateway.assurance.example\" misspelt there?",
+            "p.toml:6:11: a terminal lacks a package: \"seatd\" is not in the list: it gives the compositor access to screen and input | add \"seatd\" to packages.install",
+            "p.toml:6:11: a terminal lacks a package: \"network-manager\" is not in the list: it connects to networks, including Wi-Fi | add \"network-manager\" to packages.install",
             "p.toml:6:11: a terminal lacks a package: \"firefox-esr\" is not in the list: it is kiosk.browser | add \"firefox-esr\" to packages.install",
-            "p.toml:8:10: `debian.mirror` alone is half a source of packages: `debian.security-mirror` is missing | set both, or neither for the distribution's own",
+            "p.toml:8:10: `debian.mirror` alone is an incomplete package source: `debian.security-mirror` is missing | set both, or neither for the distribution's own",
         ]
     );
     assert_eq!(
         child("[agent]\nafter = \"reboot\"\n"),
         [
-            "p.toml:4:1: `agent.after` has no effect here: kind = \"terminal\" (good.toml:2) does not use it; only agent does | take it out; a file with abstract = true may hold settings of several kinds"
+            "p.toml:4:1: `agent.after` has no effect here: kind = \"terminal\" (good.toml:2) does not use it; only agent does | remove it; only a file with abstract = true may hold settings of several kinds"
         ]
     );
 }
@@ -270,28 +270,28 @@ fn files_that_are_missing_or_unfit() {
     assert_eq!(
         folder.errors("p.toml"),
         [
-            "p.toml:4:16: file not readable for `trust.authorities`: looked for ca/rot.pem: there is no such file | a path starts from the folder of the file that says it",
-            "p.toml:4:30: bad value for `trust.authorities`: the file holds a private key | take the key out and keep it where only its owner reads it; if this file was ever shared, replace the key",
-            "p.toml:4:44: file not readable for `trust.authorities`: looked for ca: it is a folder | a path starts from the folder of the file that says it",
-            "p.toml:4:65: double item in `trust.authorities`: \"ca/../ca/root.pem\" stands in line 4 already | take one out",
+            "p.toml:4:16: file not readable for `trust.authorities`: the path is ca/rot.pem: there is no such file | a path starts from the folder of the file that contains it",
+            "p.toml:4:30: bad value for `trust.authorities`: the file holds a private key | remove the key and store it where only its owner can read it; if this file was ever shared, replace the key",
+            "p.toml:4:44: file not readable for `trust.authorities`: the path is ca: it is a folder | a path starts from the folder of the file that contains it",
+            "p.toml:4:65: double item in `trust.authorities`: \"ca/../ca/root.pem\" is already in line 4 | remove one",
         ]
     );
     assert_eq!(
         folder.errors("q.toml"),
         [
-            "q.toml:2:11: file not readable for `extends`: looked for god.toml: there is no such file | did you mean \"good.toml\"? It lies in the same folder"
+            "q.toml:2:11: file not readable for `extends`: the path is god.toml: there is no such file | did you mean \"good.toml\"? It is in the same folder"
         ]
     );
     assert_eq!(
         folder.errors("r.toml"),
         [
-            "r.toml:4:24: double certificate in `trust.authorities`: \"C=FR, O=Assurance Example SA, CN=Assurance Example Root CA\" is in \"ca/root.pem\" too | take one out"
+            "r.toml:4:24: double certificate in `trust.authorities`: \"C=FR, O=Assurance Example SA, CN=Assurance Example Root CA\" is also in \"ca/root.pem\" | remove one"
         ]
     );
     assert_eq!(
         folder.errors("none.toml"),
         [
-            "none.toml:1:1: this profile cannot be read: there is no such file:  | did you mean \"good.toml\"? It lies in the same folder"
+            "none.toml:1:1: this profile cannot be read: there is no such file:  | did you mean \"good.toml\"? It is in the same folder"
         ]
     );
 }
@@ -307,14 +307,14 @@ fn a_cycle_is_answered_with_its_chain() {
     assert_eq!(
         folder.errors("a.toml"),
         [
-            "a.toml:3:8: bad value for `kind`: \"latop\" is not known here | did you mean \"laptop\"? There are \"terminal\", \"laptop\", \"agent\", \"import\"",
-            "c.toml:2:11: cycle of `extends`: this leads round in a circle: b.toml -> c.toml -> b.toml | take one of these `extends` out",
+            "a.toml:3:8: bad value for `kind`: \"latop\" is unknown | did you mean \"laptop\"? The choices are \"terminal\", \"laptop\", \"agent\", \"import\"",
+            "c.toml:2:11: cycle of `extends`: these files extend one another in a circle: b.toml -> c.toml -> b.toml | remove one of these `extends`",
         ]
     );
     assert_eq!(
         folder.errors("self.toml"),
         [
-            "self.toml:2:11: cycle of `extends`: this leads round in a circle: self.toml -> self.toml | take one of these `extends` out"
+            "self.toml:2:11: cycle of `extends`: these files extend one another in a circle: self.toml -> self.toml | remove one of these `extends`"
         ]
     );
 }
@@ -325,11 +325,11 @@ fn what_is_missing_is_named_with_where_it_goes() {
     assert_eq!(
         folder.errors("p.toml"),
         [
-            "p.toml:1:1: missing `schema`: the file does not say which version of the format it has | write schema = 1 at the top of the file",
-            "p.toml:1:1: missing `name`: neither this file nor one that it extends sets it | write `name = …` at the top of the file: an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -)",
-            "p.toml:1:1: missing `packages.boot`: neither this file nor one that it extends sets it | write `boot = …` in [packages]: a list, each item a package name such as \"firefox-esr\"",
-            "p.toml:1:1: missing `image.epoch`: neither this file nor one that it extends sets it | write `epoch = …` in [image]: a date such as 2026-11-01",
-            "p.toml:1:1: missing `hardware.supported`: neither this file nor one that it extends sets it | write `supported = …` in [hardware]: a list, each item one of \"qemu\", \"wyse-5070\", \"latitude-5000\"",
+            "p.toml:1:1: missing `schema`: the file does not state the version of its format | write schema = 1 at the top of the file",
+            "p.toml:1:1: missing `name`: neither this file nor a file that it extends sets it | write `name = …` at the top of the file: an image name such as \"terminal\" (1 to 60 of A-Z a-z 0-9 . _ -)",
+            "p.toml:1:1: missing `packages.boot`: neither this file nor a file that it extends sets it | write `boot = …` in [packages]: a list, each item a package name such as \"firefox-esr\"",
+            "p.toml:1:1: missing `image.epoch`: neither this file nor a file that it extends sets it | write `epoch = …` in [image]: a date such as 2026-11-01",
+            "p.toml:1:1: missing `hardware.supported`: neither this file nor a file that it extends sets it | write `supported = …` in [hardware]: a list, each item one of \"qemu\", \"wyse-5070\", \"latitude-5000\"",
             "p.toml:3:11: bad value for `packages.install`: the list is empty | write `install = …` in [packages]: a list, each item a package name such as \"firefox-esr\"",
         ]
     );
@@ -343,7 +343,7 @@ fn syntax_errors_do_not_hide_the_others() {
         ),
         [
             "p.toml:3:8: not valid TOML: string values must be quoted, expected literal string | a line is key = value or [section]; text is written \"in quotes\", a list [\"a\", \"b\"]",
-            "p.toml:5:1: not valid TOML: duplicate key | a setting stands once in a file, a [section] too: take one out",
+            "p.toml:5:1: not valid TOML: duplicate key | a setting or a [section] may appear only once in a file: remove one",
             "p.toml:7:9: not valid TOML: invalid time, expected hour | a line is key = value or [section]; text is written \"in quotes\", a list [\"a\", \"b\"]",
             "p.toml:8:21: value out of range for `image.compression-level`: 40 is not within 1 to 19 | write a whole number from 1 to 19",
             "p.toml:9:7: not valid TOML: unclosed table, expected `]` | a line is key = value or [section]; text is written \"in quotes\", a list [\"a\", \"b\"]",

@@ -75,13 +75,13 @@ impl FromStr for Location {
                 return Ok(Self::Folder(path));
             }
             other => {
-                return Err(Fault::usage(format!("a store cannot be read by {other}"))
-                    .at(text)
-                    .fix("give a folder, an https:// URL or s3://BUCKET/PREFIX; http:// is for this machine's loopback only"));
+                return Err(Fault::usage(format!("a store cannot be read through {other}")).at(text).fix(
+                    "give a folder, an https:// URL or s3://BUCKET/PREFIX; http:// works on this machine's loopback interface only",
+                ));
             }
         }
         if url.cannot_be_a_base() || url.query().is_some() || url.fragment().is_some() {
-            return Err(Fault::usage("a store's URL has neither query nor fragment").at(text));
+            return Err(Fault::usage("a store's URL must have neither query nor fragment").at(text));
         }
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
@@ -117,7 +117,7 @@ fn objects(rest: &str) -> Result<Location, Fault> {
     let url = Url::parse(&text).map_err(|error| wrong("not a URL").at(&text).cause(error))?;
     let plain = url.as_str() == text && url.query().is_none() && url.fragment().is_none() && !text.contains('%');
     if !plain || prefix.split('/').any(str::is_empty) && !prefix.is_empty() {
-        return Err(wrong("such a prefix can't be named").at(text));
+        return Err(wrong("this prefix is not allowed").at(text));
     }
     Ok(Location::Objects(url))
 }

@@ -141,7 +141,7 @@ impl Store {
         let bytes =
             self.0.fetcher.whole(&blob_path(&blob.digest), blob.length).await.map_err(|missing| missing.into_fault(&place))?;
         if Digest::of(&bytes) != blob.digest {
-            return Err(Fault::untrusted(format!("{} bytes are not what their digest says", bytes.len()))
+            return Err(Fault::untrusted(format!("{} bytes do not match their digest", bytes.len()))
                 .at(place)
                 .fix("the store's copy is damaged or forged: copy that blob again from a good store"));
         }

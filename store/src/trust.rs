@@ -82,17 +82,17 @@ pub(crate) fn fault(error: Tough, location: &Location) -> Fault {
     match &error {
         Tough::ExpiredMetadata { role, .. } => Fault::untrusted(format!("the store's {role} metadata has expired"))
             .at(location)
-            .fix("check this machine's clock; if it is right, IT signs the store anew: `livery refresh --store DIR --keys DIR`"),
+            .fix("check this machine's clock; if it is right, ask IT to sign the store again: `livery refresh --store DIR --keys DIR`"),
         Tough::OlderMetadata { .. } | Tough::OlderSnapshotInTimestamp { .. } | Tough::SnapshotRoleRollback { .. } => {
-            Fault::untrusted("the store is older than what was seen before").at(location).cause(error).fix("somebody put back an old store: copy the current one")
+            Fault::untrusted("the store is older than one that this program has seen before").at(location).cause(error).fix("somebody put an old store back: copy the current one")
         }
         Tough::Transport { source, .. } if source.kind() == TransportErrorKind::FileNotFound => {
-            Fault::source(format!("there is no store here: {}", source.url())).at(location).fix("give the folder or URL that holds `metadata/timestamp.json`")
+            Fault::source(format!("this is not a store: {}", source.url())).at(location).fix("give the folder or URL that holds `metadata/timestamp.json`")
         }
         Tough::Transport { .. } => Fault::source("the store could not be read").at(location).cause(error).fix("check that the store can be read, or copy it again"),
         Tough::ParseTrustedMetadata { .. } => Fault::untrusted("the trusted root does not parse").cause(error).fix("give the root.json that `livery keygen` made"),
-        _ => Fault::untrusted("the store's signatures do not hold").at(location).cause(error).fix(
-            "this store is not signed by the keys that --trust names, or it was changed: copy it again, and check which root.json belongs to it",
+        _ => Fault::untrusted("the store's signatures are not valid").at(location).cause(error).fix(
+            "the keys in --trust did not sign this store, or somebody changed it: copy it again, and check which root.json belongs to it",
         ),
     }
 }

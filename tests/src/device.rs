@@ -35,7 +35,7 @@ pub const STATION_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 1
 /// And at home the Gateway.
 const GATEWAY_AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
 /// What the agent says when it has given keys to a firmware that had none.
-pub const KEYS: &str = "has the organisation's Secure Boot keys now";
+pub const KEYS: &str = "now has the organisation's Secure Boot keys";
 /// What the agent's block ends with.
 const EDGE: &str = "+=====";
 /// How long it takes at most to say it all, once it has begun.

@@ -60,11 +60,11 @@ impl Device {
         })?;
         let block = metadata.file_type().is_block_device();
         if !block && !metadata.file_type().is_file() {
-            return Err(refuse("neither a disk nor a regular file"));
+            return Err(refuse("this is neither a disk nor a regular file"));
         }
         let file = open_direct(path, mode, block)?;
         let file = lock(file, path, mode)?;
-        let device = |error: Errno| Fault::device("the disk does not answer").at(path.display()).cause(error);
+        let device = |error: Errno| Fault::device("the disk does not respond").at(path.display()).cause(error);
         let (size, sector) = if block {
             (ioctl::size(&file).map_err(device)?, ioctl::sector(&file).map_err(device)?)
         } else {
@@ -175,10 +175,10 @@ impl Device {
     /// Exit 6: a failed flush says that *something* written before is lost.
     pub(crate) fn flush(&self) -> Result<()> {
         let fail = |error: std::io::Error| {
-            Fault::device("flushing the disk failed: something that was written is not on it")
+            Fault::device("flushing the disk failed: some data did not reach it")
                 .at(self.path.display())
                 .cause(error)
-                .fix("the disk is faulty, or its cable: replace it, then start again")
+                .fix("the disk or its cable is faulty: replace it, then start again")
         };
         // fsync of a block device also sends the flush command to its write cache.
         self.file.sync_data().map_err(fail)?;
@@ -186,7 +186,7 @@ impl Device {
             // Others (udev's probes) read through the page cache: what it holds from before must not be seen again.
             ioctl::forget_cache(&self.file).map_err(|error| fail(error.into()))?;
         } else if let Err(error) = posix_fadvise(&*self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED) {
-            tracing::debug!(%error, "the page cache keeps the file");
+            tracing::debug!(%error, "the page cache could not be emptied of the file");
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Device {
             match ioctl::reread_partitions(&self.file) {
                 // EINVAL: a device that has no partitions, such as a loop device made without them.
                 Ok(()) | Err(Errno::EINVAL) => return,
-                Err(error) => tracing::debug!(%error, "the partition table is not read anew yet"),
+                Err(error) => tracing::debug!(%error, "the kernel has not read the new partition table yet"),
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -217,7 +217,7 @@ impl Device {
     pub(super) fn read_failed(&self, offset: u64, length: u64, error: io::Error) -> Fault {
         self.fault("reading the disk failed", offset, length)
             .cause(error)
-            .fix("the disk is faulty, or its cable: replace it, then start again")
+            .fix("the disk or its cable is faulty: replace it, then start again")
     }
 
     pub(super) fn write_failed(&self, offset: u64, length: u64, error: io::Error) -> Fault {
@@ -251,8 +251,8 @@ fn open_direct(path: &Path, mode: Mode, block: bool) -> Result<File> {
     result.map_err(|error| {
         let fault = Fault::refused("the disk cannot be opened").at(path.display());
         match error.raw_os_error() {
-            Some(libc::EBUSY) => fault.fix("somebody holds it: unmount it, stop its swap, RAID or device-mapper set"),
-            Some(libc::EACCES | libc::EPERM) => fault.fix("run as root, or as a user who may write this disk"),
+            Some(libc::EBUSY) => fault.fix("it is in use: unmount it, or stop its swap, RAID or device-mapper set"),
+            Some(libc::EACCES | libc::EPERM) => fault.fix("run as root, or as a user with write permission for this disk"),
             _ => fault,
         }
         .cause(error)
@@ -272,9 +272,9 @@ fn lock(mut file: File, path: &Path, mode: Mode) -> Result<Flock<File>> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    Err(Fault::refused("another program keeps the disk locked")
+    Err(Fault::refused("another program has locked the disk")
         .at(format!("{} (descriptor {})", path.display(), file.as_raw_fd()))
-        .fix("wait until it has ended; `fuser -v` on the path names it"))
+        .fix("wait until it ends; `fuser -v` on the path names it"))
 }
 
 /// The smallest range of whole blocks around `offset..end`, cut at the disk's size.

@@ -67,7 +67,7 @@ impl<'a> Queue<'a> {
             Ok(uring) => Box::new(uring),
             // ENOSYS: not built in. EPERM: switched off (`kernel.io_uring_disabled`), or a container's seccomp filter.
             Err(error) => {
-                tracing::debug!(%error, "no io_uring here: plain reads and writes");
+                tracing::debug!(%error, "io_uring is not available: using plain reads and writes");
                 Box::new(Plain(None))
             }
         };

@@ -58,16 +58,16 @@ pub(crate) fn enrol(folder: &Path, efivars: &Path) -> Result<bool> {
             .open(&path)
             .and_then(|mut file| file.write_all(&bytes))
             .map_err(|error| {
-                Fault::device(format!("the firmware does not take the organisation's {name}"))
+                Fault::device(format!("the firmware does not accept the organisation's {name}"))
                     .at(path.display())
                     .cause(error)
-                    .fix("clear all Secure Boot keys in the firmware's setup, so that it is in setup mode, and start again")
+                    .fix("clear all Secure Boot keys in the firmware's setup, which puts it into setup mode, then start again")
             })?;
     }
     if in_setup_mode(efivars) {
-        return Err(Fault::device("the firmware took the organisation's keys and is in setup mode still")
+        return Err(Fault::device("the firmware accepted the organisation's keys but is still in setup mode")
             .at(efivars.display())
-            .fix("update the firmware; or enrol the keys by hand in its setup (docs/secure-boot.md)"));
+            .fix("update the firmware, or enrol the keys manually in its setup (docs/secure-boot.md)"));
     }
     Ok(true)
 }

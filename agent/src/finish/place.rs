@@ -45,7 +45,7 @@ pub(super) fn put_boot_entry(target: &Target, manifest: &Manifest, wanted: bool)
     // plugged in (UEFI 2.10, section 3.5.1.1), and a file never.
     let (Some(boot), true) = (&manifest.boot, wanted && target.stays()) else { return Ok(None) };
     if !Path::new(EFIVARS).is_dir() {
-        tracing::warn!("this machine was not booted through UEFI: no boot entry is put in");
+        tracing::warn!("this machine was not booted through UEFI: adding no boot entry");
         return Ok(None);
     }
     let partition = manifest

@@ -33,7 +33,8 @@ use super::variables::GLOBAL;
 const ATTRIBUTES: u32 = 7;
 const LOAD_OPTION_ACTIVE: u32 = 1;
 /// What mends firmware that takes no variables.
-const FIX: &str = "reset the firmware's settings and update it; or finish without: `boot_entry = false`, --no-boot-entry";
+const FIX: &str =
+    "reset the firmware's settings and update the firmware; or finish without a boot entry: `boot_entry = false`, --no-boot-entry";
 /// The most bytes that we read of a variable.
 const MAX_VARIABLE: u64 = 64 << 10;
 
@@ -98,9 +99,7 @@ pub(crate) fn start_next(efivars: &Path, entry: &Entry) -> Result<()> {
     if is_next(efivars, entry)? {
         return Ok(());
     }
-    Err(Fault::device("the firmware did not keep which entry it is to start next")
-        .at(variables.path("BootNext").display())
-        .fix(FIX))
+    Err(Fault::device("the firmware did not store the entry to start next").at(variables.path("BootNext").display()).fix(FIX))
 }
 
 /// Takes back what [`start_next`] asked for, where the firmware has not done it yet.
@@ -146,7 +145,7 @@ pub(crate) fn put(efivars: &Path, entry: &Entry) -> Result<String> {
         variables.write("BootOrder", &order.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())?;
     }
     if variables.read(&name(number))?.as_ref() != Some(&entry.option) || variables.order()?.first() != Some(&number) {
-        return Err(Fault::device("the firmware did not keep the boot entry that it took")
+        return Err(Fault::device("the firmware accepted the boot entry but did not store it")
             .at(efivars.join(name(number)).display())
             .fix(FIX));
     }

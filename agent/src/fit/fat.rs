@@ -37,10 +37,10 @@ pub(crate) fn for_4096(front: &[u8]) -> Result<Vec<u8>> {
     let u16_at = |at: usize| front.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes));
     let u32_at = |at: usize| front.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
     if front.get(510..512) != Some(&[0x55, 0xaa]) || u16_at(BYTES_PER_SECTOR) != 512 {
-        return Err(refuse("it is no FAT for sectors of 512 bytes"));
+        return Err(refuse("it is not a FAT file system with sectors of 512 bytes"));
     }
     if u16_at(FAT_SIZE_16) != 0 || u16_at(TOTAL_SECTORS_16) != 0 || u32_at(FAT_SIZE_32) == 0 {
-        return Err(refuse("it is no FAT32"));
+        return Err(refuse("it is not FAT32"));
     }
     let (per_cluster, reserved) = (u32::from(front[SECTORS_PER_CLUSTER]), u32::from(u16_at(RESERVED_SECTORS)));
     let (total, fat) = (u32_at(TOTAL_SECTORS_32), u32_at(FAT_SIZE_32));
@@ -52,7 +52,7 @@ pub(crate) fn for_4096(front: &[u8]) -> Result<Vec<u8>> {
     let before = clusters(total.into(), tables, per_cluster.into());
     let after = clusters((total / RATIO).into(), tables / u64::from(RATIO), (per_cluster / RATIO).into());
     if !aligned || before.is_none() || before != after {
-        return Err(refuse("its clusters or tables do not lie on bounds of 4096 bytes"));
+        return Err(refuse("its clusters or tables are not aligned to 4096 bytes"));
     }
     let info = usize::from(u16_at(FS_INFO)) * 512;
     let length = reserved as usize * 512;

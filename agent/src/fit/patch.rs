@@ -43,8 +43,8 @@ impl Patch {
         let (start, blocks, range) = self.blocks(device)?;
         if blocks.0[range] != self.bytes {
             return Err(device
-                .fault(&format!("{} was not kept by the disk", self.reason), self.offset, self.bytes.len() as u64)
-                .fix("the disk does not keep what it is given: replace it"));
+                .fault(&format!("{} was written, but the disk did not store it", self.reason), self.offset, self.bytes.len() as u64)
+                .fix("the disk loses data: replace it"));
         }
         let bytes = &blocks.0[..blocks.1];
         Ok(Change { reason: self.reason.into(), offset: start, length: bytes.len() as u64, sha256: Digest::of(bytes) })

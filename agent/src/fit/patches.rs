@@ -29,7 +29,11 @@ pub(crate) fn patches(
     };
     if let (Some(esp), true) = (manifest.partition(Role::Esp), disk.sector != manifest.sector_size) {
         let bytes = fat::for_4096(&image(esp.offset, esp.length.min(fat::RESERVED as u64))?)?;
-        patches.push(Patch { reason: "FAT of the EFI system partition for sectors of 4096 bytes", offset: esp.offset, bytes });
+        patches.push(Patch {
+            reason: "FAT of the EFI system partition, converted to sectors of 4096 bytes",
+            offset: esp.offset,
+            bytes,
+        });
     }
     Ok(Some(patches))
 }

@@ -76,7 +76,7 @@ pub(crate) fn plan(head: &[u8], sector: u32, disk: Disk) -> Result<Option<Vec<Pa
         front.truncate(usize::try_from(BLOCK.max(2 * u64::from(sector))).unwrap_or(front.len()));
     }
     Ok(Some(vec![
-        Patch { reason: "partition table made to fit this disk", offset: 0, bytes: front },
+        Patch { reason: "partition table adjusted to this disk", offset: 0, bytes: front },
         Patch { reason: "backup GPT at the disk's end", offset: tail_start, bytes: tail },
     ]))
 }
@@ -101,8 +101,8 @@ fn fit(head: &[u8], sector: u32, header: &Header, disk: Disk) -> Result<(Vec<u8>
         }
         let (start, end) = (first_lba(entry) * from, (last_lba_of(entry) + 1) * from);
         if !start.is_multiple_of(to) || !end.is_multiple_of(to) {
-            return Err(Fault::refused(format!("partition {number} does not begin and end on sectors of {to} bytes"))
-                .fix("build the image with its partitions on bounds of 4096 bytes, or use a disk of its own sector size"));
+            return Err(Fault::refused(format!("partition {number} does not begin and end on boundaries of {to}-byte sectors"))
+                .fix("build the image with partitions aligned to 4096 bytes, or use a disk with the image's sector size"));
         }
         set_first_lba(entry, start / to);
         let mut last = end / to - 1;
@@ -119,7 +119,7 @@ fn fit(head: &[u8], sector: u32, header: &Header, disk: Disk) -> Result<(Vec<u8>
         return Err(Fault::refused(format!(
             "the image's last partition ends in sector {reaches}, the backup GPT begins in {table_start}"
         ))
-        .fix("use a larger disk; or build the image again: its partitions do not fit into its own size"));
+        .fix("use a larger disk; or build the image again: its partitions exceed its own size"));
     }
     let starts = entries.as_chunks::<128>().0.iter().filter(|entry| entry[..16] != [0; 16]).map(first_lba).min();
     if from != to && starts.is_some_and(|start| start < first_usable) {

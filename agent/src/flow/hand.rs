@@ -45,7 +45,7 @@ pub(crate) async fn write(
     let trusted = Trusted::open(order.from, order.trust, order.access.clone(), order.reference, None).await?;
     let target = Target::by_hand(order.disk, Needs::from(trusted.manifest()), allow_removable)?;
     if stays.bind && !target.stays() {
-        return Err(Fault::refused("what is no disk of this machine, or can be taken out of it, is not bound to its TPM")
+        return Err(Fault::refused("only a fixed disk of this machine can be bound to its TPM")
             .at(order.disk.display())
             .fix("leave out --bind"));
     }

@@ -52,7 +52,7 @@ pub(crate) async fn run(settings: &Settings, console: &Console, stop: &Stop) -> 
     match result {
         Ok(Outcome::Restart) => {
             console.event("restart", json!({ "reason": "secure-boot-keys" }));
-            console.say("the firmware has the organisation's Secure Boot keys now: starting again under them");
+            console.say("the firmware now has the organisation's Secure Boot keys: restarting under them");
             After::Reboot.carry_out()?;
             Ok(None)
         }
@@ -64,14 +64,14 @@ pub(crate) async fn run(settings: &Settings, console: &Console, stop: &Stop) -> 
                 &[
                     format!("image    {}", record.image),
                     format!("disk     {}", choose::describe(&record.disk)),
-                    format!("boot     {}", record.boot_entry.as_deref().unwrap_or("by the disk's default loader")),
+                    format!("boot     {}", record.boot_entry.as_deref().unwrap_or("through the disk's default loader")),
                     format!(
                         "bound    {}",
-                        if record.bound.is_some() { "to this device's TPM" } else { "to nothing but its signature" }
+                        if record.bound.is_some() { "to this device's TPM" } else { "to no TPM (the layer is only signed)" }
                     ),
                     format!("record   no. {} of the station, all {} bytes read back", receipt.sequence, record.size),
                     String::new(),
-                    "The user may have it.".into(),
+                    "The device is ready to ship.".into(),
                 ],
             );
             show(console, settings.done_hold, stop).await;
@@ -188,7 +188,7 @@ enum Outcome {
 /// A key for this boot only: it never leaves the memory.
 fn new_key() -> Result<SigningKey> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error))?;
+    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel did not provide random numbers").cause(error))?;
     Ok(SigningKey::from_bytes(&seed))
 }
 

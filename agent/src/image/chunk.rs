@@ -35,7 +35,7 @@ pub(crate) fn fetch_piece<S: Source>(
             Ok(()) => return Ok(()),
             Err(what) => wrong = what,
         }
-        tracing::warn!(pack = frame.pack, offset = frame.offset, "a chunk is not what its map says: {wrong}");
+        tracing::warn!(pack = frame.pack, offset = frame.offset, "a chunk differs from its chunk map: {wrong}");
     }
     Err(not_trusted(trusted, piece, &wrong))
 }

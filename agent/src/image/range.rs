@@ -59,7 +59,7 @@ pub(crate) async fn range<S: Source>(source: &S, packs: &[Blob], wanted: Range, 
         let bytes = source.range(blob, offset, length).await?;
         // Whatever the source promises: a short answer is never taken for a whole one (tinkerbell's image2disk).
         if bytes.len() as u64 != length {
-            return Err(Fault::source(format!("{} bytes came, {length} were asked for", bytes.len())).at(source.place(blob)));
+            return Err(Fault::source(format!("{} bytes arrived, but {length} were requested", bytes.len())).at(source.place(blob)));
         }
         outage.over();
         Ok(bytes)

@@ -47,7 +47,7 @@ impl Trusted<Store> {
                 image.digest
             ))
             .at(store.location())
-            .fix("the store has changed since the station took the order: import the order again"));
+            .fix("the store has changed since the station imported the order: import it again"));
         }
         Ok(Self { source: store, manifest: image.manifest, digest: image.digest, composed: image.composed })
     }

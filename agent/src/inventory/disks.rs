@@ -34,14 +34,14 @@ pub(super) fn physical(root: &Path) -> Result<Vec<Disk>> {
 pub(super) fn by_number(root: &Path, path: &Path, major: u64, minor: u64) -> Result<Disk> {
     let found = root.join("sys/dev/block").join(format!("{major}:{minor}"));
     let refuse = |what: &str| Fault::refused(what.to_owned()).at(path.display());
-    let folder = found.canonicalize().map_err(|error| refuse("the kernel knows no such disk").cause(error))?;
+    let folder = found.canonicalize().map_err(|error| refuse("the kernel knows no disk of this name").cause(error))?;
     if folder.join("partition").exists() {
         let whole = folder.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         return Err(refuse("that is a partition, not a disk")
             .fix(format!("an image covers a whole disk: --disk /dev/{}", whole.unwrap_or_else(|| "…".into()))));
     }
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut disk = disk(root, &folder, &name, &Holders::read(root)).ok_or_else(|| refuse("the disk went away"))?;
+    let mut disk = disk(root, &folder, &name, &Holders::read(root)).ok_or_else(|| refuse("the disk has disappeared"))?;
     disk.path = path.display().to_string();
     Ok(disk)
 }

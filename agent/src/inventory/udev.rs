@@ -31,7 +31,7 @@ pub(crate) fn settle(limit: Duration) {
     let start = Instant::now();
     while Path::new("/run/udev/queue").exists() {
         if start.elapsed() > limit {
-            tracing::warn!("udev has not settled after {} s; going on", limit.as_secs());
+            tracing::warn!("udev has not settled after {} s; continuing", limit.as_secs());
             return;
         }
         std::thread::sleep(Duration::from_millis(100));

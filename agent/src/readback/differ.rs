@@ -6,7 +6,7 @@ use livery_contract::{Digest, chunkmap::Content};
 pub(crate) fn differs(bytes: &[u8], content: &Content) -> Option<(usize, String)> {
     match content {
         Content::Skip => None,
-        Content::Zero => first_not_zero(bytes).map(|first| (first, "it is not zero, as the image says".into())),
+        Content::Zero => first_not_zero(bytes).map(|first| (first, "it is not zero, although the image says so".into())),
         Content::Data { digest, .. } => {
             let found = Digest::of(bytes);
             (found != *digest).then(|| (0, format!("its digest is {found}, the image says {digest}")))

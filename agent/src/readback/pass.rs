@@ -118,13 +118,15 @@ impl Pass<'_> {
         }
         if hasher.finish() == *found {
             // Each chunk is as signed, and so is none of it: no disk can do that.
-            return Fault::untrusted(format!("the image contradicts itself: its chunks make {found}, its section says {signed}"))
-                .at(format!("{}, bytes {}..{}", self.device.path().display(), section.offset, section.offset + section.length))
-                .fix("build the image again and write that: the one in the store was made wrongly");
+            return Fault::untrusted(format!(
+                "the image contradicts itself: its chunks have the digest {found}, but its section has {signed}"
+            ))
+            .at(format!("{}, bytes {}..{}", self.device.path().display(), section.offset, section.offset + section.length))
+            .fix("build the image again and write the new one: the one in the store is inconsistent");
         }
         self.device
-            .fault("the disk does not read twice the same", section.offset, section.length)
-            .fix("the disk is faulty, or its cable: replace it, then start again")
+            .fault("two reads of the same range returned different data", section.offset, section.length)
+            .fix("the disk or its cable is faulty: replace it, then start again")
     }
 
     /// Compares what was read; gives how many of the bytes belong to the section.
@@ -147,7 +149,7 @@ impl Pass<'_> {
     fn mismatch(&self, offset: u64, length: usize, what: &str) -> Fault {
         let chunk = self.all.extents.partition_point(|extent| extent.offset + extent.length <= offset);
         self.device
-            .fault(&format!("what was read back is not the image: chunk {chunk}: {what}"), offset, length as u64)
-            .fix("the disk does not keep what it is given: replace it; or it was changed since: write it again")
+            .fault(&format!("the disk's content differs from the image: chunk {chunk}: {what}"), offset, length as u64)
+            .fix("the disk lost data: replace it; or something changed it meanwhile: write it again")
     }
 }

@@ -11,5 +11,5 @@ pub(crate) fn total(sections: &[SectionRange]) -> u64 {
 pub(crate) fn covers(sections: &[Section], all: &[SectionRange]) -> Result<()> {
     let same = sections.len() == all.len()
         && sections.iter().zip(all).all(|(section, range)| (section.offset, section.length) == (range.offset, range.length));
-    if same { Ok(()) } else { Err(Fault::internal("a section was not read in whole")) }
+    if same { Ok(()) } else { Err(Fault::internal("a section was not read completely")) }
 }

@@ -17,6 +17,6 @@ pub(crate) async fn failure(station: &Station, job: Option<Uuid>, serial: &str, 
         .sleep(tokio::time::sleep)
         .when(|error: &Fault| error.exit() == Exit::Source);
     if let Err(error) = told.await {
-        tracing::warn!(%error, "the station does not know of the failure");
+        tracing::warn!(%error, "the failure could not be reported to the station");
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn record(
 ) -> Result<Receipt> {
     progress.enter(Phase::Report, 0);
     // An Ed25519 signature is deterministic: sent again, it is the same envelope, byte for byte.
-    let who = "the station (the disk is good, but do not ship without a record)";
+    let who = "the station (the disk is good, but do not ship the device without a record)";
     let (bytes, sent) =
         Patience::new(give_up_after).ask(who, console, async || station.send("api/v1/records", record).await).await?;
     receipt(&bytes, job, job_key, &sent)
@@ -45,9 +45,9 @@ fn receipt(bytes: &[u8], job: &Job, job_key: &PublicKey, sent: &Digest) -> Resul
         serde_json::from_slice(bytes).map_err(|error| Fault::untrusted("the station's receipt does not parse").cause(error))?;
     let receipt: Receipt = envelope.open(job_key)?;
     if receipt.job != job.id || receipt.order != job.order || receipt.record != *sent {
-        return Err(Fault::untrusted("the station's receipt is for another record")
+        return Err(Fault::untrusted("the station's receipt belongs to another record")
             .at(format!("order {}, record {}", receipt.order, receipt.record))
-            .fix("do not ship; look at the station's log, then start again"));
+            .fix("do not ship the device; check the station's log, then start again"));
     }
     Ok(receipt)
 }

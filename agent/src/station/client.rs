@@ -37,11 +37,11 @@ impl Station {
     pub(crate) fn new(base: &str, access: &Access, key: SigningKey) -> Result<Self> {
         // The same rule as for stores: https, or http on the loopback.
         let Location::Web(base) = Location::from_str(base)? else {
-            return Err(Fault::usage("the station's address is no URL").at(base).fix("give https://HOST:PORT"));
+            return Err(Fault::usage("the station's address is not a URL").at(base).fix("give https://HOST:PORT"));
         };
         if base.scheme() == "https" && access.authorities.is_empty() {
-            return Err(Fault::usage("no authority is named that vouches for the station")
-                .fix("give its certificate: `ca = \"/etc/livery/station-ca.pem\"`, --ca FILE"));
+            return Err(Fault::usage("the configuration names no authority for the station's certificate")
+                .fix("set its certificate: `ca = \"/etc/livery/station-ca.pem\"`, --ca FILE"));
         }
         Ok(Self { base, client: access.client()?, key })
     }
@@ -72,7 +72,7 @@ impl Station {
             Fault::source("the station does not answer")
                 .at(&url)
                 .cause(error.without_url())
-                .fix("check the network cable, the station, and that its certificate is by the authority on this medium")
+                .fix("check the network cable and the station, and that the authority on this medium has issued its certificate")
         };
         let request = self.client.post(url.clone()).header(header::CONTENT_TYPE, "application/json").timeout(TIMEOUT).body(body);
         let response = request.send().await.map_err(unreachable)?;
@@ -112,7 +112,7 @@ fn refusal(url: &Url, status: StatusCode, body: &[u8]) -> Fault {
                 None => fault,
             }
         }
-        None => Fault::new(exit, format!("the station answers {status}")).at(url).fix("look at the station's log"),
+        None => Fault::new(exit, format!("the station answers {status}")).at(url).fix("check the station's log"),
     }
 }
 

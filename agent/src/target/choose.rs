@@ -47,10 +47,10 @@ pub(crate) fn refusals(disk: &Disk, needs: Needs, allow_removable: bool) -> Vec<
         why.push(if disk.transport == Transport::Usb { "on USB" } else { "removable" }.into());
     }
     if disk.size < needs.size {
-        why.push(format!("too small: {} bytes, the image needs {}", disk.size, needs.size));
+        why.push(format!("too small: {} bytes, but the image needs {}", disk.size, needs.size));
     }
     if disk.logical_sector != needs.sector && !(needs.converts_to_4096 && disk.logical_sector == 4096) {
-        why.push(format!("has sectors of {} bytes, the image is made for {}", disk.logical_sector, needs.sector));
+        why.push(format!("has sectors of {} bytes, but the image is made for {}", disk.logical_sector, needs.sector));
     }
     why
 }
@@ -75,7 +75,7 @@ fn mismatches(disk: &Disk, hints: &DiskHints) -> Vec<String> {
         why.push(format!("it is attached by {:?}, not by {transport:?}", disk.transport));
     }
     if hints.min_size.is_some_and(|least| disk.size < least) || hints.max_size.is_some_and(|most| disk.size > most) {
-        why.push(format!("its size of {} bytes is not the one that the job asks for", disk.size));
+        why.push(format!("its size is {} bytes, which is not the size that the job requires", disk.size));
     }
     why
 }
@@ -115,13 +115,13 @@ pub(crate) fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> 
     match fitting.as_slice() {
         [one] => Ok(one),
         [] if disks.is_empty() => Err(Fault::refused("this device has no disk")
-            .fix("check that the disk is plugged in, and that the firmware does not hide it behind a RAID mode")),
+            .fix("check that the disk is plugged in, and that no RAID mode in the firmware hides it")),
         [] => Err(Fault::refused("no disk of this device may be written")
             .at(list(&|_| true))
-            .fix("take away what holds the disk, or correct the order's disk hints; then start again")),
-        _ => Err(Fault::refused(format!("{} disks may be written, and nothing says which", fitting.len()))
+            .fix("stop whatever uses the disk, or correct the order's disk hints; then start again")),
+        _ => Err(Fault::refused(format!("{} disks qualify, and the order does not say which to write", fitting.len()))
             .at(list(&<[String]>::is_empty))
-            .fix("unplug the others, or give the order a disk serial")),
+            .fix("unplug the others, or set the disk's serial number in the order")),
     }
 }
 
@@ -168,11 +168,11 @@ pub(crate) fn no_twin(chosen: &Disk, disks: &[Disk], manifest: &Manifest) -> Res
     };
     match disks.iter().find(ours) {
         None => Ok(()),
-        Some(twin) => {
-            Err(Fault::refused("another disk of this device holds partitions of the same image: it could start from either")
-                .at(describe(twin))
-                .fix("unplug that disk, or erase it first; then start again"))
-        }
+        Some(twin) => Err(Fault::refused(
+            "another disk of this device holds partitions of the same image: the device could start from either",
+        )
+        .at(describe(twin))
+        .fix("unplug that disk, or erase it first; then start again")),
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
                 Err("on USB"),
             ),
             ("read-only", |disks, _| disks[0].read_only = true, Err("write-protected")),
-            ("too small", |disks, _| disks[0].size = 999, Err("too small: 999 bytes, the image needs 1000")),
+            ("too small", |disks, _| disks[0].size = 999, Err("too small: 999 bytes, but the image needs 1000")),
             ("4Kn", |disks, _| disks[0].logical_sector = 4096, Err("sectors of 4096")),
             ("WWN in another spelling", |_, hints| hints.wwn = Some("0x5000c500a".into()), Ok("a")),
             ("other WWN", |_, hints| hints.wwn = Some("0x1".into()), Err("its WWN")),

@@ -46,7 +46,7 @@ impl Target {
         if !why.is_empty() {
             let fault = Fault::refused(format!("this disk may not be written: {}", why.join("; "))).at(describe(&target.disk));
             return Err(match (target.disk.removable && !allow_removable, target.disk.size < needs.size) {
-                (true, _) => fault.fix("if it is really meant, add --removable"),
+                (true, _) => fault.fix("if you really mean this disk, add --removable"),
                 (_, true) => fault.fix("use a larger disk, or an image made for this one"),
                 _ => fault.fix("choose another disk: `livery-agent inventory` shows them"),
             });
@@ -70,10 +70,10 @@ impl Target {
 
     fn named(path: &Path, needs: Needs, mode: Mode) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|error| {
-            Fault::refused("there is no such disk or file")
+            Fault::refused("this disk or file does not exist")
                 .at(path.display())
                 .cause(error)
-                .fix("`livery-agent inventory` shows the disks; a file must be made first: `truncate -s 8G FILE`")
+                .fix("`livery-agent inventory` shows the disks; to use a file, create it first: `truncate -s 8G FILE`")
         })?;
         let disk = if std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type()) {
             let number = std::os::unix::fs::MetadataExt::rdev(&metadata);
@@ -106,9 +106,9 @@ impl Target {
         let sequence = self.device.diskseq();
         let same_sequence = self.disk.diskseq.is_none() || sequence.is_none() || self.disk.diskseq == sequence;
         if !same_sequence || self.device.size() != self.disk.size || self.device.sector() != self.disk.logical_sector {
-            return Err(Fault::refused("another disk has come under this name since it was chosen")
+            return Err(Fault::refused("another disk has taken this name since the agent chose it")
                 .at(describe(&self.disk))
-                .fix("leave the disks plugged in as they are, and start again"));
+                .fix("do not plug or unplug disks, and start again"));
         }
         Ok(())
     }

@@ -40,9 +40,11 @@ pub(crate) enum Blessed {
 impl Blessed {
     pub(crate) fn words(&self) -> String {
         match self {
-            Self::Nothing { image } => format!("{image} runs, and nothing is on trial"),
-            Self::Committed { image } => format!("{image} is up, and is what starts from now on"),
-            Self::Before { image, newer } => format!("{newer} was to be started, and {image} runs: it is tried again, a few times"),
+            Self::Nothing { image } => format!("{image} runs, and no image is on trial"),
+            Self::Committed { image } => format!("{image} came up healthy; the device now starts it by default"),
+            Self::Before { image, newer } => {
+                format!("{newer} should have started, but {image} runs: it will be tried a few more times")
+            }
         }
     }
 }
@@ -89,8 +91,9 @@ fn steady(mut missing: impl FnMut() -> Result<Vec<String>>, pause: &mut dyn FnMu
         }
         if waited >= PATIENCE + STEADY {
             let list = if missing.is_empty() { "nothing for long enough".to_owned() } else { missing.join(", ") };
-            return Err(Fault::device(format!("the newer image is not up after {} s: {list}", waited.as_secs()))
-                .fix("the device starts again with the image before; look at what these units say (journalctl), and publish a newer version"));
+            return Err(Fault::device(format!("the newer image did not come up within {} s: {list}", waited.as_secs())).fix(
+                "the device restarts with the previous image; check what these units log (journalctl), and publish a newer version",
+            ));
         }
         let began = Instant::now();
         pause(LOOK)?;
@@ -105,7 +108,7 @@ fn active(units: &[String]) -> Result<Vec<String>> {
     let said = systemctl(&[&["show", "--property=ActiveState", "--value"], names.as_slice()].concat())?;
     let states: Vec<&str> = said.split_whitespace().collect();
     if states.len() != units.len() {
-        return Err(Fault::device("systemd does not say what state its units are in").cause(said));
+        return Err(Fault::device("systemd does not report the state of its units").cause(said));
     }
     Ok(units.iter().zip(states).filter(|(_, state)| *state != "active").map(|(unit, state)| format!("{unit} {state}")).collect())
 }

@@ -110,10 +110,10 @@ impl Esp {
         // And a little for folders and the note.
         let needs = uki.len() as u64 + (64 << 10);
         if free < needs {
-            return Err(Fault::refused(format!("the EFI system partition has {free} bytes free, and the newer UKI needs {needs}"))
+            return Err(Fault::refused(format!("the EFI system partition has {free} bytes free, but the newer UKI needs {needs}"))
                 .at(self.0.display())
                 .fix(
-                    "keep the UKI small (fewer firmware files and modules in the initrd), or write this device again at the line",
+                    "make the UKI smaller (fewer firmware files and modules in the initrd), or write this device again at the line",
                 ));
         }
         self.replace(NEXT_FILE, uki)
@@ -165,9 +165,9 @@ impl Esp {
         let wanted = Digest::of(bytes);
         let found = read_back(&fresh)?;
         if found != wanted {
-            return Err(Fault::device(format!("what was read back has the digest {found}, and {wanted} was written"))
+            return Err(Fault::device(format!("the data read back has the digest {found}, but {wanted} was written"))
                 .at(fresh.display())
-                .fix("the disk does not keep what it is given: replace it"));
+                .fix("the disk loses data: replace it"));
         }
         fs::rename(&fresh, &path).map_err(|error| failed("renaming", &fresh, error))?;
         self.flush()
@@ -216,7 +216,7 @@ fn read_back(path: &Path) -> Result<Digest> {
 }
 
 fn failed(what: &str, path: &Path, error: std::io::Error) -> Fault {
-    Fault::device(format!("{what} the EFI system partition's file failed")).at(path.display()).cause(error)
+    Fault::device(format!("{what} a file of the EFI system partition failed")).at(path.display()).cause(error)
 }
 
 #[cfg(test)]

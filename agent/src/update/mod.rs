@@ -89,9 +89,11 @@ impl Outcome {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Current { image } => format!("{image} runs, and the store has nothing newer"),
-            Self::OnTrial { image } => format!("{image} runs for the first time: until it is kept nothing newer is written"),
+            Self::OnTrial { image } => {
+                format!("{image} is on trial: the device writes nothing newer until it keeps or drops this image")
+            }
             Self::Ready { image, newer, traffic } => format!(
-                "{newer} is there and read back, and starts at the next start; {image} runs until then ({} fetched, {} were on the disk)",
+                "{newer} is written and verified, and will start at the next start; {image} runs until then ({} fetched, {} already on the disk)",
                 bytes(traffic.fetched),
                 bytes(traffic.moved + traffic.kept),
             ),
@@ -148,11 +150,9 @@ async fn look(settings: &Settings, trust: &Path) -> Result<Found> {
         return Ok(Found::Settled(Outcome::Ready { image, newer, traffic: Traffic::default() }));
     }
     if tries >= MOST_TRIES {
-        return Err(Fault::refused(format!("{newer} was started {MOST_TRIES} times and did not come up; {image} runs on"))
+        return Err(Fault::refused(format!("{newer} was started {MOST_TRIES} times and did not come up; {image} keeps running"))
             .at(&settings.store)
-            .fix(
-                "look into the journal of a device that has it (livery-bless.service), and publish a newer version that comes up",
-            ));
+            .fix("check the journal of such a device (livery-bless.service), and publish a newer version that comes up"));
     }
     Ok(Found::Newer(Newer { store, newer, tries }))
 }
@@ -164,7 +164,7 @@ impl Newer {
         let (image, entry) = (settings.image.clone(), entry(settings)?);
         if tries > 0 {
             console.say(format!(
-                "{newer} was started and did not come up; it is written and started again, {} of {MOST_TRIES}",
+                "{newer} was started and did not come up; writing and starting it again, {} of {MOST_TRIES}",
                 tries + 1
             ));
         }
@@ -212,17 +212,17 @@ fn fits(manifest: &Manifest, running: &Running) -> Result<()> {
     let no = |what: String| {
         Fault::refused(what)
             .at(manifest.reference())
-            .fix("build it with the same `image.slot-size` as what runs here, or write this device again at the line")
+            .fix("build it with the same `image.slot-size` as the running image, or write this device again at the line")
     };
     if manifest.uki.is_none() || manifest.root_hash.is_none() {
-        return Err(no("the newer image has no place where its UKI is: it is none that a device in use can take".into()));
+        return Err(no("the newer image does not say where its UKI is, so a device in use cannot install it".into()));
     }
     for (role, device) in [(Role::Root, &running.spare.root), (Role::RootVerity, &running.spare.verity)] {
         let needs = partition(manifest, role)?.filled();
         let has = Device::open(device, Mode::Read)?.size();
         if needs > has {
             return Err(no(format!(
-                "the newer image's {} has {}, and this device's slot {}",
+                "the newer image's {} has {}, but this device's slot has {}",
                 role.as_str(),
                 bytes(needs),
                 bytes(has)
@@ -270,7 +270,7 @@ fn leave_word(outcome: &Outcome) {
     let Ok(text) = serde_json::to_string(outcome) else { return };
     let left = std::fs::write(STATE, text + "\n").and_then(|()| std::fs::set_permissions(STATE, Permissions::from_mode(0o644)));
     if let Err(error) = left {
-        tracing::debug!(%error, "no word is left at {STATE}");
+        tracing::debug!(%error, "no note can be left at {STATE}");
     }
 }
 

@@ -42,9 +42,9 @@ impl Running {
         match (holds_root(top, &one.root)?, holds_root(top, &other.root)?) {
             (true, false) => Ok(Self { used: one, spare: other }),
             (false, true) => Ok(Self { used: other, spare: one }),
-            _ => Err(Fault::device("not just one of the two slots is in use")
+            _ => Err(Fault::device("the device must use exactly one of its two slots")
                 .at(format!("{}, {}", one.root.display(), other.root.display()))
-                .fix("this works on the device itself, started from its own disk; another disk of the same image must not be plugged in")),
+                .fix("run this on the device itself, started from its own disk, with no other disk of the same image plugged in")),
         }
     }
 }
@@ -58,8 +58,9 @@ pub(crate) fn esp(top: &Path, guid: Uuid) -> Result<(Partition, u32)> {
     // In sectors of 512 bytes, whatever the disk's are (sysfs-block).
     let (offset, length) = (number(&folder.join("start"))? * 512, number(&folder.join("size"))? * 512);
     let sector = number(&folder.join("../queue/logical_block_size"))?;
-    let narrow =
-        |number: u64| u32::try_from(number).map_err(|_| Fault::device("a number of the kernel's is absurd").at(folder.display()));
+    let narrow = |number: u64| {
+        u32::try_from(number).map_err(|_| Fault::device("the kernel reported an implausible value").at(folder.display()))
+    };
     let partition = Partition {
         number: narrow(number(&folder.join("partition"))?)?,
         role: Role::Esp,
@@ -75,7 +76,7 @@ pub(crate) fn esp(top: &Path, guid: Uuid) -> Result<(Partition, u32)> {
 
 fn node(top: &Path, guid: Uuid) -> Result<PathBuf> {
     let link = top.join("dev/disk/by-partuuid").join(guid.to_string());
-    fs::canonicalize(&link).map_err(|error| Fault::device("a partition of the image is not there").at(link.display()).cause(error))
+    fs::canonicalize(&link).map_err(|error| Fault::device("a partition of the image is missing").at(link.display()).cause(error))
 }
 
 fn sysfs(top: &Path, node: &Path) -> Result<PathBuf> {
@@ -87,7 +88,7 @@ fn sysfs(top: &Path, node: &Path) -> Result<PathBuf> {
 fn holds_root(top: &Path, node: &Path) -> Result<bool> {
     let folder = sysfs(top, node)?.join("holders");
     let list = fs::read_dir(&folder)
-        .map_err(|error| Fault::device("who holds a partition can't be read").at(folder.display()).cause(error))?;
+        .map_err(|error| Fault::device("the users of a partition can't be read").at(folder.display()).cause(error))?;
     let named = |holder: fs::DirEntry| fs::read_to_string(holder.path().join("dm/name")).is_ok_and(|name| name.trim() == MAPPED);
     Ok(list.flatten().any(named))
 }
@@ -96,7 +97,7 @@ fn number(path: &Path) -> Result<u64> {
     fs::read_to_string(path)
         .ok()
         .and_then(|text| text.trim().parse().ok())
-        .ok_or_else(|| Fault::device("the kernel does not say a number").at(path.display()))
+        .ok_or_else(|| Fault::device("the kernel did not report a number").at(path.display()))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Settings {
     /// Exit 2 where they are not there or not of this form.
     pub(crate) fn read(place: &Path) -> Result<Self> {
         let bytes = config::file(place).map_err(|fault| {
-            fault.fix("this is for devices whose profile has `updates.store`; on others an image is changed at the line")
+            fault.fix("this only works on devices whose profile has `updates.store`; write other devices again at the line")
         })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Fault::usage("the image's settings do not parse").at(place.display()).cause(error))

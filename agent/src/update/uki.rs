@@ -39,9 +39,9 @@ pub(crate) fn fetch(trusted: &Trusted, old: Option<&Trusted>, esp: &Esp, work: &
     traffic.written += uki.length;
     traffic.verified += uki.length;
     if Digest::of(&bytes) != uki.digest {
-        return Err(Fault::untrusted("the image contradicts itself: its UKI is not the one that its manifest names")
+        return Err(Fault::untrusted("the image contradicts itself: its UKI differs from the one in its manifest")
             .at(trusted.manifest().reference())
-            .fix("build the image again: the one in the store was made wrongly"));
+            .fix("build the image again: the one in the store is inconsistent"));
     }
     Ok(bytes)
 }

@@ -102,8 +102,8 @@ impl Stop {
     /// What an interruption ends with.
     pub(crate) fn fault(&self) -> Fault {
         if self.0.touched.load(Ordering::SeqCst) {
-            Fault::new(Exit::Device, "interrupted: the disk holds half an image and does not boot")
-                .fix("run the same command again; it begins anew")
+            Fault::new(Exit::Device, "interrupted: the disk holds a part of the image and does not boot")
+                .fix("run the same command again; it resumes")
         } else {
             Fault::new(Exit::Refused, "interrupted before anything was written")
         }

@@ -57,7 +57,7 @@ pub(crate) fn each<I: Sync, S, T: Send>(
 pub(crate) async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(step)
         .await
-        .unwrap_or_else(|error| Err(Fault::internal("a step broke off; the disk does not count as written").cause(error)))
+        .unwrap_or_else(|error| Err(Fault::internal("a step was interrupted; the disk does not count as written").cause(error)))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(crate) fn start<S: Source>(
                 }));
             }
             let Some(result) = requests.next().await else { return };
-            let result = result.unwrap_or_else(|error| Err(Fault::internal("fetching broke off").cause(error)));
+            let result = result.unwrap_or_else(|error| Err(Fault::internal("the download was interrupted").cause(error)));
             let failed = result.is_err();
             // Whoever is waited for decides: an empty place in the queue says the network, a full queue the disk. Slowly, since
             // requests that began together end together.

@@ -56,7 +56,7 @@ fn write_runs<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: &Mutex<
                 .ok_or_else(|| Fault::internal("a frame lies outside its run"))?;
             let into = batch.space(piece)?;
             if let Err(wrong) = decoder.decode(frame, &piece.digest, into) {
-                tracing::warn!(offset = piece.frame.offset, "a chunk is not what its map says, fetching it again: {wrong}");
+                tracing::warn!(offset = piece.frame.offset, "a chunk differs from its chunk map, fetching it again: {wrong}");
                 chunk::fetch_piece(trusted, piece, &mut decoder, into, &work.handle, &work.stop)?;
             }
             batch.take(piece)?;

@@ -100,7 +100,7 @@ fn copy_all(device: &Device, copies: &[Copy], work: &Work) -> Result<()> {
             let (chunk, after) = rest.split_at(usize::try_from(*length).unwrap_or(rest.len()).min(rest.len()));
             if Digest::of(chunk) != *digest {
                 return Err(device
-                    .fault("the disk does not read twice the same", copy.from, copy.length)
+                    .fault("two reads of the same range returned different data", copy.from, copy.length)
                     .fix("the disk is faulty: replace it, then start again"));
             }
             rest = after;

@@ -41,7 +41,7 @@ impl Keyboard {
 pub(crate) fn next() {
     let change = || Connection::new()?.run_command("input type:keyboard xkb_switch_layout next");
     if let Err(error) = change() {
-        warn!("the layout does not change: {error}");
+        warn!("the keyboard layout cannot be changed: {error}");
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn watch() -> watch::Receiver<usize> {
     thread::spawn(move || {
         while !sender.is_closed() {
             if let Err(error) = follow(&sender) {
-                warn!("the layout is not known: {error}");
+                warn!("the keyboard layout is not known: {error}");
             }
             thread::sleep(AGAIN);
         }

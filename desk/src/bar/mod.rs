@@ -179,7 +179,10 @@ mod tests {
         assert_eq!(names(&bar)[..4], ["network=Cable", "keyboard=⌨ FR oss", "settings=Settings", "leave=End session"]);
         bar.personal = false;
         bar.volume = Some(Volume { percent: 40, muted: false });
-        assert_eq!(names(&bar)[..3], ["notice=Without personal settings – please tell IT", "network=Cable", "sound=Sound 40 %"]);
+        assert_eq!(
+            names(&bar)[..3],
+            ["notice=Personal settings are missing – please tell IT", "network=Cable", "sound=Sound 40 %"]
+        );
     }
 
     #[tokio::test]
@@ -187,7 +190,7 @@ mod tests {
         let mut bar = bar();
         let click = Click { name: "leave".into(), button: Button::Left };
         bar.clicked(&click).await;
-        assert!(bar.asks() && names(&bar).contains(&"leave=Really end it?".to_owned()));
+        assert!(bar.asks() && names(&bar).contains(&"leave=End it now?".to_owned()));
         bar.clicked(&click).await;
         assert!(!bar.asks());
         bar.clicked(&Click { name: "leave".into(), button: Button::Other }).await;

@@ -17,9 +17,9 @@ pub(crate) fn read() -> Result<SigningKey> {
     let folder = env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_else(|| "/nowhere".into());
     let place = PathBuf::from(folder).join(NAME);
     let missing = || {
-        Fault::refused("this device has no key of its own to sign with")
+        Fault::refused("this device has no key to sign with")
             .at(place.display())
-            .fix("its TPM does not open it, or it was not written by livery-agent: write it again")
+            .fix("its TPM does not decrypt the key, or livery-agent did not write this device: write it again")
     };
     let text = fs::read_to_string(&place).map_err(|error| missing().cause(error))?;
     parse(&text).ok_or_else(missing)

@@ -35,7 +35,8 @@ impl Mark {
     /// Exit 6 where it can't be written; the station will be told again, and knows.
     pub(crate) fn set(&self) -> Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
-        let failed = |error| Fault::device("that the station was told can't be kept").at(place.display()).cause(error);
+        let failed =
+            |error| Fault::device("the note that the station has been told can't be saved").at(place.display()).cause(error);
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }

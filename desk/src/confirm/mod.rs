@@ -55,11 +55,11 @@ pub(crate) async fn run(place: &Path) -> Result<()> {
     confirmation.check()?;
     let mark = mark::Mark::new(&settings, &mounts, &confirmation, &key);
     if mark.is_there() {
-        info!("the station knows it already");
+        info!("the station already knows this state");
         return Ok(());
     }
     let known = send::send(&settings, &Envelope::sign(&confirmation, &key)).await?;
-    info!("the station {}", if known { "knew it already" } else { "has it" });
+    info!("the station {}", if known { "already knew this state" } else { "has it" });
     mark.set()
 }
 
@@ -74,7 +74,7 @@ fn serial() -> Result<String> {
 /// When the system was started, by the clock as it is now (proc_stat(5), `btime`).
 fn booted() -> Result<Timestamp> {
     const PLACE: &str = "/proc/stat";
-    let unknown = || Fault::device("the kernel does not say when it was started").at(PLACE);
+    let unknown = || Fault::device("the kernel does not report when it was started").at(PLACE);
     let text = std::fs::read_to_string(PLACE).map_err(|error| unknown().cause(error))?;
     let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).ok_or_else(unknown)?;
     Timestamp::from_second(seconds).map_err(|error| unknown().cause(error))

@@ -24,7 +24,7 @@ pub(crate) async fn send(settings: &Settings, envelope: &Envelope) -> Result<boo
     let body = serde_json::to_vec(envelope).map_err(|error| Fault::internal("an envelope is plain data").cause(error))?;
     let unreachable = |error: reqwest::Error| {
         Fault::source("the station does not answer").at(&url).cause(error.without_url()).fix(
-            "without a network nothing is lost: it is told later. Else look whether devices at home reach it (confirm.station)",
+            "without a network, the device tries again later. Otherwise check whether devices at home can reach the station (confirm.station)",
         )
     };
     let request = client(settings)?.post(url.clone()).header(header::CONTENT_TYPE, "application/json").body(body);
@@ -46,9 +46,10 @@ pub(crate) async fn send(settings: &Settings, envelope: &Envelope) -> Result<boo
 
 fn client(settings: &Settings) -> Result<Client> {
     let broken = |what: &str| Fault::refused(what).at(&settings.authorities);
-    let pem = fs::read(&settings.authorities).map_err(|error| broken("who vouches for the station can't be read").cause(error))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| broken("who vouches for the station does not parse").cause(error))?;
+    let pem = fs::read(&settings.authorities)
+        .map_err(|error| broken("the certificate of the station's authority can't be read").cause(error))?;
+    let certificates = Certificate::from_pem_bundle(&pem)
+        .map_err(|error| broken("the certificate of the station's authority does not parse").cause(error))?;
     Client::builder()
         .tls_certs_only(certificates)
         .https_only(true)
@@ -67,7 +68,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Fault {
             let fault = Fault::new(exit, format!("the station says: {}", report.what));
             report.fix.into_iter().fold(fault, Fault::fix)
         }
-        Err(_) => Fault::source(format!("what answers is no station: {status}")),
+        Err(_) => Fault::source(format!("the server that answers is not a station: {status}")),
     }
 }
 

@@ -33,7 +33,7 @@ impl Settings {
     /// Exit 3 where they can't be read or do not parse.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let wrong = |what: &str| Fault::refused(what).at(path.display());
-        let text = fs::read_to_string(path).map_err(|error| wrong("whom to tell can't be read").cause(error))?;
-        serde_json::from_str(&text).map_err(|error| wrong("whom to tell does not parse").cause(error))
+        let text = fs::read_to_string(path).map_err(|error| wrong("the file that names the station can't be read").cause(error))?;
+        serde_json::from_str(&text).map_err(|error| wrong("the file that names the station does not parse").cause(error))
     }
 }

@@ -51,7 +51,7 @@ impl Why {
         match self {
             Self::SignedOut => "signed out",
             Self::Left => "left",
-            Self::Hung => "the page hangs",
+            Self::Hung => "the page does not respond",
         }
     }
 }

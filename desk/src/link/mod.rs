@@ -63,7 +63,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<()> {
                     outgoing.send(&To::Leave).await?;
                     tokio::spawn(async {
                         tokio::time::sleep(LEAVING).await;
-                        watchdog::end("left, without an answer of the browser");
+                        watchdog::end("the session ended without an answer from the browser");
                     });
                 }
             },

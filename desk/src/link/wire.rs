@@ -40,7 +40,7 @@ async fn read(pipe: &mut (impl AsyncRead + Unpin)) -> Result<Option<From>> {
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     pipe.read_exact(&mut bytes).await.map_err(broken)?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| Fault::refused("the browser sent no message of ours").cause(error))
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| Fault::refused("the browser sent an unknown message").cause(error))
 }
 
 pub(crate) struct Writer<W>(W);

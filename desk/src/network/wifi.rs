@@ -149,10 +149,10 @@ impl Manager {
     pub(crate) async fn join(&self, request: &Request) -> Result<()> {
         let networks = self.networks().await?.ok_or_else(|| Fault::refused("this device has no Wi-Fi"))?;
         let network = networks.iter().find(|network| network.ssid == request.ssid);
-        let security = network.ok_or_else(|| Fault::refused("this network is not in reach"))?.security;
+        let security = network.ok_or_else(|| Fault::refused("this network is out of range"))?.security;
         let device = self.wireless().await?.ok_or_else(|| Fault::refused("this device has no Wi-Fi"))?;
         if security == Security::Other || (security != Security::Open) != request.password.is_some() {
-            return Err(Fault::refused("this network asks for something else"));
+            return Err(Fault::refused("this network requires another kind of sign-in"));
         }
         self.forget(&request.ssid).await?;
         let any = OwnedObjectPath::default();

@@ -38,26 +38,26 @@ Examples:
   livery diff terminal@2026.10 terminal@2026.11 --store store
   livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
-Exit codes: 0 done; 2 wrong usage; 3 refused, nothing touched; 4 not trusted; 5 the source failed; 6 the device failed.";
+Exit codes: 0 done; 2 wrong usage; 3 refused, nothing changed; 4 not trusted; 5 the source failed; 6 the device failed.";
 
 /// Builds, signs and keeps the images that devices are made with.
 #[derive(Debug, Parser)]
 #[command(name = "livery", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Machine-readable output: one object, or one event a line, on standard output.
+    /// Machine-readable output on standard output: one object, or one event per line.
     #[arg(long, global = true)]
     pub(super) json: bool,
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
-/// Where a store is and whom to believe.
+/// Where a store is and which keys to trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreArgs {
-    /// The store: a folder, an https:// URL, or s3://BUCKET/PREFIX with credentials by the AWS_... variables.
+    /// The store: a folder, an https:// URL, or s3://BUCKET/PREFIX with credentials from the AWS_... variables.
     #[arg(long)]
     pub(super) store: Location,
-    /// The public root that `livery keygen` made; by default the folder's own, which is fit for looking, not for trusting.
+    /// The root.json that `livery keygen` made; by default the store's own, which is enough to inspect a store, not to verify it.
     #[arg(long)]
     pub(super) trust: Option<PathBuf>,
     /// Certificate (PEM) of the authority that vouches for the store's server.
@@ -92,62 +92,62 @@ impl BuildArgs {
 pub(super) enum Command {
     /// Make the private keys that sign a store, and root.json, the public root that others trust.
     Keygen {
-        /// The folder to make them in.
+        /// The folder for the new keys.
         #[arg(long)]
         out: PathBuf,
     },
-    /// Check profiles: no output and exit code 0, or what is wrong, where, and how to mend it.
+    /// Check profiles: prints nothing and returns 0, or reports what is wrong, where, and how to fix it.
     Check {
         /// Profiles (TOML).
         #[arg(required = true)]
         profiles: Vec<PathBuf>,
     },
-    /// Show what a setting is in a profile, and each place that had a say; without KEY, all settings in a line each.
+    /// Show a setting's value in a profile and every place that sets it; without KEY, one line per setting.
     Explain {
         /// The profile (TOML); it may be abstract, and may have errors elsewhere.
         profile: PathBuf,
         /// A setting such as citrix.store-url, or a section such as citrix.
         key: Option<String>,
     },
-    /// Write a commented starter for a profile, with every setting of its kind; it never overwrites a file.
+    /// Write a commented starter profile with every setting of its kind; never overwrites a file.
     New {
-        /// What for: terminal, laptop, agent, or base, which the others extend.
+        /// The kind: terminal, laptop, agent, or base, which the others extend.
         kind: livery_profile::Starter,
-        /// The file to make.
+        /// The file to create.
         file: PathBuf,
-        /// A profile to build on; its path starts from here.
+        /// A profile to extend; its path starts from the current folder.
         #[arg(long)]
         extends: Option<PathBuf>,
     },
-    /// Say which way a laptop's traffic goes, and why: direct, by the tunnel, by the proxy, or nowhere.
+    /// Show which way a laptop's traffic goes, and why: direct, through the tunnel, through the proxy, or blocked.
     Route {
         /// The laptop's profile (TOML).
         profile: PathBuf,
-        /// URLs, or hosts alone; `-` reads them from standard input, a line each; without any, the whole table is shown.
+        /// URLs or hosts; `-` reads them from standard input, one per line; without any, prints the whole table.
         urls: Vec<String>,
-        /// Print what is made of the table for the device.
+        /// Print one part of the device's configuration that is generated from the table.
         #[arg(long, value_enum, conflicts_with = "urls")]
         show: Option<route::Part>,
     },
-    /// Endpoint lists of services that laptops reach directly.
+    /// Manage the endpoint lists of services that laptops reach directly.
     Saas {
         #[command(subcommand)]
         command: SaasCommand,
     },
-    /// Print the JSON Schema of profiles, for editors: keep it as livery.schema.json beside them.
+    /// Print the JSON Schema of profiles, for editors: save it as livery.schema.json in the profiles' folder.
     Schema,
-    /// Write down exactly which packages builds take, in PROFILE's name with .lock; versions that are locked stay where they are.
+    /// Write the lockfile (PROFILE's name with .lock): the exact packages for builds; locked versions stay unchanged.
     Lock {
         #[command(flatten)]
         options: lock::Options,
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Build a master image from a profile; the last line printed is its reference.
+    /// Build a master image from a profile; the last output line is its reference.
     Build {
         /// The profile (TOML).
         profile: PathBuf,
-        /// The store's folder; made where it is not there.
+        /// The store's folder; created if it does not exist.
         #[arg(long)]
         store: PathBuf,
         /// The folder that `livery keygen` made.
@@ -156,11 +156,11 @@ pub(super) enum Command {
         #[command(flatten)]
         with: BuildArgs,
     },
-    /// List the stages of a build: which would run now, and why.
+    /// List the stages of a build: which ones would run now, and why.
     Plan {
         /// The profile (TOML).
         profile: PathBuf,
-        /// The folder that `livery keygen` made. Without it the stages up to the signature are listed.
+        /// The folder that `livery keygen` made. Without it, only the stages before signing are listed.
         #[arg(long)]
         keys: Option<PathBuf>,
         #[command(flatten)]
@@ -174,65 +174,65 @@ pub(super) enum Command {
         /// The store that the agent will be given; its folder must belong to the keys.
         #[arg(long)]
         store: Option<PathBuf>,
-        /// The folder that `livery keygen` made: its root.json is what the agent will trust.
+        /// The folder that `livery keygen` made; the agent will trust its root.json.
         #[arg(long)]
         keys: PathBuf,
         /// The folder for the medium's files.
         #[arg(long)]
         out: PathBuf,
-        /// The station's URL, where the profile does not say it.
+        /// The station's URL, if the profile does not set it.
         #[arg(long)]
         station: Option<String>,
-        /// Certificate (PEM) of the authority of the station's server, where the profile does not say it.
+        /// Certificate (PEM) of the authority of the station's server, if the profile does not set it.
         #[arg(long)]
         station_ca: Option<PathBuf>,
-        /// File with the station's job-signing public key, where the profile does not say it.
+        /// File with the station's job-signing public key, if the profile does not set it.
         #[arg(long)]
         job_key: Option<PathBuf>,
-        /// The livery-agent program to put in; by default the one beside this program.
+        /// The livery-agent program to include; by default the one in this program's folder.
         #[arg(long)]
         agent: Option<PathBuf>,
         #[command(flatten)]
         with: BuildArgs,
     },
-    /// Take an existing raw disk image as a master; the last line printed is its reference.
+    /// Import a raw disk image as a master; the last output line is its reference.
     Import {
         /// The raw disk image.
         raw: PathBuf,
-        /// A profile (TOML) of kind "import": how to take it, and where its personal layer goes.
+        /// A profile (TOML) of kind "import": how to import the image, and where its personal layer goes.
         #[arg(long)]
         profile: Option<PathBuf>,
-        /// The master's name; goes before the profile's.
+        /// The master's name; overrides the profile's.
         #[arg(long, required_unless_present = "profile")]
         name: Option<Name>,
-        /// The master's version; goes before the profile's.
+        /// The master's version; overrides the profile's.
         #[arg(long, required_unless_present = "profile")]
         version: Option<Version>,
         /// Let the last partition grow to the disk's end.
         #[arg(long)]
         grow: bool,
-        /// Let the agent convert partition table and FAT for disks of 4096-byte sectors. Without it those are refused.
+        /// Let the agent convert partition table and FAT for disks with 4096-byte sectors. Without it, the agent refuses such disks.
         #[arg(long)]
         any_sectors: bool,
-        /// The store's folder; made where it is not there.
+        /// The store's folder; created if it does not exist.
         #[arg(long)]
         store: PathBuf,
         /// The folder that `livery keygen` made.
         #[arg(long)]
         keys: PathBuf,
     },
-    /// Draw a one-time code for each employee of a roster who has none: what a laptop's first sign-in asks for.
+    /// Draw one-time codes for a laptop's first sign-in, one for each employee in a roster who has none.
     ///
-    /// The codes are written once, to a file that only you can read; the roster gets their hashes. Send each employee the code by another
-    /// way than the laptop.
+    /// Writes the codes once, to a file that only you can read; the roster gets their hashes. Send each employee the code
+    /// separately from the laptop.
     Codes {
         /// The roster: CSV, or TOML with [[employee]] tables.
         roster: PathBuf,
-        /// The file for the codes (CSV); it must not be there.
+        /// The file for the codes (CSV); it must not exist yet.
         #[arg(long)]
         out: PathBuf,
     },
-    /// Make one personal image a row of a roster, over a master; prints their references.
+    /// Make a personal image for each row of a roster, from a master; prints their references.
     Personalise {
         /// The master: NAME@VERSION.
         reference: Reference,
@@ -246,15 +246,15 @@ pub(super) enum Command {
         #[arg(long)]
         keys: PathBuf,
     },
-    /// Read the recovery key of a device's data partition, from the record that the station has of it.
+    /// Decrypt the recovery key of a device's data partition, from the device's record.
     Recover {
-        /// The record: what the station answers at /api/v1/records/ORDER, as a file.
+        /// The record: the station's answer at /api/v1/records/ORDER, saved as a file.
         record: PathBuf,
         /// The folder with recovery.key.
         #[arg(long)]
         keys: PathBuf,
     },
-    /// Sign a store's newest state afresh, before its signatures expire (30 days after they were made).
+    /// Sign a store's newest state again, before its signatures expire after 30 days.
     Refresh {
         /// The store's folder.
         #[arg(long)]
@@ -263,7 +263,7 @@ pub(super) enum Command {
         #[arg(long)]
         keys: PathBuf,
     },
-    /// Say what a store may hold.
+    /// Set what a store may hold.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
@@ -273,46 +273,46 @@ pub(super) enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Show what an image is made of.
+    /// Show an image's manifest: partitions, sizes, content.
     Inspect {
         /// NAME@VERSION, or NAME@VERSION/ORDER.
         reference: Reference,
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Print an image's SBOM (SPDX 2.3, JSON): each package with version, digest, source and licence, each file of no package.
+    /// Print an image's SBOM (SPDX 2.3, JSON): each package with version, digest, source and licence; each file outside of packages.
     ///
-    /// It was signed with the image, and is checked by its digest.
+    /// The image's signature covers it; its digest is checked.
     #[command(after_help = "Example:\n  livery sbom terminal@2026.11 --store store > terminal.spdx.json")]
     Sbom {
-        /// NAME@VERSION, or NAME@VERSION/ORDER, which has its master's.
+        /// NAME@VERSION, or NAME@VERSION/ORDER, which has its master's SBOM.
         reference: Reference,
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Say what differs between two images: packages, settings, files, partitions, sizes; which file, and why.
+    /// Show what differs between two images: packages, settings, files, partitions, sizes.
     ///
-    /// Ends with 0 where it could compare them, whether they differ or not: `same` in --json says which.
+    /// Returns 0 whether the images differ or not; `same` in --json tells which.
     #[command(after_help = "Examples:\n  livery diff terminal@2026.10 terminal@2026.11 --store store\n  \
         livery diff terminal@1/ORD-1 terminal@1/ORD-2 --store store --json | jq .same")]
     Diff {
-        /// The image before.
+        /// The old image.
         before: Reference,
-        /// The image now.
+        /// The new image.
         now: Reference,
-        /// Show each package, file and line, however many there are.
+        /// Show every package, file and line, however many there are.
         #[arg(long)]
         all: bool,
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Write an image to a disk image file, every chunk checked.
+    /// Write an image to a disk image file; checks every chunk.
     Export {
         /// NAME@VERSION, or NAME@VERSION/ORDER.
         reference: Reference,
-        /// The file to make.
+        /// The file to create.
         file: PathBuf,
-        /// Of what kind.
+        /// The format of the file.
         #[arg(long, value_enum, default_value_t = export::Format::Raw)]
         format: export::Format,
         #[command(flatten)]
@@ -322,17 +322,17 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SaasCommand {
-    /// Show what a newer list of a service would change; take it with --accept.
+    /// Show what a newer list of a service would change; --accept takes it.
     Update(saas::Options),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Let a store hold what is kept out of others.
+    /// Let a store hold images with restricted software.
     Allow {
-        /// The store's folder; made where it is not there.
+        /// The store's folder; created if it does not exist.
         store: PathBuf,
-        /// Images with software that may not be passed on to everybody: only those whom its licence covers may read the store.
+        /// Images with software that may not be redistributed. Only people whom its licence covers may read the store.
         #[arg(long, required = true)]
         restricted: bool,
     },

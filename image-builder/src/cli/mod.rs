@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Fault::internal("no runtime can be started").cause(error), cli.json),
+        Err(error) => return report(&Fault::internal("the runtime can't be started").cause(error), cli.json),
     };
     let json = cli.json;
     let result = runtime.block_on(async {

@@ -53,16 +53,16 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
             let (root, firmware) = (out.join("root.json"), out.join(keygen::PUBLIC));
             say(json, &serde_json::json!({"root": root, "secure_boot": firmware}), || {
                 let store = format!(
-                    "keys in {}; give {} to all who shall trust what they sign, keep root.pem in a safe\n",
+                    "keys in {}; give {} to everyone who must trust these keys, keep root.pem in a safe\n",
                     out.display(),
                     root.display()
                 );
                 let secure_boot = format!(
-                    "Secure Boot: give devices' firmware what is in {}, keep secure-boot-PK.key and secure-boot-KEK.key in a safe",
+                    "Secure Boot: enrol the files in {} in the devices' firmware, keep secure-boot-PK.key and secure-boot-KEK.key in a safe",
                     firmware.display()
                 );
                 let devices = format!(
-                    "personal layers are signed with {}, recovery keys encrypted to {}; keep recovery.key in a safe",
+                    "{} signs personal layers, {} encrypts recovery keys; keep recovery.key in a safe",
                     personal::keys::IDENTITY_KEY,
                     personal::keys::RECOVERY_PUBLIC,
                 );
@@ -160,7 +160,7 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
                 return Err(Fault::refused("there is no store here").at(store.display()).fix("build or import an image first"));
             }
             publisher.commit().await?;
-            say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed afresh", store.display()))
+            say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed again", store.display()))
         }
         Command::Store { command: StoreCommand::Allow { store, restricted: _ } } => {
             restricted::allow(&store)?;

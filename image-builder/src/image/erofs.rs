@@ -68,7 +68,7 @@ impl Tree {
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
             if part.is_empty() || part == "." || part == ".." || part.len() > 255 {
-                return Err(bad("is no path of a personal layer"));
+                return Err(bad("is not a path of a personal layer"));
             }
             let next = self.inodes.len();
             let Content::Folder(entries) = &mut self.inodes[at].content else { return Err(bad("goes through a file")) };

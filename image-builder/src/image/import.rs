@@ -56,7 +56,7 @@ pub(crate) fn choices(profile: Option<&Path>, flags: Flags, json: bool) -> Resul
     let name = flags.name.or_else(|| profile.as_ref().map(|profile| profile.name.clone()));
     let version = flags.version.or_else(|| profile.as_ref()?.version.clone());
     let (Some(name), Some(version)) = (name, version) else {
-        return Err(Fault::usage("nobody says the image's version").fix("give --version, or write `version` in the profile"));
+        return Err(Fault::usage("the image's version is not given").fix("give --version, or write `version` in the profile"));
     };
     let (grow, any_sectors, restricted, personal) = match profile {
         Some(profile) => (profile.grow, profile.any_sectors, profile.restricted, profile.personal),
@@ -92,7 +92,7 @@ pub(crate) async fn import(
     }
     let size = metadata.len();
     if size == 0 || !size.is_multiple_of(512) || size > MAX_IMAGE {
-        return Err(refused(format!("{size} bytes are no raw disk image (a positive multiple of 512, at most {MAX_IMAGE})"))
+        return Err(refused(format!("{size} bytes are not a raw disk image (a positive multiple of 512, at most {MAX_IMAGE})"))
             .fix("convert qcow2, VHD or VMDK first: qemu-img convert -O raw IN OUT"));
     }
     // The image's time: importing the same file again gives the same manifest.
@@ -100,7 +100,7 @@ pub(crate) async fn import(
     let created = Timestamp::from_second(modified.as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
     let table = gpt::read(&file, size);
     if table.is_none() {
-        tracing::warn!(image = %raw.display(), "no partition table that can be used: the image is taken as one section, without a boot entry");
+        tracing::warn!(image = %raw.display(), "no usable partition table: importing the image as one section, without a boot entry");
     }
     let (sector_size, partitions) = table.map_or((512, Vec::new()), |table| (table.sector_size, table.partitions));
     let boot = partitions.iter().find(|partition| partition.role == Role::Esp).map(|esp| BootEntry {
@@ -110,8 +110,8 @@ pub(crate) async fn import(
         loader: r"\EFI\BOOT\BOOTX64.EFI".into(),
     });
     if (choices.grow || choices.any_sectors) && partitions.is_empty() {
-        return Err(refused("there is no partition table that could be made to fit a disk".into())
-            .fix("leave out --grow and --any-sectors, or import an image with a GPT"));
+        return Err(refused("there is no partition table that could be adjusted to a disk".into())
+            .fix("omit --grow and --any-sectors, or import an image with a GPT"));
     }
     let reserved = match &choices.personal {
         Some(wish) => {
@@ -120,8 +120,8 @@ pub(crate) async fn import(
             // What was copied while somebody wrote to it is no image.
             let now = file.metadata().map_err(|error| refused("the disk image can't be read".into()).cause(error))?;
             if (now.len(), now.modified().ok()) != (size, metadata.modified().ok()) {
-                return Err(refused("the disk image was changed while it was read".into())
-                    .fix("stop what writes to it, such as a virtual machine, then run the same command again"));
+                return Err(refused("the disk image changed while it was read".into())
+                    .fix("stop the program that writes to it, such as a virtual machine, then run the same command again"));
             }
             step.done();
             Some(reserved)

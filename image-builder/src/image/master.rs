@@ -138,8 +138,8 @@ pub(crate) async fn publish(
     map.sections = sections::digests(raw, &manifest, &map)?;
     // Two readings of an image that somebody writes to would be two images.
     if modified(raw)? != before {
-        return Err(Fault::refused("the disk image was changed while it was read")
-            .fix("stop what writes to it, such as a virtual machine, then run the same command again"));
+        return Err(Fault::refused("the disk image changed while it was read")
+            .fix("stop the program that writes to it, such as a virtual machine, then run the same command again"));
     }
     manifest.layers[0].chunk_map = publisher.blobs().put(&map.encode())?;
     let fresh = publisher.add(&manifest)?.fresh;

@@ -66,16 +66,16 @@ pub(crate) async fn personalise(
     let partition = manifest.partition(Role::Identity);
     let (true, Some(accepts)) = (partition.is_some() || manifest.personal_file.is_some(), &manifest.accepts) else {
         return Err(Fault::refused(format!(
-            "{master} takes no personal layer: it has neither an identity partition nor a file for it"
+            "{master} cannot take a personal layer: it has neither an identity partition nor a file for it"
         ))
         .at(store.display())
-        .fix("for an imported image: name partition and file in a profile, livery import --profile"));
+        .fix("for an imported image, name the partition and the file in a profile: livery import --profile"));
     };
     restricted::check(store, &manifest.restricted)?;
     if partition.is_some() && manifest.identity.is_none() {
-        return Err(Fault::refused(format!("{master} takes personal layers without asking whose they are"))
+        return Err(Fault::refused(format!("{master} accepts personal layers without checking their signature"))
             .at(store.display())
-            .fix("build it again: this release signs personal layers, and devices check that"));
+            .fix("build it again: this release signs personal layers, and devices check the signature"));
     }
     check(&employees, accepts, path)?;
     let signer = partition.map(|_| keys::signer(keys_folder)).transpose()?;
@@ -114,14 +114,17 @@ fn check(employees: &[Employee], accepts: &Accepts, path: &Path) -> Result<()> {
         if account::name(&employee.user).is_none() {
             wrong(
                 "user",
-                format!("no account on a laptop can come of {:?}: it begins with a letter, and is no system's own", employee.user),
+                format!(
+                    "{:?} can't become an account on a laptop: the name must begin with a letter and must not be a system account",
+                    employee.user
+                ),
             );
         }
         if employee.first_password.is_none() {
             let path = path.display();
             wrong(
                 "first-password",
-                format!("nobody could sign in at this laptop; `livery codes {path} --out codes.csv` draws what is lacking"),
+                format!("nobody could sign in to this laptop; `livery codes {path} --out codes.csv` draws the missing codes"),
             );
         }
     }

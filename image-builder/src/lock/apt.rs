@@ -101,9 +101,9 @@ impl Apt {
         let arguments = arguments.into_iter().chain(request.packages.iter().map(String::as_str));
         let said = self.run("apt-get", arguments, "apt", Fault::refused).map_err(|fault| {
             let mirror = if self.debian.mirrors.is_some() { "`debian.mirror`" } else { "Debian" };
-            fault.fix(format!("correct {}: {mirror} has no such package, or they exclude one another", request.name.asked_by()))
+            fault.fix(format!("correct {}: {mirror} has no such package, or the packages conflict", request.name.asked_by()))
         })?;
-        let odd = || Fault::internal("apt's answer was not understood");
+        let odd = || Fault::internal("apt's answer could not be parsed");
         // 'URI' FILE SIZE SHA256:DIGEST
         String::from_utf8_lossy(&said)
             .lines()

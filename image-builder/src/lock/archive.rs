@@ -51,9 +51,9 @@ fn control(package: &Package, path: &Path) -> Result<String> {
     let says = |name: &str| control.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default().trim();
     for (name, locked) in [("Package", &package.name), ("Version", &package.version), ("Architecture", &package.architecture)] {
         if says(name) != locked {
-            return Err(Fault::untrusted(format!("the lockfile says {name} {locked}, the .deb itself says {}", says(name)))
+            return Err(Fault::untrusted(format!("the lockfile has {name} {locked}, but the .deb itself says {}", says(name)))
                 .at(path.display())
-                .fix("make the lockfile again: livery lock"));
+                .fix("write the lockfile again: livery lock"));
         }
     }
     Ok(control)

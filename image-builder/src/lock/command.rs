@@ -24,16 +24,16 @@ use crate::{
 /// What shall be done.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Profiles (TOML): each gets a lockfile beside it.
+    /// Profiles (TOML): each gets a lockfile in its folder.
     #[arg(required = true)]
     pub(crate) profiles: Vec<PathBuf>,
     /// Show what is newer, package by package, and change nothing.
     #[arg(long)]
     pub(crate) update: bool,
-    /// With --update: write it into the lockfile.
+    /// With --update: write the newer versions into the lockfile.
     #[arg(long, requires = "update")]
     pub(crate) accept: bool,
-    /// The store's folder that the .debs are put into, so that a build needs no network.
+    /// The store's folder; the .debs go there, so that a build needs no network.
     #[arg(long)]
     pub(crate) store: Option<PathBuf>,
 }

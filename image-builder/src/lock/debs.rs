@@ -117,7 +117,7 @@ impl Debs {
             .par_iter()
             .map(|package| {
                 let path = self.find(package).ok_or_else(|| {
-                    Fault::source(format!("{} {} is not here", package.name, package.version))
+                    Fault::source(format!("{} {} is missing", package.name, package.version))
                         .at(place(&self.home, package).display())
                 })?;
                 verify(package, &path)?;
@@ -150,13 +150,16 @@ fn verify(package: &Package, path: &Path) -> Result<()> {
     if hasher.finish() == package.sha256 {
         return Ok(());
     }
-    Err(Fault::untrusted(format!("this is not the {} {} that was locked", package.name, package.version))
+    Err(Fault::untrusted(format!("this is not the locked {} {}", package.name, package.version))
         .at(path.display())
-        .fix("remove it, then run the same command again: it is fetched anew"))
+        .fix("remove it, then run the same command again to fetch it again"))
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Fault {
-    Fault::source("a package can't be read or kept").at(path.display()).cause(error).fix("make room and check the permissions")
+    Fault::source("a package can't be read or stored")
+        .at(path.display())
+        .cause(error)
+        .fix("free some space and check the permissions")
 }
 
 #[cfg(test)]

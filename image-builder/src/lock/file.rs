@@ -168,21 +168,21 @@ impl Package {
 
     fn check(&self) -> Result<(), &'static str> {
         if !is_name(&self.name) {
-            return Err("this is no package's name");
+            return Err("this is not a package name");
         }
         let version = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
         if self.version.is_empty() || self.version.len() > 200 || !self.version.bytes().all(version) {
-            return Err("this is no version");
+            return Err("this is not a version");
         }
         if !is_word(&self.architecture) {
-            return Err("this is no architecture");
+            return Err("this is not an architecture");
         }
         if self.size == 0 || self.size > MAX_PACKAGE {
-            return Err("this is no package's size");
+            return Err("this is not a package size");
         }
         if self.supplied {
             if !(self.origin.is_empty() && self.path.is_empty()) {
-                return Err("it is supplied, and yet has an origin");
+                return Err("it is supplied, but has an origin");
             }
             return self.check_roots();
         }
@@ -195,7 +195,7 @@ impl Package {
             !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed)
         };
         if self.path.len() > 1000 || !self.path.ends_with(".deb") || !self.path.split('/').all(part) {
-            return Err("the path is not one below an archive's top");
+            return Err("the path does not lie below an archive's root");
         }
         self.check_roots()
     }
@@ -224,7 +224,7 @@ impl Lock {
     /// # Errors
     /// Exit 3 where it is not a lockfile.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let fix = "make it again: livery lock PROFILE";
+        let fix = "write it again: livery lock PROFILE";
         let lock: Self = toml::from_str(text).map_err(|error| Fault::refused("this is not a lockfile").cause(error).fix(fix))?;
         lock.check().map_err(|problem| Fault::refused(format!("this is not a lockfile: {problem}")).fix(fix))?;
         Ok(lock)
@@ -256,15 +256,15 @@ impl Lock {
     pub(crate) fn fits(&self, debian: &Release, requests: &[Request], supplied: &[Package]) -> Result<()> {
         let mut differences = Vec::new();
         if self.debian != *debian {
-            differences.push("another Debian: suite, architecture or components have changed".to_owned());
+            differences.push("suite, architecture or components have changed".to_owned());
         }
         for request in requests {
             let locked = self.roots.iter().find(|root| root.name == request.name);
             let names = |request: &Request| request.packages.iter().cloned().collect::<BTreeSet<_>>();
             let (before, now) = (locked.map(names).unwrap_or_default(), names(request));
             let by = request.name.asked_by();
-            differences.extend(now.difference(&before).map(|name| format!("{name} is asked for by {by} and not locked")));
-            differences.extend(before.difference(&now).map(|name| format!("{name} is locked and no longer asked for by {by}")));
+            differences.extend(now.difference(&before).map(|name| format!("{name} is in {by} but not locked")));
+            differences.extend(before.difference(&now).map(|name| format!("{name} is locked but no longer in {by}")));
             if locked.is_some_and(|locked| locked.recommends != request.recommends) {
                 differences.push("`packages.recommends` has changed".to_owned());
             }
@@ -274,26 +274,26 @@ impl Lock {
             match before().find(|before| before.name == now.name) {
                 Some(before) if before.sha256 == now.sha256 => {}
                 Some(before) => differences.push(format!(
-                    "{} is supplied as {} ({}), and locked as {} ({})",
+                    "{} is supplied as {} ({}), but locked as {} ({})",
                     now.name,
                     now.version,
                     now.sha256.short(),
                     before.version,
                     before.sha256.short()
                 )),
-                None => differences.push(format!("{} is supplied, and not locked as such", now.name)),
+                None => differences.push(format!("{} is supplied, but not locked as supplied", now.name)),
             }
         }
         differences.extend(
             before()
                 .filter(|before| !supplied.iter().any(|now| now.name == before.name))
-                .map(|before| format!("{} is locked as supplied, and no longer supplied", before.name)),
+                .map(|before| format!("{} is locked as supplied, but no longer supplied", before.name)),
         );
         if differences.is_empty() {
             return Ok(());
         }
         Err(Fault::refused(format!("the lockfile does not fit the profile: {}", differences.join("; ")))
-            .fix("livery lock PROFILE brings it up to date and keeps every version that it can; --update looks for newer ones"))
+            .fix("livery lock PROFILE updates it and keeps every version that it can; --update looks for newer ones"))
     }
 
     /// Whether all of it is what a lockfile may say.
@@ -302,19 +302,19 @@ impl Lock {
     /// In words: what is not.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.schema != SCHEMA {
-            return Err(format!("schema {} is not known here, only {SCHEMA}", self.schema));
+            return Err(format!("schema {} is unknown; this release only knows {SCHEMA}", self.schema));
         }
         let words = self.debian.components.iter().chain([&self.debian.suite, &self.debian.architecture]);
         if let Some(bad) = words.into_iter().find(|word| !is_word(word)) {
-            return Err(format!("{bad:.80?} names no part of an archive"));
+            return Err(format!("{bad:.80?} is not a part of an archive"));
         }
         for root in &self.roots {
             if let Some(bad) = root.packages.iter().find(|name| !is_name(name)) {
-                return Err(format!("{bad:.80?} is no package's name"));
+                return Err(format!("{bad:.80?} is not a package name"));
             }
         }
         if !self.roots.windows(2).all(|pair| pair[0].name < pair[1].name) {
-            return Err("a root stands twice, or not in order".to_owned());
+            return Err("a root appears twice or is out of order".to_owned());
         }
         for package in &self.packages {
             package.check().map_err(|problem| format!("package {:.80}: {problem}", package.name))?;
@@ -322,15 +322,15 @@ impl Lock {
         for root in &self.roots {
             let packages: BTreeSet<&str> = self.of(root.name).map(|package| package.name.as_str()).collect();
             if !root.added.windows(2).all(|pair| pair[0] < pair[1]) {
-                return Err(format!("what was added to root {} stands twice, or not in order", root.name.as_str()));
+                return Err(format!("what was added to root {} appears twice or is out of order", root.name.as_str()));
             }
             if let Some(other) = root.added.iter().find(|name| !packages.contains(name.as_str())) {
-                return Err(format!("{other:.80?} was added to root {}, and is no package of it", root.name.as_str()));
+                return Err(format!("{other:.80?} was added to root {}, but is not a package of it", root.name.as_str()));
             }
         }
         // One name, one version: the roots are made from the same packages.
         match self.packages.windows(2).find(|pair| pair[0].name >= pair[1].name) {
-            Some(pair) => Err(format!("package {:.80} stands twice, or not in order", pair[1].name)),
+            Some(pair) => Err(format!("package {:.80} appears twice or is out of order", pair[1].name)),
             None => Ok(()),
         }
     }
@@ -437,7 +437,7 @@ pub(super) mod tests {
 
         let fits = |supplied: &[Package]| lock.fits(&lock.debian, &lock.roots, supplied).map_err(|fault| fault.to_string());
         fits(std::slice::from_ref(&client)).unwrap();
-        assert!(fits(&[]).unwrap_err().contains("icaclient is locked as supplied, and no longer supplied"));
+        assert!(fits(&[]).unwrap_err().contains("icaclient is locked as supplied, but no longer supplied"));
         client.sha256 = Digest::of(b"another");
         assert!(fits(&[client]).unwrap_err().contains("icaclient is supplied as 1:24.11"), "another file");
     }

@@ -53,17 +53,17 @@ pub(crate) fn resolve(
             (Some(listed), _) => package(digest, listed, roots)?,
             // No mirror has it any more.
             (None, Some(before)) => Package { roots, ..(*before).clone() },
-            (None, None) => return Err(Fault::internal("apt chose a package that no index has")),
+            (None, None) => return Err(Fault::internal("apt chose a package that is in no index")),
         });
     }
     if let Some(lost) = supplied.iter().find(|supplied| !packages.iter().any(|package| package.sha256 == supplied.sha256)) {
-        return Err(Fault::refused(format!("apt would install another {} than the {} that is supplied", lost.name, lost.version))
-            .fix("look whether another package asks for another version of it, or the mirror has the same version"));
+        return Err(Fault::refused(format!("apt would install another {} than the supplied {}", lost.name, lost.version))
+            .fix("check whether another package requires another version of it, or the mirror has the same version"));
     }
     packages.sort_by(|one, other| one.name.cmp(&other.name));
     if let Some(pair) = packages.windows(2).find(|pair| pair[0].name == pair[1].name) {
         return Err(Fault::refused(format!(
-            "two roots need {} in two versions, {} and {}",
+            "two roots need {} in different versions, {} and {}",
             pair[0].name, pair[0].version, pair[1].version
         ))
         .fix("livery lock --update"));
@@ -80,7 +80,7 @@ pub(crate) fn resolve(
 
 fn package(sha256: Digest, listed: &Listed, roots: Vec<RootName>) -> Result<Package> {
     let field = |name: &str| {
-        let odd = || Fault::source(format!("an index lacks the {name} of a package")).at(sha256);
+        let odd = || Fault::source(format!("an index has no {name} of a package")).at(sha256);
         listed.fields.get(name).cloned().ok_or_else(odd)
     };
     let size = field("Size")?;
@@ -88,7 +88,7 @@ fn package(sha256: Digest, listed: &Listed, roots: Vec<RootName>) -> Result<Pack
         name: field("Package")?,
         version: field("Version")?,
         architecture: field("Architecture")?,
-        size: size.parse().map_err(|error| Fault::source(format!("{size:.40} is no size")).at(sha256).cause(error))?,
+        size: size.parse().map_err(|error| Fault::source(format!("{size:.40} is not a size")).at(sha256).cause(error))?,
         sha256,
         supplied: false,
         origin: listed.origin.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Terms {
     /// Refuse to build without a lockfile (PROFILE's name with .lock).
     #[arg(long)]
     pub(crate) locked: bool,
-    /// Fetch nothing: build from the lockfile, and from .debs that the store or the cache has.
+    /// Fetch nothing: build from the lockfile and the .debs in the store or the cache.
     #[arg(long)]
     pub(crate) offline: bool,
 }
@@ -76,7 +76,7 @@ impl Supply {
             sidecar::write(&folder.join("lock"), &lock)
         })?;
         let path = folder.join("lock");
-        let lock = sidecar::read(&path)?.ok_or_else(|| Fault::internal("the cache lost a file").at(path.display()))?;
+        let lock = sidecar::read(&path)?.ok_or_else(|| Fault::internal("a file is missing from the cache").at(path.display()))?;
         Ok(Self { lock, debs, locked: false, offline: false })
     }
 
@@ -106,12 +106,12 @@ impl Supply {
         if self.offline && !lacking.is_empty() {
             let names: Vec<String> = lacking.iter().take(10).map(|package| package.file_name()).collect();
             return Err(Fault::source(format!(
-                "{} of {} packages are not here, and --offline fetches none",
+                "{} of {} packages are missing, and --offline fetches none",
                 lacking.len(),
                 wanted.len()
             ))
             .at(names.join(", "))
-            .fix("where there is a network: livery lock PROFILE --store STORE"));
+            .fix("on a machine with a network, run: livery lock PROFILE --store STORE"));
         }
         self.debs.bring(&wanted, || Apt::new(cache.scratch()?, &profile.debian), progress)
     }

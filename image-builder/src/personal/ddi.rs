@@ -51,7 +51,7 @@ pub(crate) fn make(file_system: &[u8], length: u64, uuid: Uuid, signer: &Signer)
     let (data, hashes) = (file_system.len() as u64, tree.bytes.len() as u64);
     let needed = FIRST + data + hashes + SIGNATURE + LAST;
     if needed > length || !length.is_multiple_of(BLOCK) {
-        return Err(Fault::refused(format!("a personal layer needs {needed} bytes, the identity partition has {length}"))
+        return Err(Fault::refused(format!("a personal layer needs {needed} bytes, but the identity partition has {length}"))
             .fix("raise `image.identity-size` in the profile and build the master again"));
     }
     // By this the three are found together (UAPI.2, "Verity").

@@ -68,7 +68,7 @@ pub(crate) fn recovery(folder: &Path) -> Result<String> {
         Fault::usage("the public recovery key can't be read")
             .at(path.display())
             .cause(error)
-            .fix("`livery keygen --out DIR` adds the pair to a folder of keys that has none, and leaves the others as they are")
+            .fix("`livery keygen --out DIR` adds the missing pair to a key folder and does not change the other keys")
     })?;
     let wrong = |error: String| Fault::refused("not a public key in PEM").at(path.display()).cause(error);
     let block = Pem::iter_from_buffer(&text).next().transpose().map_err(|error| wrong(error.to_string()))?;

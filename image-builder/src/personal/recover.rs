@@ -33,14 +33,14 @@ pub(crate) fn recover(keys: &Path, record: &Path) -> Result<Recovered> {
     let unreadable = |path: &Path, error| Fault::usage("the file can't be read").at(path.display()).cause(error);
     let bytes = super::read(record, MOST).map_err(|error| unreadable(record, error))?;
     let found = parse(&bytes).ok_or_else(|| {
-        Fault::refused("the file holds no record of a device")
+        Fault::refused("the file does not hold a device's record")
             .at(record.display())
-            .fix("give what the station answers at /api/v1/records/ORDER, or its RECORD file")
+            .fix("give the station's answer at /api/v1/records/ORDER, or its RECORD file")
     })?;
     let lacking = || {
         Fault::refused(format!("the record of device {:?} has no recovery key", found.system.serial))
             .at(record.display())
-            .fix("its image has no data partition, or the device had no TPM; look at `bound` in the record")
+            .fix("its image has no data partition, or the device had no TPM; see `bound` in the record")
     };
     let sealed = found.bound.as_ref().and_then(|bound| bound.recovery.as_ref()).ok_or_else(lacking)?;
     let path = keys.join(RECOVERY_KEY);
@@ -53,9 +53,9 @@ pub(crate) fn recover(keys: &Path, record: &Path) -> Result<Recovered> {
     let key = PrivateDecryptingKey::from_pkcs8(&block.contents).map_err(|_| wrong("not an RSA private key (PKCS #8, PEM)"))?;
     let key = OaepPrivateDecryptingKey::new(key).map_err(|_| wrong("the key does not decrypt"))?;
     let untrusted = || {
-        Fault::untrusted("the recovery key was not encrypted to this private key")
+        Fault::untrusted("the recovery key was encrypted to another key")
             .at(format!("{}, {}", record.display(), path.display()))
-            .fix("use the pair whose recovery.pem lay beside the keys when the device's master was built")
+            .fix("use the pair whose recovery.pem was in the key folder when the device's master was built")
     };
     let sealed = BASE64_STANDARD.decode(sealed).map_err(|_| untrusted())?;
     let mut room = vec![0; key.min_output_size()];

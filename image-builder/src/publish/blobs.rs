@@ -48,7 +48,7 @@ impl Blobs {
         let lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
             Err((lock, _)) => {
-                tracing::info!(store = %top.display(), "waiting for another writer of this store");
+                tracing::info!(store = %top.display(), "waiting for another program that writes to this store");
                 Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| failed(error.into()))?
             }
         };
@@ -76,7 +76,7 @@ impl Blobs {
     fn unsettle(&self) -> Result<()> {
         let mut marked = lock_of(&self.marked);
         if !*marked {
-            write_atomically(&self.mark(), b"what is younger than this file may not be whole\n")?;
+            write_atomically(&self.mark(), b"files newer than this one may be incomplete\n")?;
             *marked = true;
         }
         Ok(())
@@ -100,9 +100,9 @@ impl Blobs {
 
     /// Removes what a power cut left half: of all that was written since then, what is not what its name says.
     fn look_at(&self, since: SystemTime) -> Result<()> {
-        tracing::warn!(store = %self.top.display(), "the last run did not end; looking at what it wrote");
+        tracing::warn!(store = %self.top.display(), "the last run was interrupted; checking what it wrote");
         let failed = |path: &Path, error: io::Error| {
-            Fault::source("the store can't be read").at(path.display()).cause(error).fix("check the disk that it lies on")
+            Fault::source("the store can't be read").at(path.display()).cause(error).fix("check the disk that holds it")
         };
         let list = |folder: &Path| -> Result<Vec<PathBuf>> {
             let entries = fs::read_dir(folder).map_err(|error| failed(folder, error))?;
@@ -121,7 +121,7 @@ impl Blobs {
             File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher)).map_err(|error| failed(&path, error))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with(&hasher.0.finish().to_string()) {
-                tracing::warn!(path = %path.display(), "half written, removed");
+                tracing::warn!(path = %path.display(), "incomplete, removed");
                 fs::remove_file(&path).map_err(|error| failed(&path, error))?;
             }
         }
@@ -269,7 +269,7 @@ fn write_failed(path: &Path, error: io::Error) -> Fault {
     Fault::source("writing into the store failed")
         .at(path.display())
         .cause(error)
-        .fix("make room and check the permissions; the store is as it was before")
+        .fix("free some space and check the permissions; the store is unchanged")
 }
 
 #[cfg(test)]

@@ -78,10 +78,10 @@ impl Keys {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("root.json");
         let root_json = fs::read(&path).map_err(|error| {
-            Fault::usage("the keys' folder has no root.json")
+            Fault::usage("the key folder has no root.json")
                 .at(path.display())
                 .cause(error)
-                .fix("make the keys first: `livery keygen --out DIR`")
+                .fix("create the keys first: `livery keygen --out DIR`")
         })?;
         Ok(Self { folder: folder.to_owned(), root_json })
     }
@@ -140,9 +140,9 @@ pub(crate) async fn generate(folder: &Path) -> Result<Made> {
         devices: personal::keys::there(folder).is_none(),
     };
     if let (Some(path), false) = (there(folder), make.secure_boot || make.devices) {
-        return Err(Fault::refused("there are keys already; what they signed would be trusted no more")
+        return Err(Fault::refused("keys exist already; devices would no longer trust what they signed")
             .at(path.display())
-            .fix("give an empty folder with --out, or keep using these"));
+            .fix("give an empty folder with --out, or keep using these keys"));
     }
     fs::create_dir_all(folder).map_err(|error| Fault::refused("making the folder failed").at(folder.display()).cause(error))?;
     if make.store {
@@ -162,7 +162,7 @@ async fn generate_store(folder: &Path) -> Result<()> {
     let mut publics = HashMap::new();
     for role in Role::ALL {
         let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| Fault::internal("the system gives no random bytes"))?;
+        aws_lc_rs::rand::fill(&mut seed).map_err(|_| Fault::internal("the system did not provide random bytes"))?;
         let key = SigningKey::from_bytes(&seed);
         let pem =
             key.to_pkcs8_pem(LineEnding::LF).map_err(|error| Fault::internal("a key does not encode").cause(error.to_string()))?;
@@ -220,7 +220,7 @@ impl KeySource for PemFile {
     }
 
     async fn write(&self, _: &str, _: &str) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Err("keys are made by `livery keygen`, never written back".into())
+        Err("only `livery keygen` writes keys".into())
     }
 }
 

@@ -245,7 +245,7 @@ impl Packer<'_> {
         self.close()?;
         if self.map.chunks.len() > MAX_CHUNKS as usize {
             return Err(Fault::refused(format!("the image has {} chunks, the limit is {MAX_CHUNKS}", self.map.chunks.len()))
-                .fix("an image may hold about 80 GiB of data: leave out what devices can fetch later"));
+                .fix("an image may hold about 80 GiB of data: remove data that devices can fetch later"));
         }
         Ok((self.map, self.packed))
     }

@@ -91,12 +91,12 @@ impl Publisher {
             // A person's settings may change before the device is made; a master's name is on labels and in records.
             if reference.order.is_none() {
                 return Err(Fault::refused(format!(
-                    "the store has another image {reference} already (manifest {}, this one is {})",
+                    "the store already has another image {reference} (its manifest is {}, this one is {})",
                     old.short(),
                     digest.short()
                 ))
                 .at(self.blobs.top().display())
-                .fix("give the new one another version"));
+                .fix("give the new image another version"));
             }
         }
         let Blob { length, .. } = self.blobs.put_target(&reference.target(), &bytes)?;
@@ -153,7 +153,7 @@ impl Publisher {
             write(&metadata, &signed)?;
         }
         let role = delegations.roles.iter_mut().find(|role| role.name == PERSONAL);
-        let role = role.ok_or_else(|| Fault::untrusted("the store's targets delegate to no role `personal`"))?;
+        let role = role.ok_or_else(|| Fault::untrusted("the store's targets do not delegate to the role `personal`"))?;
         if ends(role.targets.as_ref().map(|targets| targets.signed.expires)) || !self.personal.is_empty() {
             let mut targets = match role.targets.take() {
                 Some(signed) => signed.signed,
@@ -227,7 +227,7 @@ async fn sign<T: TufRole + serde::Serialize>(role: T, holder: &KeyHolder, keys: 
         }
         Fault::untrusted(format!("the {} role can't be signed with these keys", T::TYPE))
             .cause(error)
-            .fix("give the --keys folder whose root.json this store was begun with")
+            .fix("give the --keys folder whose root.json belongs to this store")
     })
 }
 

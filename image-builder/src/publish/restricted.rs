@@ -12,8 +12,8 @@ use super::blobs::write_atomically;
 
 /// The file that marks a store.
 pub(crate) const MARK: &str = "RESTRICTED";
-const TEXT: &str = "This store may hold images with software that may not be passed on to everybody: only those whom its licence\n\
-    covers may read it. Made by `livery store allow --restricted`; remove this file, and no more such images come in.\n";
+const TEXT: &str = "This store may hold images with software that may not be redistributed: only people whom its licence covers\n\
+    may read it. `livery store allow --restricted` made this file; without it, the store takes no more such images.\n";
 
 /// Marks a store, or the folder that is to become one.
 ///
@@ -36,10 +36,10 @@ pub(crate) fn check(store: &Path, restricted: &[String]) -> Result<()> {
     if restricted.is_empty() || is_allowed(store) {
         return Ok(());
     }
-    Err(Fault::refused(format!("the image has software that may not be passed on to everybody: {}", restricted.join("; ")))
+    Err(Fault::refused(format!("the image has software that may not be redistributed: {}", restricted.join("; ")))
         .at(store.display())
         .fix(format!(
-            "where only those can read the store whom its licence covers: livery store allow {} --restricted",
+            "if only people whom its licence covers can read the store: livery store allow {} --restricted",
             store.display()
         )))
 }

@@ -36,7 +36,7 @@ pub(crate) enum Part {
     Firefox,
     /// Chromium's policies.
     Chromium,
-    /// NetworkManager's connection; the device's own key and address are not in it.
+    /// NetworkManager's connection, without the device's own key and address.
     Tunnel,
     /// nftables' rules.
     Firewall,
@@ -56,7 +56,9 @@ pub(crate) fn show(profile: &Path, part: Part, json: bool) -> Result<String> {
         Part::Firefox => Ok(pretty(serde_json::json!({"policies": firefox(&table)}))),
         Part::Chromium => Ok(pretty(chromium(&table))),
         Part::Tunnel => tunnel.map(connection).ok_or_else(|| {
-            Fault::refused("its laptops have no tunnel").at(profile.display()).fix("set tunnel.endpoint and what goes with it")
+            Fault::refused("this profile's laptops have no tunnel")
+                .at(profile.display())
+                .fix("set tunnel.endpoint and the other settings of [tunnel]")
         }),
         Part::Firewall => Ok(ruleset(tunnel)),
     }
@@ -76,9 +78,9 @@ fn load(profile: &Path, json: bool) -> Result<Profile> {
 
 fn of(loaded: &Profile, profile: &Path) -> Result<Table> {
     let (Some(desk), Some(routing)) = (loaded.desk(), loaded.routing()) else {
-        return Err(Fault::refused(format!("a {} has no routes of its own", loaded.kind()))
+        return Err(Fault::refused(format!("a {} has no routes", loaded.kind()))
             .at(profile.display())
-            .fix("give the profile of a laptop; a terminal's browser reaches only the hosts of [citrix] and kiosk.allowed-hosts"));
+            .fix("use a laptop's profile; a terminal's browser reaches only the hosts of [citrix] and kiosk.allowed-hosts"));
     };
     Ok(Table::new(routing, &desk.citrix))
 }
@@ -102,7 +104,7 @@ pub(crate) fn route(profile: &Path, urls: &[String], json: bool) -> Result<Vec<R
             let url = Url::parse(&whole)
                 .ok()
                 .filter(Url::has_host)
-                .ok_or_else(|| Fault::usage(format!("{text:?} is no URL")).fix("such as https://teams.microsoft.com/"))?;
+                .ok_or_else(|| Fault::usage(format!("{text:?} is not a URL")).fix("such as https://teams.microsoft.com/"))?;
             Ok(Routed { decision: table.decide(&url), url })
         })
         .collect()

@@ -75,6 +75,6 @@ impl fmt::Display for Change {
                 }
             }
         }
-        if self.is_empty() { write!(f, "\nno name and no prefix changes") } else { Ok(()) }
+        if self.is_empty() { write!(f, "\nno names or prefixes change") } else { Ok(()) }
     }
 }

@@ -24,18 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What to take, and whether it is accepted.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// The list's file beside the profiles, such as profiles/saas/microsoft365.toml; made where it is not there.
+    /// The list's file, such as profiles/saas/microsoft365.toml; created if it does not exist.
     pub(crate) list: PathBuf,
-    /// Where the newer list is: a file or an https URL. Left out: where the list says that its provider publishes it.
+    /// The newer list: a file or an https URL. By default, the provider's address in the list.
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// The version of a list of Microsoft's that comes from a file, YYYYMMDDNN: the file does not say it.
+    /// The version (YYYYMMDDNN) of a list of Microsoft's that comes from a file, since the file does not contain it.
     #[arg(long = "list-version")]
     pub(crate) list_version: Option<String>,
-    /// The day that a file was taken on, if not today.
+    /// The date on which the file was downloaded, if not today.
     #[arg(long)]
     pub(crate) date: Option<String>,
-    /// Take the change that was shown.
+    /// Take the shown changes.
     #[arg(long)]
     pub(crate) accept: bool,
 }
@@ -67,12 +67,12 @@ pub(crate) async fn update(options: &Options) -> Result<Updated> {
         (Some(from), _) => from.clone(),
         (None, Some(list)) if !list.source.is_empty() => list.source.clone(),
         (None, Some(_)) => {
-            return Err(Fault::usage("the list does not say where its provider publishes it").fix("say --from FILE or URL"));
+            return Err(Fault::usage("the list does not name its provider's address").fix("give --from FILE or URL"));
         }
         (None, None) => {
-            return Err(Fault::usage("there is no such list yet")
+            return Err(Fault::usage("this list does not exist yet")
                 .at(options.list.display())
-                .fix(format!("say --from FILE or URL, such as --from {}", microsoft::SOURCE)));
+                .fix(format!("give --from FILE or URL, such as --from {}", microsoft::SOURCE)));
         }
     };
     let after = take(&from, options, before.as_ref()).await?;
@@ -94,14 +94,14 @@ async fn take(from: &str, options: &Options, before: Option<&EndpointList>) -> R
     let (text, version, source) = match from.strip_prefix("https://") {
         Some(_) => {
             let url: Url =
-                from.parse().map_err(|error: url::ParseError| Fault::usage(format!("{from:?} is no URL")).cause(error))?;
+                from.parse().map_err(|error: url::ParseError| Fault::usage(format!("{from:?} is not a URL")).cause(error))?;
             let version = match microsoft::version_of(&url) {
                 Some(address) => Some(microsoft::latest(&get(&address).await?).map_err(|why| Fault::source(why).at(from))?),
                 None => None,
             };
             (get(&microsoft::request(&url)).await?, version, from.to_owned())
         }
-        None if from.contains("://") => return Err(Fault::usage("a list is taken from a file or from an https URL").at(from)),
+        None if from.contains("://") => return Err(Fault::usage("a list must come from a file or an https URL").at(from)),
         None => {
             let source = before.map_or_else(|| microsoft::SOURCE.to_owned(), |list| list.source.clone());
             (read(Path::new(from))?, None, source)
@@ -130,7 +130,7 @@ async fn get(url: &Url) -> Result<String> {
         return Err(failed(&format!("the provider answers {}", response.status())));
     }
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed("the answer broke off").cause(error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed("the answer was interrupted").cause(error))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() as u64 > MAX_BYTES {
             return Err(failed(&format!("the answer has more than {MAX_BYTES} bytes")));
@@ -144,7 +144,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn bad(at: &str, why: String) -> Fault {
-    Fault::refused(format!("this is no endpoint list: {why}")).at(at)
+    Fault::refused(format!("this is not an endpoint list: {why}")).at(at)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -158,7 +158,7 @@ impl std::fmt::Display for Updated {
         writeln!(f, "{}: {}", self.list.display(), self.change)?;
         match self.accepted {
             true => write!(f, "taken"),
-            false => write!(f, "nothing was written: --accept takes it"),
+            false => write!(f, "nothing was written; to take the changes: --accept"),
         }
     }
 }

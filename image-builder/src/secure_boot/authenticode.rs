@@ -42,7 +42,7 @@ struct Layout {
 
 fn layout(image: &[u8]) -> Result<Layout> {
     let bad = |what: &str| Fault::refused(format!("not an EFI program that can be signed: {what}"));
-    let cut = || bad("it is cut off");
+    let cut = || bad("it is truncated");
     let bytes = |at: usize, length: usize| at.checked_add(length).and_then(|end| image.get(at..end)).ok_or_else(cut);
     let u16_at = |at: usize| bytes(at, 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
     let u32_at = |at: usize| bytes(at, 4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize);
@@ -88,7 +88,7 @@ fn layout(image: &[u8]) -> Result<Layout> {
         last = part.end;
     }
     if headers < optional + optional_length + usize::from(count) * 40 {
-        return Err(bad("its headers are longer than they say"));
+        return Err(bad("its headers are longer than they claim"));
     }
     Ok(Layout { checksum, entry, headers, sections, table })
 }

@@ -49,9 +49,11 @@ pub(crate) fn there(folder: &Path) -> Option<PathBuf> {
 /// Exit 3 where one of the files is there already: keys are never overwritten.
 pub(crate) fn generate(folder: &Path) -> Result<()> {
     if let Some(path) = there(folder) {
-        return Err(Fault::refused("there are Secure Boot keys already; devices that trust them would not start what others sign")
-            .at(path.display())
-            .fix("keep using these, or give an empty folder with --out"));
+        return Err(Fault::refused(
+            "Secure Boot keys exist already; devices that trust them would not start systems signed with other keys",
+        )
+        .at(path.display())
+        .fix("keep using these keys, or give an empty folder with --out"));
     }
     let (now, owner) = (Timestamp::now(), Uuid::new_v4());
     let pairs = Variable::ALL.map(|variable| Pair::new(&format!("Livery Secure Boot {}", variable.name()), now));
@@ -173,12 +175,12 @@ mod tests {
         generate(other.path()).unwrap();
         fs::copy(other.path().join(signer::KEY), one.path().join(signer::KEY)).unwrap();
         let fault = Signer::open(one.path()).unwrap_err();
-        assert!(fault.exit().code() == 3 && fault.to_string().contains("not a pair"), "{fault}");
+        assert!(fault.exit().code() == 3 && fault.to_string().contains("do not belong together"), "{fault}");
         fs::copy(one.path().join(signer::CERTIFICATE), one.path().join(signer::KEY)).unwrap();
         assert!(Signer::open(one.path()).unwrap_err().to_string().contains("CERTIFICATE"));
         let twice = fs::read_to_string(one.path().join(signer::CERTIFICATE)).unwrap().repeat(2);
         fs::write(one.path().join(signer::KEY), twice).unwrap();
-        assert!(Signer::open(one.path()).unwrap_err().to_string().contains("more than that"));
+        assert!(Signer::open(one.path()).unwrap_err().to_string().contains("more than one PEM block"));
         fs::write(one.path().join(signer::KEY), "").unwrap();
         assert!(Signer::open(one.path()).unwrap_err().to_string().contains("no PEM block"));
     }

@@ -89,7 +89,7 @@ fn content_info(writer: DERWriter<'_>, signed_data: impl FnOnce(DERWriter<'_>)) 
 pub(crate) fn enclosing(signer: &Signer, kind: &[u64], content: &[u8], attributes: Vec<(&[u64], Vec<u8>)>) -> Result<Vec<u8>> {
     // The digest is over the value alone, without the tag and length of its SEQUENCE (RFC 2315, section 9.3).
     let value = yasna::parse_der(content, |reader| reader.read_tagged_der())
-        .map_err(|error| Fault::internal("the content of a signature is no DER").cause(error))?;
+        .map_err(|error| Fault::internal("the content of a signature is not DER").cause(error))?;
     let digest = Digest::of(value.value());
     let mut all = vec![
         attribute(CONTENT_TYPE, |writer| writer.write_oid(&oid(kind))),

@@ -60,11 +60,11 @@ impl Signer {
     /// # Errors
     /// Exit 3 where they are no pair, or not one that firmware takes.
     pub(crate) fn new(key: &[u8], certificate: Vec<u8>) -> Result<Self> {
-        const FIX: &str = "put back the pair that `livery keygen` made; firmware takes RSA of 2048 to 4096 bits";
+        const FIX: &str = "restore the pair that `livery keygen` made; firmware takes RSA keys of 2048 to 4096 bits";
         let key = RsaKeyPair::from_pkcs8(key)
             .map_err(|error| Fault::refused("not an RSA private key (PKCS #8)").cause(error.to_string()).fix(FIX))?;
         if !MODULUS.contains(&key.public_modulus_len()) {
-            return Err(Fault::refused(format!("an RSA key of {} bits is no use", key.public_modulus_len() * 8)).fix(FIX));
+            return Err(Fault::refused(format!("an RSA key of {} bits can't be used", key.public_modulus_len() * 8)).fix(FIX));
         }
         let bad = |error: String| Fault::refused("the certificate does not parse").cause(error).fix(FIX);
         let (rest, parsed) = X509Certificate::from_der(&certificate).map_err(|error| bad(error.to_string()))?;
@@ -72,7 +72,7 @@ impl Signer {
             return Err(bad(format!("{} bytes follow it", rest.len())));
         }
         if *parsed.public_key().subject_public_key.data != *key.public_key().as_ref() {
-            return Err(Fault::refused("key and certificate are not a pair").fix(FIX));
+            return Err(Fault::refused("key and certificate do not belong together").fix(FIX));
         }
         let (issuer, serial) = (parsed.issuer().as_raw().to_vec(), parsed.raw_serial().to_vec());
         Ok(Self { key, certificate, issuer, serial })
@@ -130,7 +130,7 @@ fn pem(path: &Path, label: &str) -> Result<Vec<u8>> {
         Fault::usage("a signing key can't be read")
             .at(path.display())
             .cause(error)
-            .fix("`livery keygen --out DIR` adds one to a folder of keys that has none, and leaves the others as they are")
+            .fix("`livery keygen --out DIR` adds the missing key to a key folder and does not change the others")
     };
     let mut text = Vec::new();
     File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut text)).map_err(missing)?;
@@ -138,11 +138,11 @@ fn pem(path: &Path, label: &str) -> Result<Vec<u8>> {
     let mut blocks = Pem::iter_from_buffer(&text);
     let block = match blocks.next() {
         Some(Ok(block)) => block,
-        Some(Err(error)) => return Err(wrong("the file is no PEM".into()).cause(error.to_string())),
+        Some(Err(error)) => return Err(wrong("the file is not PEM".into()).cause(error.to_string())),
         None => return Err(wrong("there is no PEM block in the file".into())),
     };
     if blocks.next().is_some() {
-        return Err(wrong("the file holds more than that".into()));
+        return Err(wrong("the file holds more than one PEM block".into()));
     }
     if block.label == label {
         Ok(block.contents)

@@ -42,7 +42,7 @@ pub(crate) fn furnish(tree: &Path, desk: &Desk, client: &Client, root: &Root, ep
         if !home.join(path).exists() {
             return Err(Fault::refused(format!("the supplied {PACKAGE} has no {path}"))
                 .at(format!("/{HOME}/{path}"))
-                .fix("supply Citrix's full package for Debian, not the one for web launches or for USB alone"));
+                .fix("supply Citrix's full package for Debian, not the one for web launches or only for USB"));
         }
     }
     furnish.lay(&CITRIX)?;
@@ -88,11 +88,11 @@ fn rehash(home: &Path, authorities: &[Authority], root: &Root, epoch: i64) -> Re
         });
         if !linked {
             return Err(Fault::refused(format!(
-                "the client would not find the authority {}: nothing links {hash}.0 to it",
+                "the client would not find the authority {}: no link {hash}.0 points to it",
                 authority.subject
             ))
             .at(path)
-            .fix("this version of the client keeps its authorities otherwise than Livery knows: please report it"));
+            .fix("this version of the client stores its authorities in a way that Livery does not know: please report it"));
         }
     }
     Ok(())

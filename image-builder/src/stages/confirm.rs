@@ -34,8 +34,8 @@ pub(crate) fn furnish(
     program: &Program,
 ) -> Result<()> {
     if let Some((file, package)) = NEEDED.iter().find(|(file, _)| !root.join(file).exists()) {
-        return Err(Fault::refused(format!("the packages lack {file}, which `confirm.station` needs"))
-            .fix(format!("add {package} to `packages.install`, or take `confirm.station` out")));
+        return Err(Fault::refused(format!("the packages do not contain {file}, which `confirm.station` needs"))
+            .fix(format!("add {package} to `packages.install`, or remove `confirm.station`")));
     }
     furnish.lay(&CONFIRM)?;
     furnish.file_with_mode("usr/bin/livery-desk", program.bytes(), 0o755)?;

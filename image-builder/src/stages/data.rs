@@ -37,7 +37,7 @@ pub(crate) fn luks_uuid(seed: Uuid) -> Uuid {
 /// Exit 3 where the packages lack what opens it.
 pub(crate) fn furnish(furnish: &Furnish, root: &Path, mount: &str, luks: Uuid, keeps: bool) -> Result<String> {
     if let Some((file, package)) = NEEDED.iter().find(|(file, _)| !root.join(file).exists()) {
-        return Err(Fault::refused(format!("the packages lack {file}, which a data partition needs"))
+        return Err(Fault::refused(format!("the packages do not contain {file}, which a data partition needs"))
             .fix(format!("add {package} to `packages.install`, or set `image.data = \"none\"`")));
     }
     // systemd's name of the mount unit (systemd.unit(5)): the paths that a profile may choose have one part.

@@ -65,8 +65,8 @@ impl Content {
                 if used <= *length {
                     return Ok(*length);
                 }
-                Err(Fault::refused(format!("the root file system of {used} bytes is larger than its slot of {length}")).fix(
-                    "raise `image.slot-size`: devices that have this image already are then written again at the line; or take packages out",
+                Err(Fault::refused(format!("the root file system has {used} bytes, but its slot only {length}")).fix(
+                    "raise `image.slot-size`; devices that already have this image must then be written again at the line; or remove packages",
                 ))
             }
             Self::Bytes(_, length) | Self::Left(length) | Self::Spare(length) => Ok(*length),

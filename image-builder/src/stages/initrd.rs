@@ -206,7 +206,7 @@ fn early(boot: &Root, profile: &Profile, folder: &Path, sandbox: &Sandbox) -> Re
 /// What dracut's modules do not take along by themselves, as its flag wants it.
 fn to_install(boot_root: &Path) -> Result<String> {
     let lacking = |file: &str, package: &str| {
-        Fault::refused(format!("the boot packages lack {file}, which checks whose personal layer a device has"))
+        Fault::refused(format!("the boot packages do not contain {file}, which checks a device's personal layer"))
             .fix(format!("add {package} to `packages.boot`"))
     };
     let libraries = boot_root.join("usr/lib/x86_64-linux-gnu");

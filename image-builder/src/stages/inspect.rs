@@ -175,12 +175,12 @@ pub(crate) fn sbom(
 }
 
 fn open(root: &Path) -> Result<Volume> {
-    let broken = || Fault::internal("the root file system can't be looked into").at(root.display());
+    let broken = || Fault::internal("the root file system can't be inspected").at(root.display());
     erofs::read(Box::new(OnDisk::open(root)?)).map_err(|fault| broken().cause(fault))?.ok_or_else(broken)
 }
 
 fn open_initrd(initrd: &Path) -> Result<Volume> {
-    let broken = || Fault::internal("the initrd can't be looked into").at(initrd.display());
+    let broken = || Fault::internal("the initrd can't be inspected").at(initrd.display());
     let length = fs::metadata(initrd).map_err(|error| broken().cause(error))?.len();
     if length > MAX_INITRD {
         return Err(broken());

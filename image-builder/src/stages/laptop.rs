@@ -36,14 +36,14 @@ pub(crate) const UNITS: [&str; 13] = [
 
 /// What it cannot do without: file in the root, package, and why.
 const NEEDED: [(&str, &str, &str); 8] = [
-    ("usr/sbin/NetworkManager", "network-manager", "it connects the laptop, and holds the tunnel"),
+    ("usr/sbin/NetworkManager", "network-manager", "it connects the laptop, and runs the tunnel"),
     ("usr/sbin/nft", "nftables", "it is the laptop's firewall"),
-    ("usr/sbin/lightdm", "lightdm", "it is where people sign in"),
+    ("usr/sbin/lightdm", "lightdm", "it shows the sign-in page"),
     ("usr/lib/systemd/systemd-resolved", "systemd-resolved", "it sends each name to the network that it belongs to"),
-    ("usr/lib/systemd/systemd-homed", "systemd-homed", "it keeps the employee's account"),
-    ("usr/lib/x86_64-linux-gnu/libnss_systemd.so.2", "libnss-systemd", "by it the sign-in page finds the account"),
+    ("usr/lib/systemd/systemd-homed", "systemd-homed", "it manages the employee's account"),
+    ("usr/lib/x86_64-linux-gnu/libnss_systemd.so.2", "libnss-systemd", "the sign-in page finds the account through it"),
     ("usr/lib/polkit-1/polkitd", "polkitd", "it lets the employee join networks"),
-    ("usr/bin/firefox-esr", "firefox-esr", "SaaS is used in the browser"),
+    ("usr/bin/firefox-esr", "firefox-esr", "employees use SaaS in the browser"),
 ];
 
 /// Writes the laptop's files below `root`.
@@ -52,7 +52,8 @@ const NEEDED: [(&str, &str, &str); 8] = [
 /// Exit 1 where something can't be written, 3 where a package is missing.
 pub(crate) fn furnish(furnish: &Furnish, root: &Path, desk: &Desk, routing: &Routing) -> Result<()> {
     if let Some((file, package, why)) = NEEDED.iter().find(|(file, ..)| !root.join(file).exists()) {
-        return Err(Fault::refused(format!("the packages lack {file}: {why}")).fix(format!("add {package} to `packages.install`")));
+        return Err(Fault::refused(format!("the packages do not contain {file}: {why}"))
+            .fix(format!("add {package} to `packages.install`")));
     }
     furnish.lay(&LAPTOP)?;
     for folder in persist::places() {

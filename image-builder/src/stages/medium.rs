@@ -61,7 +61,7 @@ pub(crate) fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &R
         Fault::usage("the agent's program can't be read")
             .at(site.agent.display())
             .cause(error)
-            .fix("build it (`cargo build --release`), or name it with --agent")
+            .fix("build it (`cargo build --release`), or give its path with --agent")
     })?;
     let requests = modules::for_agent(profile);
     let files: Vec<(String, Digest)> = [&COMMON, &AGENT].into_iter().flat_map(embedded).collect();
@@ -123,7 +123,7 @@ pub(crate) fn make(workshop: &Workshop, profile: &Profile, boot: &Root, root: &R
 /// The agent must run with this system's libraries, not only with the builder's.
 fn try_agent(tree: &Path, epoch: i64) -> Result<()> {
     Sandbox::new(tree, epoch).run("/usr/bin/livery-agent", ["--version"]).map(drop).map_err(|fault| {
-        Fault::refused("the agent does not run in its medium")
+        Fault::refused("the agent does not run on its medium")
             .cause(fault)
             .fix("build it on Debian 12 or 13: it must not need a newer C library than the medium's release has")
     })
@@ -141,14 +141,14 @@ pub(crate) fn archive(folder: &str) -> String {
 /// # Errors
 /// Exit 2 where it is not there.
 pub(crate) fn agent_beside_us() -> Result<PathBuf> {
-    let us = std::env::current_exe().map_err(|error| Fault::internal("this program does not know where it is").cause(error))?;
+    let us = std::env::current_exe().map_err(|error| Fault::internal("this program can't find its own path").cause(error))?;
     let agent = us.with_file_name("livery-agent");
     let runs = Command::new(&agent).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if runs.is_ok_and(|status| status.success()) {
         Ok(agent)
     } else {
-        Err(Fault::usage("there is no livery-agent beside this program")
+        Err(Fault::usage("there is no livery-agent in this program's folder")
             .at(agent.display())
-            .fix("build it (`cargo build --release`), or name it with --agent"))
+            .fix("build it (`cargo build --release`), or give its path with --agent"))
     }
 }

@@ -84,9 +84,9 @@ pub(crate) fn together(boot_root: &Path, files: &[String]) -> Result<Vec<u8>> {
 }
 
 fn no_microcode(path: &Path) -> Fault {
-    Fault::refused("this file is no microcode: a processor would not load it")
+    Fault::refused("this file is not microcode: a processor would not load it")
         .at(path.display())
-        .fix("take another version of intel-microcode (`livery lock`), or leave it out of `packages.boot`")
+        .fix("use another version of intel-microcode (`livery lock`), or remove it from `packages.boot`")
 }
 
 #[cfg(test)]
@@ -117,6 +117,6 @@ mod tests {
 
         fs::write(folder.join("06-7a-01"), [0; 100]).unwrap();
         let refused = together(root.path(), &found).unwrap_err().render();
-        assert!(refused.contains("no microcode") && refused.contains("06-7a-01"), "{refused}");
+        assert!(refused.contains("not microcode") && refused.contains("06-7a-01"), "{refused}");
     }
 }

@@ -181,10 +181,12 @@ pub(crate) fn kernel_version(boot_root: &Path) -> Result<String> {
         .unwrap_or_default();
     match versions.as_slice() {
         [one] => Ok(one.clone()),
-        other => {
-            Err(Fault::refused(format!("the boot packages bring {} kernels, one is needed: {}", other.len(), other.join(", ")))
-                .fix("name one kernel, such as linux-image-amd64, in `packages.boot`"))
-        }
+        other => Err(Fault::refused(format!(
+            "the boot packages contain {} kernels, but there must be one: {}",
+            other.len(),
+            other.join(", ")
+        ))
+        .fix("name one kernel, such as linux-image-amd64, in `packages.boot`")),
     }
 }
 
@@ -287,7 +289,7 @@ impl Index {
         }
         // Kernels drop and rename modules; a device that boots without one is better than none that can be built.
         if !missing.is_empty() {
-            tracing::warn!(modules = missing.join(", "), "the kernel has no such modules");
+            tracing::warn!(modules = missing.join(", "), "the kernel does not have these modules");
         }
         let mut open: Vec<String> = chosen.iter().cloned().collect();
         while let Some(path) = open.pop() {

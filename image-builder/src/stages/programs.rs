@@ -35,10 +35,10 @@ impl Program {
         if let Some(program) = cell.get() {
             return Ok(program);
         }
-        let us = std::env::current_exe().map_err(|error| Fault::internal("this program does not know where it is").cause(error))?;
+        let us = std::env::current_exe().map_err(|error| Fault::internal("this program can't find its own path").cause(error))?;
         let path = us.with_file_name(name);
         let bytes = fs::read(&path).map_err(|error| {
-            Fault::usage(format!("there is no {name} beside this program"))
+            Fault::usage(format!("there is no {name} in this program's folder"))
                 .at(path.display())
                 .cause(error)
                 .fix("build it (`cargo build --release --workspace`)")

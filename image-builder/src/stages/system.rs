@@ -200,7 +200,7 @@ pub(crate) fn device(
         let (desk, units, target) = match &profile.role {
             Role::Terminal { desk, .. } => (desk, &kiosk::UNITS[..], "multi-user.target"),
             Role::Laptop { desk, .. } => (desk, &laptop::UNITS[..], "graphical.target"),
-            Role::Agent(_) => return Err(Fault::internal("the agent's system is another stage's")),
+            Role::Agent(_) => return Err(Fault::internal("another stage builds the agent's system")),
         };
         settings::desk(
             &furnish,

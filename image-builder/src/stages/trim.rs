@@ -160,5 +160,5 @@ fn remove_all(root: &Path, paths: &[&str]) -> Result<()> {
 }
 
 fn failed(path: &Path, error: io::Error) -> Fault {
-    Fault::internal("a needless file can't be removed").at(path.display()).cause(error)
+    Fault::internal("an unneeded file can't be removed").at(path.display()).cause(error)
 }

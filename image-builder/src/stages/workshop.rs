@@ -49,7 +49,7 @@ impl Setup {
         let cache = Self::cache_at(self.cache.clone())?;
         let supply = Supply::open(profile, store, self.terms, &cache, &self.progress)?;
         if !supply.is_locked() {
-            self.progress.note("no lockfile: with the packages that the mirrors have today (livery lock PROFILE)");
+            self.progress.note("no lockfile: using the packages that the mirrors have today (livery lock PROFILE writes one)");
         }
         Ok(Workshop { cache, supply, progress: self.progress.clone() })
     }

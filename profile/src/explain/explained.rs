@@ -118,7 +118,7 @@ pub fn explain_at(path: &Path, key: Option<&str>, now: Timestamp) -> FaultResult
 }
 
 fn unknown(key: &str) -> Fault {
-    let fault = Fault::usage(format!("no setting is called {}", quoted(key)));
+    let fault = Fault::usage(format!("there is no setting called {}", quoted(key)));
     let known = || TABLE.iter().map(|setting| setting.key).chain(table::sections());
     // `timezone` for `locale.timezone`: its own name is nearer than any whole one.
     let same = TABLE.iter().map(|setting| setting.key).find(|known| known.rsplit('.').next() == Some(key));

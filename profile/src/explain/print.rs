@@ -19,7 +19,7 @@ impl Explanation {
     /// What a person should know besides: that the profile has errors.
     pub fn note(&self, path: &Path) -> Option<String> {
         let errors = if self.errors == 1 { "an error" } else { "errors" };
-        (self.errors > 0).then(|| format!("note: this profile has {errors}; livery check {} says which", path.display()))
+        (self.errors > 0).then(|| format!("note: this profile has {errors}; livery check {} lists them", path.display()))
     }
 }
 
@@ -72,7 +72,7 @@ impl Explained {
     fn tell(&self, kind: Option<Kind>, text: &mut String) -> fmt::Result {
         match &self.text {
             Some(value) => writeln!(text, "{} = {value}", self.key)?,
-            None if self.faulty => writeln!(text, "{} is faulty", self.key)?,
+            None if self.faulty => writeln!(text, "{} has an error", self.key)?,
             None => writeln!(text, "{} is not set", self.key)?,
         }
         writeln!(text, "  {}", self.meaning)?;
@@ -81,13 +81,13 @@ impl Explained {
             writeln!(text, "  It has no effect here: kind = \"{kind}\" does not use it, only {users} does.")?;
         }
         if let Some(items) = self.items.as_ref().filter(|items| !items.is_empty()) {
-            writeln!(text, "\nitems, and who brought them:")?;
+            writeln!(text, "\nitems, and where they come from:")?;
             let rows = items
                 .iter()
                 .map(|brought| (format!("{:?}", brought.item), brought.by.clone().unwrap_or_else(|| "the default".into())));
             columns("  ", &rows.collect::<Vec<_>>(), text)?;
         }
-        writeln!(text, "\nwho had a say, nearest first (* is what holds):")?;
+        writeln!(text, "\nwhere it is set, nearest first (* is the effective value):")?;
         let mut rows: Vec<(String, String)> = self
             .origins
             .iter()
@@ -118,7 +118,7 @@ impl fmt::Display for Origin {
                 let told: Vec<String> = told.map(|(what, items)| format!("{what} {}", list(items))).collect();
                 f.write_str(&if told.is_empty() { "changes nothing".into() } else { told.join(", ") })?;
             }
-            Action::Faulty => f.write_str("says what cannot be taken")?,
+            Action::Faulty => f.write_str("sets an invalid value")?,
             Action::Locked { by } if by.contains('.') => return f.write_str("locks it for files that extend this one"),
             Action::Locked { by } => return write!(f, "locks it, by {by:?}, for files that extend this one"),
             Action::Refused { lock } => return write!(f, "would change it, but {lock} locks it"),

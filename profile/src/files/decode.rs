@@ -56,7 +56,7 @@ pub(crate) fn wrong_type(wanted: &str, value: &DeValue<'_>) -> Problem {
     let found = match value {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a point",
+        DeValue::Float(_) => "a decimal number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
@@ -76,7 +76,7 @@ fn word(kind: Word, text: &str, context: Context<'_>) -> Result<Value, Problem> 
     match kind {
         Word::Line { most } => {
             if text.chars().count() > most || text.chars().any(char::is_control) {
-                return Err(Problem::new(format!("text of one line, at most {most} characters, is expected")));
+                return Err(Problem::new(format!("one line of text with at most {most} characters is expected")));
             }
             Ok(Value::Text(text.to_owned()))
         }
@@ -123,10 +123,10 @@ fn choice(text: &str, known: &[&str]) -> Result<Value, Problem> {
     if known.contains(&text) {
         return Ok(Value::Text(text.to_owned()));
     }
-    let problem = Problem::new(format!("{} is not known here", quoted(text)));
+    let problem = Problem::new(format!("{} is unknown", quoted(text)));
     let all = known.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
     Err(match nearest(text, known.iter().copied()) {
-        Some(near) if known.len() > 1 => problem.help(format!("did you mean {near:?}? There are {all}")),
+        Some(near) if known.len() > 1 => problem.help(format!("did you mean {near:?}? The choices are {all}")),
         _ if known.len() == 1 => problem.help(format!("this release knows only {all}")),
         _ => problem.help(format!("choose one of {all}")),
     })
@@ -136,7 +136,7 @@ fn choice(text: &str, known: &[&str]) -> Result<Value, Problem> {
 fn exception(text: &str) -> Result<Value, Problem> {
     match Exception::parse(text) {
         Some(_) => Ok(Value::Text(text.to_owned())),
-        None => Err(Problem::new(format!("{} does not say a path and a reason", quoted(text)))
+        None => Err(Problem::new(format!("{} does not give a path and a reason", quoted(text)))
             .help("write \"/PATH: REASON\", the reason in 10 to 300 characters: why this file may be in every image")),
     }
 }
@@ -161,7 +161,9 @@ fn key(text: &str) -> Result<Value, Problem> {
         return Ok(Value::Text(text.to_owned()));
     }
     if table::PER_FILE.contains(&text) {
-        return Err(Problem::new(format!("{} is each file's own", quoted(text))).help("take it out: no file hands it on"));
+        return Err(
+            Problem::new(format!("{} is not inherited and can't be locked", quoted(text))).help("remove it: no file inherits it")
+        );
     }
     let problem = Problem::new(format!("{} is neither a setting nor a section", quoted(text)));
     Err(match nearest(text, table::lockable()) {
@@ -180,7 +182,7 @@ fn timezone(text: &str) -> Result<Value, Problem> {
     if KNOWN.is_empty() || KNOWN.iter().any(|name| name == text) {
         return Ok(Value::Text(text.to_owned()));
     }
-    let problem = Problem::new(format!("{} is no time zone of the tz database", quoted(text)));
+    let problem = Problem::new(format!("{} is not a time zone of the tz database", quoted(text)));
     Err(match nearest(text, KNOWN.iter().map(String::as_str)) {
         Some(near) => problem.help(format!("did you mean {near:?}?")),
         None => problem.help("such as \"Europe/Paris\""),

@@ -50,14 +50,14 @@ fn follow(path: &Path, mut given: Option<String>, now: Timestamp, sink: &mut Sin
         if let (Some(from), Some(asked)) = (round, &asked) {
             let names = met[from..].iter().map(|(_, shown)| shown).chain([&met[from].1]);
             let names: Vec<String> = names.map(|shown| shown.display().to_string()).collect();
-            let cause = format!("this leads round in a circle: {}", names.join(" -> "));
-            sink.at(asked, "cycle of `extends`", Problem::new(cause).help("take one of these `extends` out"));
+            let cause = format!("these files extend one another in a circle: {}", names.join(" -> "));
+            sink.at(asked, "cycle of `extends`", Problem::new(cause).help("remove one of these `extends`"));
             chain.complete = false;
             break;
         }
         if let (Some(asked), true) = (&asked, met.len() >= DEEPEST) {
             let cause = format!("more than {DEEPEST} files extend one another");
-            sink.at(asked, "too long a chain of `extends`", Problem::new(cause).help("bring some of them together"));
+            sink.at(asked, "the chain of `extends` is too long", Problem::new(cause).help("merge some of them"));
             chain.complete = false;
             break;
         }
@@ -90,7 +90,7 @@ fn follow(path: &Path, mut given: Option<String>, now: Timestamp, sink: &mut Sin
 
 /// A profile that is not there, with the one nearby that may have been meant.
 fn missing(path: &Path, why: &str) -> Problem {
-    let problem = Problem::new(format!("looked for {}: {why}", path.display()));
+    let problem = Problem::new(format!("the path is {}: {why}", path.display()));
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .into_iter()
@@ -102,7 +102,9 @@ fn missing(path: &Path, why: &str) -> Problem {
     names.sort_unstable();
     let wanted = path.file_name().unwrap_or_default().to_string_lossy();
     match nearest(&wanted, names.iter().map(String::as_str).filter(|name| *name != wanted)) {
-        Some(near) => problem.help(format!("did you mean {near:?}? It lies in the same folder")),
-        None => problem.help(format!("write {}; a path starts from the folder of the file that says it", Word::Profile.wanted())),
+        Some(near) => problem.help(format!("did you mean {near:?}? It is in the same folder")),
+        None => {
+            problem.help(format!("write {}; a path starts from the folder of the file that contains it", Word::Profile.wanted()))
+        }
     }
 }

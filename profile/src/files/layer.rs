@@ -176,7 +176,7 @@ fn headless(text: &str, faulty: usize) -> std::ops::RangeInclusive<usize> {
 fn syntax(message: &str) -> Problem {
     let problem = Problem::new(message.to_owned());
     if message.starts_with("duplicate key") {
-        problem.help("a setting stands once in a file, a [section] too: take one out")
+        problem.help("a setting or a [section] may appear only once in a file: remove one")
     } else {
         problem.help("a line is key = value or [section]; text is written \"in quotes\", a list [\"a\", \"b\"]")
     }
@@ -245,7 +245,7 @@ impl Reader<'_> {
                 Some((section, name)) => format!("did you mean `{name}` in [{section}]?"),
                 None => format!("did you mean `{}` at the top of the file?", setting.key),
             },
-            (None, None) => format!("known here: {}", known.join(", ")),
+            (None, None) => format!("the known ones are {}", known.join(", ")),
         };
         let (message, cause) = if is_section {
             (format!("unknown section [{}]", plain(name)), "no section has this name")
@@ -261,7 +261,7 @@ impl Reader<'_> {
         let change = match (setting.form, value.get_ref()) {
             (Form::List(word), DeValue::Array(items)) => self.list(setting, word, items).map(Change::List),
             (Form::List(_), DeValue::Table(_)) if table::PER_FILE.contains(&setting.key) => {
-                let problem = Problem::new(format!("nothing of `{}` is inherited that could be changed", setting.key));
+                let problem = Problem::new(format!("no value of `{}` is inherited, so there is nothing to edit", setting.key));
                 self.report(value.span(), format!("wrong type for `{}`", setting.key), problem.help("write a list: [ … ]"));
                 None
             }
@@ -303,7 +303,7 @@ impl Reader<'_> {
                     let item = self.item(word, text, Some(value), item.span());
                     if let Some(at) = first.get(&item.id) {
                         let line = self.source.line_column(*at).0;
-                        let problem = Problem::new(format!("{} stands in line {line} already", quoted(text))).help("take one out");
+                        let problem = Problem::new(format!("{} is already in line {line}", quoted(text))).help("remove one");
                         self.report(item.place.span.clone(), format!("double item in `{}`", setting.key), problem);
                         sound = false;
                     } else {
@@ -374,7 +374,7 @@ impl Reader<'_> {
                     add = None;
                 }
                 (name, _) => {
-                    let problem = Problem::new("a list is changed by `add` and `remove` alone").help(
+                    let problem = Problem::new("a list is edited only with `add` and `remove`").help(
                         match nearest(name, ["add", "remove"]) {
                             _ if supplied::is_table(word) => "write [[packages.supplied]], with two brackets".to_owned(),
                             Some(near) => format!("did you mean `{near}`?"),

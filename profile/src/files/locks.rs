@@ -50,7 +50,7 @@ fn items(layer: &Layer) -> &[Item] {
 pub(crate) fn offence(key: &str, at: &Place, lock: &Item, sink: &mut Sink) {
     let section = if lock.text == key { String::new() } else { format!(", with all of [{}]", lock.text) };
     let problem = Problem::new(format!("{} locks it{section}", lock.place.short()))
-        .help(format!("take it out: it is decided in {} for every file that extends it", lock.place.source.path.display()));
+        .help(format!("remove it: {} decides it for every file that extends it", lock.place.source.path.display()));
     sink.at(at, format!("`{key}` is locked"), problem);
 }
 
@@ -70,8 +70,9 @@ pub(crate) fn can_be_met(layers: &[Layer], sink: &mut Sink) {
                     && !below.iter().any(|layer| layer.entries.contains_key(setting.key))
             });
             if let Some(setting) = unmet {
-                let problem = Problem::new(format!("a profile needs `{}`, and no file over this one could set it", setting.key))
-                    .help("set it in this file, or lock only the settings that have a value here");
+                let problem =
+                    Problem::new(format!("a profile needs `{}`, and no file that extends this one could set it", setting.key))
+                        .help("set it in this file, or lock only the settings that have a value here");
                 sink.at(&item.place, "locked without a value", problem);
             }
         }

@@ -200,7 +200,7 @@ fn apply(key: &str, below: Option<MergedValue>, entry: &Entry, sink: &mut Sink) 
                     let near = nearest(&item.text, list.iter().map(|inherited| inherited.text.as_str()));
                     let problem = problem.help(match near {
                         Some(near) => format!("did you mean {near:?}?"),
-                        None => "take it out: there is nothing to remove".to_owned(),
+                        None => "remove it: there is nothing to remove".to_owned(),
                     });
                     sink.at(&item.place, format!("nothing to remove from `{key}`"), problem);
                 }
@@ -208,8 +208,8 @@ fn apply(key: &str, below: Option<MergedValue>, entry: &Entry, sink: &mut Sink) 
             for item in add {
                 if let Some(inherited) = list.iter().find(|inherited| inherited.id == item.id) {
                     let problem =
-                        Problem::new(format!("{} is in the list already: {}", quoted(&item.text), inherited.place.short()));
-                    sink.at(&item.place, format!("double item in `{key}`"), problem.help("take it out of `add`"));
+                        Problem::new(format!("{} is already in the list: {}", quoted(&item.text), inherited.place.short()));
+                    sink.at(&item.place, format!("double item in `{key}`"), problem.help("remove it from `add`"));
                 } else {
                     list.push(item.clone());
                 }

@@ -41,7 +41,7 @@ pub(crate) fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_
     let sha256 = item.checked("sha256", |text| {
         let digest = text.parse::<Digest>().ok();
         digest.ok_or_else(|| {
-            Problem::new(format!("{} is no SHA-256", quoted(text))).help("write the 64 digits that sha256sum prints")
+            Problem::new(format!("{} is not a SHA-256 digest", quoted(text))).help("write the 64 digits that sha256sum prints")
         })
     });
     let package = item.checked("package", |text| debian::package(text).map(|()| text.to_owned()));
@@ -49,7 +49,7 @@ pub(crate) fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
         let good = (1..=200).contains(&text.len()) && text.bytes().all(allowed);
         let problem =
-            || Problem::new(format!("{} is no version", quoted(text))).help("write what dpkg-deb --field FILE Version says");
+            || Problem::new(format!("{} is not a version", quoted(text))).help("write what dpkg-deb --field FILE Version says");
         good.then(|| text.to_owned()).ok_or_else(problem)
     });
     let licence = item.checked("licence", |text| {
@@ -59,8 +59,8 @@ pub(crate) fn read(table: &DeTable<'_>, whole: Range<usize>, context: Context<'_
     });
     let accepted = item.checked("accept-licence", |text| match &licence {
         Some(licence) if text != format!("{ACCEPT}{licence}") => {
-            let help = format!("once that is so, write accept-licence = {:?}", format!("{ACCEPT}{licence}"));
-            Err(Problem::new("this does not say that this licence was read and accepted").help(help))
+            let help = format!("once you have, write accept-licence = {:?}", format!("{ACCEPT}{licence}"));
+            Err(Problem::new("this does not state that you have read and accepted the licence").help(help))
         }
         _ => Ok(()),
     });
@@ -96,7 +96,7 @@ impl Item<'_> {
             let name: &str = key.get_ref().as_ref();
             let help = match nearest(name, KEYS) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", KEYS.join(", ")),
+                None => format!("the known ones are {}", KEYS.join(", ")),
             };
             let name: String = name.chars().take(60).flat_map(char::escape_debug).collect();
             self.report(
@@ -118,15 +118,13 @@ impl Item<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         let Some(value) = self.value(key) else {
             let help = match key {
-                "path" => "write path = \"…\": the .deb, from this file's folder".to_owned(),
-                "sha256" => "write sha256 = \"…\": what sha256sum prints for the file that its maker gave you".to_owned(),
-                "licence" => "write licence = \"…\": what its maker calls the licence".to_owned(),
+                "path" => "write path = \"…\": the .deb, relative to this file's folder".to_owned(),
+                "sha256" => "write sha256 = \"…\": what sha256sum prints for the vendor's file".to_owned(),
+                "licence" => "write licence = \"…\": the vendor's name for the licence".to_owned(),
                 "accept-licence" => format!("read the licence; then write accept-licence = \"{ACCEPT}\" and its name"),
                 _ => format!("write {key} = \"…\": what dpkg-deb --field FILE says"),
             };
-            let problem = Problem::new(
-                "software that you supply is taken with all of path, sha256, package, version, licence and accept-licence",
-            );
+            let problem = Problem::new("supplied software needs all of path, sha256, package, version, licence and accept-licence");
             self.report(self.whole.clone(), format!("missing `{key}` in an item of `packages.supplied`"), problem.help(help));
             return None;
         };
@@ -165,8 +163,8 @@ impl Item<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
             Err(error) => error.to_string(),
         };
-        let problem = Problem::new(format!("looked for {}: {why}", file.display()));
-        self.bad_file(problem.help("put the .deb there; a path starts from the folder of the file that says it"));
+        let problem = Problem::new(format!("the path is {}: {why}", file.display()));
+        self.bad_file(problem.help("put the .deb there; a path starts from the folder of the file that contains it"));
         None
     }
 
@@ -179,8 +177,8 @@ impl Item<'_> {
             }
             Ok(digest) if digest != supplied.sha256 => {
                 let problem = Problem::new(format!("{} has the digest {digest}", supplied.file.display()));
-                let help = "get the file again from its maker; where it is a newer one that you mean, write its digest and version";
-                self.report(self.span("sha256"), "this is not the software that the profile means", problem.help(help));
+                let help = "get the file again from its vendor; if you mean a newer one, update its digest and version";
+                self.report(self.span("sha256"), "this is not the software that the profile describes", problem.help(help));
                 return None;
             }
             Ok(_) => {}
@@ -189,7 +187,7 @@ impl Item<'_> {
             Ok(control) => control,
             Err(why) => {
                 let problem = Problem::new(format!("it is not a Debian package: {why}"));
-                self.bad_file(problem.help("take the .deb from its maker's page, not the .rpm or the .tar.gz"));
+                self.bad_file(problem.help("take the .deb from the vendor's page, not the .rpm or the .tar.gz"));
                 return None;
             }
         };
@@ -202,7 +200,7 @@ impl Item<'_> {
             let stated = says(field);
             if stated != said {
                 let problem = Problem::new(format!("the .deb itself says {} {}", field, quoted(&stated)));
-                let what = format!("this is another {key} than the profile means");
+                let what = format!("the profile describes another {key}");
                 self.report(self.span(key), what, problem.help("correct it here, or supply the file that you mean"));
             }
         }

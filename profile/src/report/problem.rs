@@ -46,8 +46,8 @@ impl Problem {
 
     /// A file that a setting names and that cannot be read.
     pub fn unreadable(path: &Path, why: &str) -> Self {
-        Self::new(format!("looked for {}: {why}", path.display()))
+        Self::new(format!("the path is {}: {why}", path.display()))
             .what("file not readable")
-            .help("a path starts from the folder of the file that says it")
+            .help("a path starts from the folder of the file that contains it")
     }
 }

@@ -101,8 +101,8 @@ impl<'a> Look<'a> {
         for item in self.items("saas.lists") {
             let Some(Value::EndpointList(list)) = &item.value else { continue };
             if let Some((_, first)) = seen.iter().find(|(service, _)| *service == list.service) {
-                let problem = Problem::new(format!("{} is a list of {} too", quoted(first), list.service));
-                sink.at(&item.place, "double list in `saas.lists`", problem.help("take one out"));
+                let problem = Problem::new(format!("{} is also a list of {}", quoted(first), list.service));
+                sink.at(&item.place, "double list in `saas.lists`", problem.help("remove one"));
             }
             seen.push((&list.service, &item.text));
         }
@@ -113,24 +113,24 @@ impl<'a> Look<'a> {
         for item in self.items("saas.services") {
             let (service, category) = item.text.split_once(':').map_or((item.text.as_str(), None), |(a, b)| (a, Some(b)));
             let Some(list) = lists.iter().find(|list| list.service == service) else {
-                let problem = Problem::new(format!("no list of `saas.lists` is of {}", quoted(service)));
+                let problem = Problem::new(format!("no list in `saas.lists` covers {}", quoted(service)));
                 let known: Vec<&str> = lists.iter().map(|list| list.service.as_str()).collect();
                 let help = match nearest(service, known.iter().copied()) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => "take its list with `livery saas update`, or write its hosts into saas.domains".to_owned(),
                 };
-                sink.at(&item.place, "a service that nobody knows", problem.help(help));
+                sink.at(&item.place, "an unknown service", problem.help(help));
                 continue;
             };
             if list.choose(&item.text).is_none() {
                 let known =
                     list.categories().into_iter().map(|word| format!("\"{service}:{word}\"")).collect::<Vec<_>>().join(", ");
                 let problem = Problem::new(format!("{service} has no category {}", quoted(category.unwrap_or_default())));
-                sink.at(&item.place, "a service that nobody knows", problem.help(format!("there are {known}")));
+                sink.at(&item.place, "an unknown service", problem.help(format!("the known ones are {known}")));
             }
             if category.is_some() && self.items("saas.services").iter().any(|other| other.text == service) {
-                let problem = Problem::new(format!("{} is there too, and is all of it", quoted(service)));
-                sink.at(&item.place, NEVER, problem.help("take one out"));
+                let problem = Problem::new(format!("{} is also listed, and covers it", quoted(service)));
+                sink.at(&item.place, NEVER, problem.help("remove one"));
             }
         }
     }
@@ -141,27 +141,28 @@ impl<'a> Look<'a> {
         let other = ["tunnel.public-key", "tunnel.prefixes", "tunnel.domains", "tunnel.dns", "tunnel.keepalive"];
         if !there {
             for key in other.into_iter().filter(|key| self.is_said(key)) {
-                let problem = Problem::new("there is no tunnel without `tunnel.endpoint`");
-                self.say(key, format!("`{key}` has no effect"), problem.help("set tunnel.endpoint, or take this out"), sink);
+                let problem = Problem::new("without `tunnel.endpoint` there is no tunnel");
+                self.say(key, format!("`{key}` has no effect"), problem.help("set tunnel.endpoint, or remove this"), sink);
             }
             return;
         }
         let empty =
             |key: &str| matches!(self.merged.values.get(key), None | Some(MergedValue::List(_))) && self.items(key).is_empty();
         for (key, why) in [
-            ("tunnel.public-key", "nothing proves that it is your concentrator"),
-            ("tunnel.prefixes", "nothing would go through it"),
+            ("tunnel.public-key", "without it, nothing proves that the concentrator is yours"),
+            ("tunnel.prefixes", "without it, nothing would go through the tunnel"),
         ] {
             if empty(key) {
                 let problem = Problem::new(format!("`{key}` is missing: {why}"));
-                self.say("tunnel.endpoint", "half a tunnel", problem.help(format!("set {key}")), sink);
+                self.say("tunnel.endpoint", "an incomplete tunnel", problem.help(format!("set {key}")), sink);
             }
         }
         for (one, two) in [("tunnel.domains", "tunnel.dns"), ("tunnel.dns", "tunnel.domains")] {
             if empty(one) && !empty(two) && !matches!(self.merged.values.get(two), Some(MergedValue::Bad)) {
-                let problem =
-                    Problem::new(format!("`{one}` is missing: which names are internal, and who knows them, go together"));
-                self.say(two, format!("`{two}` alone resolves nothing"), problem.help("set both, or neither"), sink);
+                let problem = Problem::new(format!(
+                    "`{one}` is missing: internal domains need a name server, and the name server needs domains"
+                ));
+                self.say(two, format!("`{two}` has no effect alone"), problem.help("set both, or neither"), sink);
             }
         }
     }
@@ -184,7 +185,7 @@ impl<'a> Look<'a> {
             if prefix.prefix_len() < least {
                 said = true;
                 let what = if prefix.prefix_len() == 0 { "the whole Internet" } else { "far more than one organisation's network" };
-                let problem = Problem::new(format!("{prefix} is {what}: SaaS would go through it, too"));
+                let problem = Problem::new(format!("{prefix} is {what}: SaaS traffic would also go through the tunnel"));
                 sink.at(&item.place, "a full tunnel", problem.help("name your own networks, such as \"10.0.0.0/8\""));
             }
         }
@@ -199,8 +200,9 @@ impl<'a> Look<'a> {
         let (v4, v6) = (Ipv4Net::aggregate(&v4), Ipv6Net::aggregate(&v6));
         let shortest = v4.iter().map(Ipv4Net::prefix_len).chain(v6.iter().map(Ipv6Net::prefix_len)).min();
         if !said && shortest.is_some_and(|bits| bits < 4) {
-            let problem =
-                Problem::new("together, the prefixes are a great part of the Internet: SaaS would go through the tunnel, too");
+            let problem = Problem::new(
+                "together, the prefixes cover a large part of the Internet: SaaS traffic would also go through the tunnel",
+            );
             self.say("tunnel.prefixes", "a full tunnel", problem.help("name your own networks, such as \"10.0.0.0/8\""), sink);
         }
     }
@@ -210,14 +212,14 @@ impl<'a> Look<'a> {
         for (item, prefix) in &tunnel {
             if let Some((other, _)) = tunnel.iter().find(|(_, other)| other != prefix && other.contains(prefix)) {
                 let problem = Problem::new(format!("it lies within {} ({})", quoted(&other.text), other.place.short()));
-                sink.at(&item.place, "overlapping prefixes in `tunnel.prefixes`", problem.help("take one out"));
+                sink.at(&item.place, "overlapping prefixes in `tunnel.prefixes`", problem.help("remove one"));
             }
             for (_, service) in self.chosen() {
                 let overlap = |saas: &&IpNet| saas.contains(prefix) || prefix.contains(*saas);
                 if let Some(saas) = service.prefixes.iter().find(overlap) {
                     let problem =
-                        Problem::new(format!("{prefix} overlaps with {saas} of {}, which goes out directly", service.name));
-                    let help = "narrow the tunnel's prefix to your own networks, or take the service out of saas.services";
+                        Problem::new(format!("{prefix} overlaps with {saas} of {}, which is reached directly", service.name));
+                    let help = "narrow the tunnel's prefix to your own networks, or remove the service from saas.services";
                     sink.at(&item.place, "overlapping prefixes: tunnel and SaaS", problem.help(help));
                 }
             }
@@ -233,9 +235,8 @@ impl<'a> Look<'a> {
         for item in self.items("tunnel.dns") {
             let Ok(server) = item.text.parse::<IpAddr>() else { continue };
             if !tunnel.iter().any(|(_, prefix)| prefix.contains(&server)) {
-                let problem = Problem::new(
-                    "it lies in none of `tunnel.prefixes`: questions for internal names would leave by the local network",
-                );
+                let problem =
+                    Problem::new("it lies in none of `tunnel.prefixes`: queries for internal names would go to the local network");
                 sink.at(
                     &item.place,
                     "a name server outside the tunnel",
@@ -263,9 +264,9 @@ impl<'a> Look<'a> {
             }
         };
         if let Some(within) = within {
-            let problem = Problem::new(format!("{host} lies within {within}: the way to it would lead through itself"));
-            let help = "give the concentrator a name and an address that the Internet knows";
-            self.say("tunnel.endpoint", "a tunnel to its own inside", problem.help(help), sink);
+            let problem = Problem::new(format!("{host} lies within {within}: the tunnel would have to go through itself"));
+            let help = "give the concentrator a public name and address";
+            self.say("tunnel.endpoint", "a tunnel that leads into itself", problem.help(help), sink);
         }
     }
 
@@ -279,7 +280,7 @@ impl<'a> Look<'a> {
             if let Pattern::Exact(name) = &said.pattern
                 && name.parse::<IpAddr>().is_ok()
             {
-                let problem = Problem::new(format!("{} is an address: PAC and policies go by names", quoted(name)));
+                let problem = Problem::new(format!("{} is an address, but PAC and policies match names", quoted(name)));
                 sink.at(&said.item.place, NEVER, problem.help("write the service's host name"));
                 continue;
             }
@@ -301,8 +302,8 @@ impl<'a> Look<'a> {
                 })
             });
             if let Some(by) = by {
-                let problem = Problem::new(format!("{by} covers it, and goes the same way"));
-                sink.at(&said.item.place, NEVER, problem.help("take it out"));
+                let problem = Problem::new(format!("{by} covers it, with the same route"));
+                sink.at(&said.item.place, NEVER, problem.help("remove it"));
             }
         }
         for (item, service) in &chosen {
@@ -319,7 +320,7 @@ impl<'a> Look<'a> {
             if let Some(other) = internal.iter().find(|other| other.pattern != said.pattern && other.pattern.covers(&said.pattern))
             {
                 let problem = Problem::new(format!("{} ({}) covers it", quoted(&other.item.text), other.item.place.short()));
-                sink.at(&said.item.place, NEVER, problem.help("take it out"));
+                sink.at(&said.item.place, NEVER, problem.help("remove it"));
             }
         }
     }
@@ -335,7 +336,7 @@ impl<'a> Look<'a> {
     ) -> bool {
         let Some(domain) = internal.iter().find(|domain| domain.pattern.covers(name)) else { return false };
         let problem =
-            Problem::new(why(&domain.item.text)).help("take one of them out, or name internal domains that are nobody else's");
+            Problem::new(why(&domain.item.text)).help("remove one of them, or name only internal domains that nobody else uses");
         sink.at(&item.place, "both SaaS and internal", problem);
         true
     }
@@ -360,7 +361,7 @@ impl<'a> Look<'a> {
             });
             if let Some(by) = by {
                 let problem = Problem::new(format!("it would block {by}"));
-                sink.at(&blocked.item.place, "a host that is needed is blocked", problem.help("block less, or take that out"));
+                sink.at(&blocked.item.place, "a required host is blocked", problem.help("block less, or remove that setting"));
             }
             let all = self.text("internet.otherwise").as_deref() == Some("blocked");
             let carved = || {
@@ -369,7 +370,7 @@ impl<'a> Look<'a> {
             };
             if all && !carved() {
                 let problem = Problem::new("internet.otherwise = \"blocked\" blocks it already");
-                sink.at(&blocked.item.place, NEVER, problem.help("take it out"));
+                sink.at(&blocked.item.place, NEVER, problem.help("remove it"));
             }
         }
     }
@@ -379,14 +380,14 @@ impl<'a> Look<'a> {
         match (otherwise.as_str(), self.merged.values.contains_key("internet.proxy")) {
             ("proxy", false) => {
                 let problem = Problem::new("`internet.proxy` is missing").help("set internet.proxy = \"HOST:PORT\"");
-                self.say("internet.otherwise", "a proxy that nobody names", problem, sink);
+                self.say("internet.otherwise", "a missing proxy", problem, sink);
             }
             ("direct" | "blocked", true) => {
-                let problem = Problem::new(format!("internet.otherwise = \"{otherwise}\" asks no proxy"));
+                let problem = Problem::new(format!("internet.otherwise = \"{otherwise}\" does not use a proxy"));
                 self.say(
                     "internet.proxy",
                     "`internet.proxy` has no effect",
-                    problem.help("set internet.otherwise = \"proxy\", or take this out"),
+                    problem.help("set internet.otherwise = \"proxy\", or remove this"),
                     sink,
                 );
             }

@@ -83,7 +83,7 @@ pub(crate) fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
     }
     if leaf.is_abstract() {
         if let (Purpose::Build, Some(place)) = (purpose, merged.places.get("abstract")) {
-            let problem = Problem::new("others extend this file, it is not built itself");
+            let problem = Problem::new("other profiles extend this file; it is not built itself");
             sink.at(place, "an abstract profile", problem.help("build a profile that extends it"));
         }
         return rules::apply(merged, None, sink);
@@ -107,7 +107,7 @@ pub(crate) fn judge(read: &Read, purpose: Purpose, sink: &mut Sink) {
 /// Each file says which version of the format it is written in.
 fn has_schema(layer: &Layer, sink: &mut Sink) {
     if !layer.broken && !layer.entries.contains_key("schema") {
-        let problem = Problem::new("the file does not say which version of the format it has");
+        let problem = Problem::new("the file does not state the version of its format");
         sink.at(&layer.top(), "missing `schema`", problem.help("write schema = 1 at the top of the file"));
     }
 }
@@ -120,7 +120,7 @@ fn is_there(setting: &Setting, leaf: &Layer, merged: &Merged, sink: &mut Sink) {
     };
     match merged.values.get(key) {
         None => {
-            let problem = Problem::new("neither this file nor one that it extends sets it").help(how);
+            let problem = Problem::new("neither this file nor a file that it extends sets it").help(how);
             sink.at(&leaf.top(), format!("missing `{key}`"), problem);
         }
         Some(MergedValue::List(items)) if items.is_empty() => {

@@ -57,7 +57,7 @@ pub(crate) fn fits_kind(layer: &Layer, kind: Kind, merged: &Merged, sink: &mut S
         let said = merged.places.get("kind").map_or_else(String::new, |place| format!(" ({})", place.short()));
         let users = setting.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" and ");
         let problem = Problem::new(format!("kind = \"{kind}\"{said} does not use it; only {users} does"))
-            .help("take it out; a file with abstract = true may hold settings of several kinds");
+            .help("remove it; only a file with abstract = true may hold settings of several kinds");
         sink.at(&entry.key, format!("`{key}` has no effect here"), problem);
     }
 }
@@ -67,7 +67,7 @@ fn mirrors(merged: &Merged, sink: &mut Sink) {
     for (one, other) in [("debian.mirror", "debian.security-mirror"), ("debian.security-mirror", "debian.mirror")] {
         if let (Some(place), false) = (merged.places.get(one), merged.values.contains_key(other)) {
             let problem = Problem::new(format!("`{other}` is missing")).help("set both, or neither for the distribution's own");
-            sink.at(place, format!("`{one}` alone is half a source of packages"), problem);
+            sink.at(place, format!("`{one}` alone is an incomplete package source"), problem);
         }
     }
 }
@@ -78,16 +78,16 @@ fn personal(merged: &Merged, sink: &mut Sink) {
         if let (Some(place), false) = (merged.places.get(one), merged.values.contains_key(other)) {
             let problem =
                 Problem::new(format!("`{other}` is missing")).help("set both, or neither for an image without a personal layer");
-            sink.at(place, format!("`{one}` alone is half a place for the personal layer"), problem);
+            sink.at(place, format!("`{one}` alone is an incomplete place for the personal layer"), problem);
         }
     }
     if let (Some(place), Some(true)) =
         (merged.places.get("personal.file"), Values::new(merged).texts("locale.available").map(|list| list.is_empty()))
     {
-        let problem = Problem::new("`locale.available` is empty, so no row of a roster would do");
+        let problem = Problem::new("`locale.available` is empty, so no row of a roster would be valid");
         sink.at(
             place,
-            "nobody can have this image",
+            "nobody can get this image",
             problem.help("list the locales that the image's system has, such as [\"fr_FR.UTF-8\"]"),
         );
     }
@@ -95,7 +95,7 @@ fn personal(merged: &Merged, sink: &mut Sink) {
 
 /// An authority of a station that nobody names would be silently ignored.
 fn confirmed(merged: &Merged, sink: &mut Sink) {
-    has_no_effect("confirm.station-ca", "confirm.station", "nobody is told", merged, sink);
+    has_no_effect("confirm.station-ca", "confirm.station", "devices report to nobody", merged, sink);
 }
 
 /// Devices tell which image is newer by its version; and what goes with a store that nobody names would be silently ignored.
@@ -105,8 +105,8 @@ fn updated(merged: &Merged, sink: &mut Sink) {
         let whole = Values::new(merged).boolean("abstract") != Some(true);
         if whole && !merged.values.contains_key("version") {
             let problem = Problem::new("`version` is missing")
-                .help("write one that each release raises, such as version = \"2026.11\": by it devices tell which image is newer");
-            sink.at(place, "`updates.store` alone says not what is newer", problem);
+                .help("set one and raise it with each release, such as version = \"2026.11\": devices compare versions by it");
+            sink.at(place, "`updates.store` alone does not tell which image is newer", problem);
         }
     }
     for key in ["updates.store-ca", "image.slot-size"] {
@@ -117,7 +117,7 @@ fn updated(merged: &Merged, sink: &mut Sink) {
 /// A setting that goes with another one, which is not there.
 fn has_no_effect(key: &str, with: &str, without: &str, merged: &Merged, sink: &mut Sink) {
     if let (Some(place), false) = (merged.places.get(key), merged.values.contains_key(with)) {
-        let problem = Problem::new(format!("`{with}` is missing")).help(format!("set it, or take this out: without it {without}"));
+        let problem = Problem::new(format!("`{with}` is missing")).help(format!("set it, or remove this: without it {without}"));
         sink.at(place, format!("`{key}` has no effect"), problem);
     }
 }
@@ -130,7 +130,7 @@ fn default_locale(merged: &Merged, sink: &mut Sink) {
         let list = merged.places.get("locale.available").map_or_else(String::new, |place| format!(" ({})", place.short()));
         let problem = Problem::new(format!("{} is not in locale.available{list}", quoted(&default)));
         let problem = problem.help(match nearest(&default, available.iter().map(String::as_str)) {
-            Some(near) => format!("add it there, or take {near:?}"),
+            Some(near) => format!("add it there, or use {near:?}"),
             None => "add it there".to_owned(),
         });
         sink.at(place, "the default locale is not available", problem);
@@ -145,8 +145,8 @@ fn authorities(merged: &Merged, sink: &mut Sink) {
         let Some(Value::Authorities(authorities)) = &item.value else { continue };
         for authority in authorities {
             if let Some(first) = seen.insert(authority.sha256, item.text.clone()) {
-                let problem = Problem::new(format!("{} is in {} too", quoted(&authority.subject), quoted(&first)));
-                sink.at(&item.place, "double certificate in `trust.authorities`", problem.help("take one out"));
+                let problem = Problem::new(format!("{} is also in {}", quoted(&authority.subject), quoted(&first)));
+                sink.at(&item.place, "double certificate in `trust.authorities`", problem.help("remove one"));
             }
         }
     }
@@ -166,7 +166,7 @@ fn host_allowed(key: &str, merged: &Merged, sink: &mut Sink) {
     if !allowed.iter().any(|allowed| allowed.matches(host)) {
         let problem = Problem::new(format!("{} is in none of the lists of allowed hosts", quoted(host)));
         let problem = problem.help(match nearest(host, allowed.iter().map(Host::as_str)) {
-            Some(near) => format!("add it to citrix.gateway-hosts, or is {near:?} there misspelt?"),
+            Some(near) => format!("add it to citrix.gateway-hosts, or is {near:?} misspelt there?"),
             None => "add it to citrix.gateway-hosts, citrix.storefront-hosts or kiosk.allowed-hosts".to_owned(),
         });
         sink.at(place, format!("the browser may not open `{key}`"), problem);
@@ -183,13 +183,13 @@ fn supplied(merged: &Merged, sink: &mut Sink) {
     for item in items {
         let Some(Value::Supplied(supplied)) = &item.value else { continue };
         if supplied.architecture != architecture && supplied.architecture != "all" {
-            let cause = format!("it is for {}, the image is for {architecture}", quoted(&supplied.architecture));
-            let problem = Problem::new(cause).help(format!("take its maker's package for {architecture}"));
+            let cause = format!("it is for {}, but the image is for {architecture}", quoted(&supplied.architecture));
+            let problem = Problem::new(cause).help(format!("get its vendor's package for {architecture}"));
             sink.at(&item.place, format!("{} cannot be installed", quoted(&supplied.path)), problem);
         }
         if let Some(first) = seen.insert(&supplied.package, &supplied.path) {
-            let problem = Problem::new(format!("{} is the package {} too", quoted(first), supplied.package));
-            sink.at(&item.place, "double package in `packages.supplied`", problem.help("take one out"));
+            let problem = Problem::new(format!("{} is also the package {}", quoted(first), supplied.package));
+            sink.at(&item.place, "double package in `packages.supplied`", problem.help("remove one"));
         }
     }
 }
@@ -211,7 +211,7 @@ fn client_settings(merged: &Merged, sink: &mut Sink) {
         let (Some(place), Some(setting)) = (merged.places.get(key), setting(key)) else { continue };
         if merged.value_of(setting).as_deref() != setting.default {
             let problem = Problem::new(format!("`packages.supplied` has no {}, Citrix's client", client::PACKAGE));
-            sink.at(place, format!("`{key}` has no effect"), problem.help("supply the client, or take this out"));
+            sink.at(place, format!("`{key}` has no effect"), problem.help("supply the client, or remove this"));
         }
     }
 }
@@ -222,10 +222,10 @@ fn kiosk_packages(merged: &Merged, sink: &mut Sink) {
     let (Some(browser), Some(install)) = (values.text("kiosk.browser"), values.texts("packages.install")) else { return };
     let Some(place) = merged.places.get("packages.install") else { return };
     for (package, why) in [
-        ("sway", "it puts the browser on the screen"),
-        ("seatd", "it gives the browser's screen its seat"),
-        ("swayidle", "it notices that nobody is there"),
-        ("network-manager", "it connects to networks, Wi-Fi too"),
+        ("sway", "it shows the browser on the screen"),
+        ("seatd", "it gives the compositor access to screen and input"),
+        ("swayidle", "it notices when nobody uses the terminal"),
+        ("network-manager", "it connects to networks, including Wi-Fi"),
         ("cups", "kiosk.printing is true"),
         (browser.as_str(), "it is kiosk.browser"),
         ("xwayland", "Citrix's client, which packages.supplied has, is a program of X11"),

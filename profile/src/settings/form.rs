@@ -157,7 +157,7 @@ impl Word {
             Self::HostPort => format!("HOST:PORT such as {example}"),
             Self::WireGuardKey => format!("a WireGuard public key (44 characters of Base64) such as {example}"),
             Self::EndpointList => format!("an endpoint list such as {example}"),
-            Self::Service => format!("a service, perhaps one category of it, such as {example}"),
+            Self::Service => format!("a service, or one category of it, such as {example}"),
         }
     }
 

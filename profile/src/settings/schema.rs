@@ -30,7 +30,7 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Livery profile",
-        "description": "What a device is. This checks one file; `livery check` checks it with all that it extends.",
+        "description": "Describes a device. This schema checks one file; `livery check` also checks the files that it extends.",
         "type": "object",
         "required": ["schema"],
         "additionalProperties": false,
@@ -85,8 +85,8 @@ fn form(setting: &Setting) -> Map<String, Value> {
             "minProperties": 1,
             "additionalProperties": false,
             "properties": {
-                "add": {"type": "array", "items": word_schema(word), "uniqueItems": true, "description": "Items that come at the end."},
-                "remove": {"type": "array", "items": {"type": "string"}, "description": "Inherited items that go."},
+                "add": {"type": "array", "items": word_schema(word), "uniqueItems": true, "description": "Items to add at the end."},
+                "remove": {"type": "array", "items": {"type": "string"}, "description": "Inherited items to remove."},
             },
         }),
     };

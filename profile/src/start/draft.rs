@@ -59,11 +59,13 @@ impl Plan<'_> {
         draft.line(&format!("#:schema ./{}", schema::FILE));
         let what = match self.starter.kind() {
             Some(kind) => format!("A profile of kind {kind}."),
-            None => "What an organisation's devices have in common. Others extend this file; it is not built itself.".into(),
+            None => {
+                "The settings that an organisation's devices share. Other profiles extend this file; it is not built itself.".into()
+            }
         };
         draft.comment(&what);
-        draft.comment("`livery check` says whether it is sound, `livery explain` what holds and why.");
-        draft.comment("A line with # and no space is a setting that is not set here: take the # away to set it.");
+        draft.comment("`livery check` finds errors; `livery explain` shows each effective value and why.");
+        draft.comment("A line with # and no space after it is a setting that is not set here: remove the # to set it.");
         for section in [""].into_iter().chain(table::sections()) {
             let settings: Vec<&Setting> = table::names(section)
                 .into_iter()
@@ -97,7 +99,7 @@ impl Plan<'_> {
             draft.comment(&format!("Inherited from {}.", place.file_name()));
         } else if let Some(value) = samples.get(setting.key).filter(|_| !PER_FILE.contains(&setting.key)) {
             if value.contains(".example") {
-                draft.comment("An example: write your own.");
+                draft.comment("An example: replace it with your own.");
                 draft.examples.push((draft.lines() + 1, setting.key));
             }
             return draft.set(name, value, "");
@@ -105,7 +107,7 @@ impl Plan<'_> {
         match inherited.and_then(|merged| merged.value_of(setting)).or_else(|| setting.default.map(str::to_owned)) {
             Some(value) => draft.set(name, &value, "#"),
             None => {
-                draft.comment("Not set; it looks like this:");
+                draft.comment("Not set; an example:");
                 let example = match setting.form {
                     Form::Text(word) => word.example(),
                     Form::List(word) => format!("[{}]", word.example()),

@@ -46,7 +46,7 @@ impl FromStr for Starter {
         Self::ALL.into_iter().find(|starter| starter.as_str() == text).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
             // The command line shows no more of a fault than this sentence.
-            Fault::usage(format!("there is no starter for {text:?}; there are {known}"))
+            Fault::usage(format!("there is no starter for {text:?}; the known ones are {known}"))
         })
     }
 }

@@ -51,7 +51,7 @@ pub struct Example {
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Example { line, key } in &self.examples {
-            writeln!(f, "{}:{line}: {key} is an example: write your own", self.file.display())?;
+            writeln!(f, "{}:{line}: {key} is an example: replace it with your own", self.file.display())?;
         }
         if let Some(schema) = &self.schema {
             writeln!(f, "{}: for your editor", schema.display())?;
@@ -82,7 +82,7 @@ pub(crate) fn start_at(starter: Starter, file: &Path, extends: Option<&Path>, no
     passes(file, &text, now)?;
 
     write_new(file, &text)?.ok_or_else(|| {
-        Fault::refused("there is a file of this name already").at(file.display()).fix("choose another name; nothing was written")
+        Fault::refused("this file exists already").at(file.display()).fix("choose another name; nothing was written")
     })?;
     let schema = file.with_file_name(schema::FILE);
     let fresh = write_new(&schema, &schema::text())?;
@@ -113,7 +113,7 @@ fn passes(file: &Path, text: &str, now: Timestamp) -> FaultResult<()> {
     }
     sink.finish().map_or(Ok(()), |diagnostics| {
         let why = Fault::from(diagnostics);
-        Err(Fault::refused(format!("such a starter would not do over what it extends: {why}"))
+        Err(Fault::refused(format!("this starter would not be valid on top of the profile that it extends: {why}"))
             .at(file.display())
             .fix("extend another profile, or change that one; nothing was written"))
     })
@@ -123,8 +123,8 @@ fn passes(file: &Path, text: &str, now: Timestamp) -> FaultResult<()> {
 fn relative_to(file: &Path, path: &Path) -> FaultResult<String> {
     let real = |path: &Path| {
         std::fs::canonicalize(path).map_err(|error| {
-            let fault = Fault::refused("this cannot be found").at(path.display()).cause(error);
-            fault.fix("look at the path: it starts from the folder that this command runs in")
+            let fault = Fault::refused("this path does not exist").at(path.display()).cause(error);
+            fault.fix("check the path: it starts from the current folder")
         })
     };
     let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -141,7 +141,7 @@ fn relative_to(file: &Path, path: &Path) -> FaultResult<String> {
 fn write_new(path: &Path, text: &str) -> FaultResult<Option<()>> {
     let failed = |error: std::io::Error| {
         let fault = Fault::refused("this file cannot be written").at(path.display()).cause(error);
-        fault.fix("the folder must be there, and yours to write in")
+        fault.fix("the folder must exist, and you must be allowed to write in it")
     };
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,

@@ -30,13 +30,13 @@ fn each_place_is_named_and_what_holds_is_marked() {
     assert_eq!(
         told(&folder, "leaf.toml", Some("time.servers")),
         r#"time.servers = ["b.example", "c.example"]
-  Time servers. Empty: those that the network names, or else the distribution's. One-time codes and TLS need a right clock.
+  Time servers. If empty: those that the network announces, or else the distribution's. One-time codes and TLS need a correct clock.
 
-items, and who brought them:
+items, and where they come from:
   "b.example"  base.toml:6:25
   "c.example"  leaf.toml:4:20
 
-who had a say, nearest first (* is what holds):
+where it is set, nearest first (* is the effective value):
 * leaf.toml:4:1  adds "c.example", removes "a.example"
 * base.toml:6:1  sets ["a.example", "b.example"]
   the default    []
@@ -45,11 +45,11 @@ who had a say, nearest first (* is what holds):
     assert_eq!(
         told(&folder, "leaf.toml", Some("boot.consoles")).lines().skip(3).collect::<Vec<_>>(),
         [
-            "items, and who brought them:",
+            "items, and where they come from:",
             "  \"tty0\"   the default",
             "  \"ttyS0\"  base.toml:8:21",
             "",
-            "who had a say, nearest first (* is what holds):",
+            "where it is set, nearest first (* is the effective value):",
             "* base.toml:8:1  adds \"ttyS0\"",
             "* the default    [\"tty0\"]",
         ]
@@ -57,7 +57,7 @@ who had a say, nearest first (* is what holds):
     assert_eq!(
         told(&folder, "leaf.toml", Some("image.grow")).lines().skip(3).collect::<Vec<_>>(),
         [
-            "who had a say, nearest first (* is what holds):",
+            "where it is set, nearest first (* is the effective value):",
             "  leaf.toml:6:1   would change it, but base.toml:4 locks it",
             "  base.toml:4:11  locks it, by \"image\", for files that extend this one",
             "* the default     false",
@@ -70,7 +70,7 @@ who had a say, nearest first (* is what holds):
     let agent = told(&folder, "leaf.toml", Some("agent.after"));
     assert!(agent.contains("no effect here: kind = \"terminal\" does not use it, only agent does."), "{agent}");
     let keyboard = told(&folder, "leaf.toml", Some("locale.keyboard"));
-    assert!(keyboard.starts_with("locale.keyboard is faulty\n") && keyboard.contains("* leaf.toml:8:1"), "{keyboard}");
+    assert!(keyboard.starts_with("locale.keyboard has an error\n") && keyboard.contains("* leaf.toml:8:1"), "{keyboard}");
     assert!(told(&folder, "leaf.toml", Some("kiosk.url")).starts_with("kiosk.url is not set\n"));
 }
 

@@ -21,11 +21,11 @@ fn what_is_locked_is_refused_in_every_nearer_file_at_once() {
     assert_eq!(
         folder.errors("leaf.toml"),
         [
-            "leaf.toml:4:1: `time.servers` is locked: base.toml:4 locks it | take it out: it is decided in base.toml for every file that extends it",
-            "leaf.toml:6:1: `citrix.store-url` is locked: base.toml:4 locks it | take it out: it is decided in base.toml for every file that extends it",
+            "leaf.toml:4:1: `time.servers` is locked: base.toml:4 locks it | remove it: base.toml decides it for every file that extends it",
+            "leaf.toml:6:1: `citrix.store-url` is locked: base.toml:4 locks it | remove it: base.toml decides it for every file that extends it",
             "leaf.toml:6:13: bad value for `citrix.store-url`: \"http://elsewhere.example/\" is not https | write \"https://elsewhere.example/\"",
-            "middle.toml:6:1: `image.grow` is locked: base.toml:4 locks it | take it out: it is decided in base.toml for every file that extends it",
-            "middle.toml:8:1: `trust.authorities` is locked: base.toml:4 locks it, with all of [trust] | take it out: it is decided in base.toml for every file that extends it",
+            "middle.toml:6:1: `image.grow` is locked: base.toml:4 locks it | remove it: base.toml decides it for every file that extends it",
+            "middle.toml:8:1: `trust.authorities` is locked: base.toml:4 locks it, with all of [trust] | remove it: base.toml decides it for every file that extends it",
         ]
     );
     // The locking file itself and what it extends are not bound by it; locking the same again, or more, is fine.
@@ -53,18 +53,20 @@ fn what_cannot_be_locked() {
         starts,
         [
             "p.toml:3:11: bad value for `locked`: \"citrx\" is neither a setting nor a section",
-            "p.toml:3:20: bad value for `locked`: \"schema\" is each file's own",
-            "p.toml:3:30: bad value for `locked`: \"locked\" is each file's own",
+            "p.toml:3:20: bad value for `locked`: \"schema\" is not inherited and can't be locked",
+            "p.toml:3:30: bad value for `locked`: \"locked\" is not inherited and can't be locked",
             "p.toml:3:40: bad value for `locked`: \"citrix.url\" is neither a setting nor a section",
             "p.toml:3:54: bad value for `locked`: \"\" is neither a setting nor a section",
             "p.toml:3:58: wrong type for `locked`: a whole number, where a setting such as \"debian.mirror\", or a section such as \"trust\" for all of its settings is expected",
-            "p.toml:3:70: double item in `locked`: \"trust\" stands in line 3 already",
+            "p.toml:3:70: double item in `locked`: \"trust\" is already in line 3",
         ]
     );
     assert!(told[0].ends_with("did you mean \"citrix\"?"), "{}", told[0]);
     assert_eq!(
         child("locked = { remove = [\"trust\"] }\n"),
-        ["p.toml:3:10: wrong type for `locked`: nothing of `locked` is inherited that could be changed | write a list: [ … ]"]
+        [
+            "p.toml:3:10: wrong type for `locked`: no value of `locked` is inherited, so there is nothing to edit | write a list: [ … ]"
+        ]
     );
 }
 
@@ -78,7 +80,7 @@ fn what_every_profile_must_set_is_locked_only_where_it_is_set() {
     assert_eq!(
         check("bare.toml").unwrap_err(),
         [
-            "bare.toml:3:11: locked without a value: a profile needs `citrix.store-url`, and no file over this one could set it | set it in this file, or lock only the settings that have a value here"
+            "bare.toml:3:11: locked without a value: a profile needs `citrix.store-url`, and no file that extends this one could set it | set it in this file, or lock only the settings that have a value here"
         ]
     );
     check("agents.toml").unwrap();

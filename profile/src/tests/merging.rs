@@ -50,7 +50,7 @@ fn nearest_wins_lists_are_edited_and_it_stays_known_who_decided() {
     assert_eq!(
         folder.errors("bad.toml"),
         [
-            "bad.toml:4:20: double item in `packages.install`: \"sway\" is in the list already: good.toml:5 | take it out of `add`",
+            "bad.toml:4:20: double item in `packages.install`: \"sway\" is already in the list: good.toml:5 | remove it from `add`",
             "bad.toml:4:39: nothing to remove from `packages.install`: \"firefox-est\" is not in the inherited list | did you mean \"firefox-esr\"?",
         ]
     );

@@ -110,7 +110,7 @@ fn each_contradiction_is_told_at_its_line() {
         ),
         (r#"["ms:optimize"]"#, r#"["ms:optimize", "ms"]"#, "20:13", r#""ms" is there too"#),
         (r#"["ms:optimize"]"#, r#"["ms:optimise"]"#, "20:13", r#"there are "ms:allow", "ms:optimize""#),
-        (r#"["ms:optimize"]"#, r#"["mx:optimize"]"#, "20:13", "no list of `saas.lists` is of \"mx\""),
+        (r#"["ms:optimize"]"#, r#"["mx:optimize"]"#, "20:13", "no list in `saas.lists` covers \"mx\""),
         (r#"["ms.toml"]"#, r#"["ms.toml", "ms2.toml"]"#, "19:21", "double list"),
         (r#"["ms.toml"]"#, r#"["no.toml"]"#, "19:10", "there is no such file"),
         (r#"["*.games.example"]"#, r#"["*.crm.example"]"#, "31:18", "it would block *.crm.example of saas.domains"),
@@ -129,11 +129,11 @@ proxy"#,
             "31:18",
             "blocks it already",
         ),
-        ("proxy = ", "# ", "29:13", "a proxy that nobody names"),
+        ("proxy = ", "# ", "29:13", "a missing proxy"),
         (r#"otherwise = "proxy""#, r#"otherwise = "direct""#, "30:9", "`internet.proxy` has no effect"),
         ("endpoint = ", "# ", "24:14", "`tunnel.public-key` has no effect"),
-        ("public-key = ", "# ", "23:12", "half a tunnel"),
-        ("dns = ", "# ", "26:11", "`tunnel.domains` alone resolves nothing"),
+        ("public-key = ", "# ", "23:12", "an incomplete tunnel"),
+        ("dns = ", "# ", "26:11", "`tunnel.domains` has no effect alone"),
     ] {
         assert!(ROUTES.contains(from), "{from}");
         let errors = folder(&ROUTES.replacen(from, to, 1)).errors("p.toml");
@@ -148,7 +148,7 @@ proxy"#,
 fn many_prefixes_are_a_full_tunnel_too() {
     let all: Vec<String> = (0..=255).map(|first| format!("\"{first}.0.0.0/8\"")).collect();
     let errors = folder(&ROUTES.replace("\"10.0.0.0/8\"", &all.join(", "))).errors("p.toml");
-    assert!(errors.iter().any(|error| error.contains("together, the prefixes are a great part")), "{errors:#?}");
+    assert!(errors.iter().any(|error| error.contains("together, the prefixes cover a large part")), "{errors:#?}");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_list_that_was_changed_by_hand_is_refused() {
     let folder = folder(ROUTES);
     std::fs::write(folder.path("ms.toml"), list().replace("sharepoint", "sharepainter")).unwrap();
     let errors = folder.errors("p.toml");
-    assert!(errors[0].contains("changed it by hand"), "{errors:?}");
+    assert!(errors[0].contains("edited it by hand"), "{errors:?}");
     std::fs::write(folder.path("ms.toml"), "x").unwrap();
     assert!(folder.errors("p.toml")[0].contains("bad endpoint list"));
 }

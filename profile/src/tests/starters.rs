@@ -133,10 +133,10 @@ fn over_a_parent_only_what_it_lacks_is_set() {
         fault.render()
     };
     assert!(refused(Starter::Laptop, "laptop.toml", "base.toml").contains("`kind` is locked"));
-    assert!(refused(Starter::Laptop, "laptop.toml", "none.toml").contains("cannot be found"));
+    assert!(refused(Starter::Laptop, "laptop.toml", "none.toml").contains("does not exist"));
     std::fs::write(folder.path("bad.toml"), "schema = 1\nnaem = \"x\"\n").unwrap();
     assert!(refused(Starter::Base, "b.toml", "bad.toml").contains("bad.toml:2:1: unknown setting `naem`"));
-    assert!(refused(Starter::Base, "nowhere/b.toml", "base.toml").contains("cannot be found"));
+    assert!(refused(Starter::Base, "nowhere/b.toml", "base.toml").contains("does not exist"));
 }
 
 #[test]

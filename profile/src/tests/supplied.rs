@@ -95,22 +95,25 @@ fn what_is_not_what_the_profile_means_is_refused_at_its_place() {
     let cases = [
         (
             good.replace("client.deb", "none.deb"),
-            "p.toml:6:8: this software can't be supplied: looked for none.deb: there is no such file",
+            "p.toml:6:8: this software can't be supplied: the path is none.deb: there is no such file",
         ),
-        (good.replace("client.deb", "."), "p.toml:6:8: this software can't be supplied: looked for .: it is not a regular file"),
-        (good.replace(&digest, &Digest::of(b"x").to_string()), "p.toml:7:10: this is not the software that the profile means"),
-        (good.replace(&digest, "abc"), "p.toml:7:10: bad value for `sha256` of `packages.supplied`: \"abc\" is no SHA-256"),
+        (good.replace("client.deb", "."), "p.toml:6:8: this software can't be supplied: the path is .: it is not a regular file"),
+        (good.replace(&digest, &Digest::of(b"x").to_string()), "p.toml:7:10: this is not the software that the profile describes"),
+        (
+            good.replace(&digest, "abc"),
+            "p.toml:7:10: bad value for `sha256` of `packages.supplied`: \"abc\" is not a SHA-256 digest",
+        ),
         (
             good.replace("\"icaclient\"", "\"icaclients\""),
-            "p.toml:8:11: this is another package than the profile means: the .deb itself says Package \"icaclient\"",
+            "p.toml:8:11: the profile describes another package: the .deb itself says Package \"icaclient\"",
         ),
         (
             good.replace("24.11.0.85", "24.11.0.86"),
-            "p.toml:9:11: this is another version than the profile means: the .deb itself says Version \"24.11.0.85\"",
+            "p.toml:9:11: the profile describes another version: the .deb itself says Version \"24.11.0.85\"",
         ),
         (
             good.replace("accept Citrix EULA", "accept it"),
-            "p.toml:11:18: bad value for `accept-licence` of `packages.supplied`: this does not say that this licence was read and accepted",
+            "p.toml:11:18: bad value for `accept-licence` of `packages.supplied`: this does not state that you have read and accepted the licence",
         ),
         (good.replace("licence = \"Citrix EULA\"", "licence = \" \""), "p.toml:10:11: bad value for `licence`"),
         (good.replace("version = \"24.11.0.85\"", "version = 24"), "p.toml:9:11: wrong type for `version`"),
@@ -129,7 +132,7 @@ fn what_is_not_what_the_profile_means_is_refused_at_its_place() {
     assert!(told[0].starts_with("p.toml:6:8: this software can't be supplied: it is not a Debian package"), "{told:#?}");
     let arm = deb(&folder.path("client.deb"), "icaclient", "24.11.0.85", "arm64");
     let told = errors(&folder, &good.replace(&digest, &arm));
-    assert!(told[0].contains("\"client.deb\" cannot be installed: it is for \"arm64\", the image is for amd64"), "{told:#?}");
+    assert!(told[0].contains("\"client.deb\" cannot be installed: it is for \"arm64\", but the image is for amd64"), "{told:#?}");
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn it_is_one_package_and_settings_of_a_client_need_one() {
     std::fs::copy(folder.path("client.deb"), folder.path("again.deb")).unwrap();
     let good = item(&digest);
     let told = errors(&folder, &format!("{good}[[packages.supplied]]\n{}", good.replace("client.deb", "again.deb")));
-    assert!(told[0].contains("double package in `packages.supplied`: \"client.deb\" is the package icaclient too"), "{told:#?}");
+    assert!(told[0].contains("double package in `packages.supplied`: \"client.deb\" is also the package icaclient"), "{told:#?}");
     let told = child("[citrix]\napp-protection = true\n");
     assert!(
         told[0].starts_with("p.toml:4:18: `citrix.app-protection` has no effect: `packages.supplied` has no icaclient"),

@@ -30,7 +30,7 @@ fn a_store_is_named_with_a_version_and_its_own_authority_or_without() {
 #[test]
 fn what_would_update_nothing_is_refused() {
     for (section, words) in [
-        ("[updates]\nstore = \"https://s.example/\"", "`updates.store` alone says not what is newer"),
+        ("[updates]\nstore = \"https://s.example/\"", "`updates.store` alone does not tell which image is newer"),
         ("[updates]\nstore-ca = \"ca/root.pem\"", "`updates.store-ca` has no effect"),
         ("[image]\nslot-size = \"2 GiB\"", "`image.slot-size` has no effect"),
     ] {

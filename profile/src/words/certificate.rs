@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Vec<Authority>, Proble
 fn parse(text: &str, name: &str, now: Timestamp) -> Result<Vec<Authority>, Problem> {
     if text.contains("PRIVATE KEY-----") {
         return Err(Problem::new("the file holds a private key")
-            .help("take the key out and keep it where only its owner reads it; if this file was ever shared, replace the key"));
+            .help("remove the key and store it where only its owner can read it; if this file was ever shared, replace the key"));
     }
     let mut authorities: Vec<Authority> = Vec::new();
     for block in blocks(text)? {
@@ -48,7 +48,7 @@ fn parse(text: &str, name: &str, now: Timestamp) -> Result<Vec<Authority>, Probl
             if number == 1 { problem } else { Problem { cause: format!("certificate {number}: {}", problem.cause), ..problem } }
         })?;
         if authorities.iter().any(|other| other.sha256 == authority.sha256) {
-            return Err(Problem::new(format!("certificate {number} stands in the file twice")).help("take one out"));
+            return Err(Problem::new(format!("certificate {number} is in the file twice")).help("remove one"));
         }
         authorities.push(authority);
     }
@@ -66,8 +66,8 @@ fn blocks(text: &str) -> Result<Vec<String>, Problem> {
     for line in text.lines().map(str::trim) {
         let begins = line.starts_with("-----BEGIN ");
         if begins && line != "-----BEGIN CERTIFICATE-----" {
-            return Err(Problem::new(format!("{} is no certificate", quoted(line.trim_matches('-'))))
-                .help("hand in the authority's certificate alone: -----BEGIN CERTIFICATE-----"));
+            return Err(Problem::new(format!("{} is not a certificate", quoted(line.trim_matches('-'))))
+                .help("supply only the authority's certificate: -----BEGIN CERTIFICATE-----"));
         }
         match &mut open {
             None if begins => open = Some(format!("{line}\n")),
@@ -83,7 +83,7 @@ fn blocks(text: &str) -> Result<Vec<String>, Problem> {
         }
     }
     if open.is_some() {
-        return Err(Problem::new("the last certificate has no end: the file was cut off").help("copy the file again"));
+        return Err(Problem::new("the last certificate has no end: the file is truncated").help("copy the file again"));
     }
     Ok(blocks)
 }
@@ -104,19 +104,19 @@ fn one(pem: &str, name: String, now: Timestamp) -> Result<Authority, Problem> {
     // RFC 5280 section 4.2.1.9: without CA:TRUE no client lets it vouch for another certificate; 4.2.1.3 for the usage.
     if !constraints.is_some_and(|constraints| constraints.value.ca) {
         return Err(Problem::new(format!("{} is not an authority's certificate (no CA:TRUE)", quoted(&subject)))
-            .help("hand in the certificate of the authority that signed it, not the server's own"));
+            .help("supply the certificate of the authority that signed it, not the server's own"));
     }
     if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
         return Err(Problem::new(format!("{} may not sign certificates (key usage)", quoted(&subject)))
-            .help("hand in the authority's certificate that may"));
+            .help("supply a certificate of the authority that may sign others"));
     }
     if not_after <= now {
         return Err(Problem::new(format!("{} has expired: {not_after}", quoted(&subject)))
-            .help("hand in the authority's present certificate"));
+            .help("supply the authority's current certificate"));
     }
     if not_before > now {
         return Err(Problem::new(format!("{} is valid only from {not_before}", quoted(&subject)))
-            .help("look at this machine's clock, or hand in a certificate that is valid now"));
+            .help("check this machine's clock, or supply a certificate that is valid now"));
     }
     Ok(Authority { name, pem: pem.to_owned(), subject, sha256: Digest::of(&decoded.contents), not_after })
 }
@@ -174,8 +174,8 @@ mod tests {
         let cases = [
             (key.as_str(), "private key"),
             ("", "no certificate"),
-            (&ROOT[..200], "cut off"),
-            (&ROOT.replace("CERTIFICATE", "CERTIFICATE REQUEST"), "is no certificate"),
+            (&ROOT[..200], "truncated"),
+            (&ROOT.replace("CERTIFICATE", "CERTIFICATE REQUEST"), "is not a certificate"),
             (&ROOT.replacen("MII", "MIJ", 1), "does not parse"),
             (&format!("{ROOT}{ROOT}"), "twice"),
         ];

@@ -41,7 +41,7 @@ impl ClientSetting {
     /// From `FILE [SECTION] KEY=VALUE`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let bad = || {
-            Problem::new(format!("{} is no setting of Citrix's client", quoted(text)))
+            Problem::new(format!("{} is not a setting of Citrix's client", quoted(text)))
                 .help("write FILE [SECTION] KEY=VALUE, such as \"wfclient.ini [Thinwire3.0] InvertCursorEnabled=True\"; FILE is module.ini, wfclient.ini or All_Regions.ini")
         };
         let (file, rest) = text.split_once(" [").ok_or_else(bad)?;
@@ -56,7 +56,7 @@ impl ClientSetting {
             return Err(bad());
         }
         if file == "module.ini" && section == "ICA 3.0" && key.eq_ignore_ascii_case("FIDO2") {
-            return Err(Problem::new("this has a setting of its own").help("write citrix.fido2 = true or false"));
+            return Err(Problem::new("this has its own setting").help("write citrix.fido2 = true or false"));
         }
         Ok(Self { file: file.into(), section: section.into(), key: key.into(), value: value.into() })
     }

@@ -9,10 +9,10 @@ pub(crate) fn package(text: &str) -> Result<(), Problem> {
     if first && text.len() >= 2 && text.len() <= 128 && text.bytes().all(allowed) {
         return Ok(());
     }
-    let problem = Problem::new(format!("{} is no package name", quoted(text)));
+    let problem = Problem::new(format!("{} is not a package name", quoted(text)));
     Err(match text.split_once(['=', ':', '/']) {
         Some((name, _)) => {
-            problem.help(format!("write {name:?} alone: the suite decides the version, debian.architecture the rest"))
+            problem.help(format!("write only {name:?}: the suite decides the version, and debian.architecture the architecture"))
         }
         None => problem.help("Debian's names have a-z 0-9 + - . and at least two characters"),
     })

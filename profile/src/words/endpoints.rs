@@ -95,14 +95,11 @@ impl EndpointList {
         let list = Self::parse_unsealed(text)?;
         match list.sha256 {
             Some(said) if said != list.digest() => Err((
-                format!("its content has the digest {}, it says {said}: somebody changed it by hand", list.digest()),
-                "take it from its source again, or take your own changes with `livery saas update LIST --from FILE`",
+                format!("its content has the digest {}, but it states {said}: somebody edited it by hand", list.digest()),
+                "download it again, or import your own changes with `livery saas update LIST --from FILE`",
             )),
             Some(_) => Ok(list),
-            None => Err((
-                "it has no `sha256`".into(),
-                "take a list that was written by hand with `livery saas update LIST --from FILE`",
-            )),
+            None => Err(("it has no `sha256`".into(), "import a list written by hand with `livery saas update LIST --from FILE`")),
         }
     }
 
@@ -126,14 +123,14 @@ impl EndpointList {
             return Err(format!("schema = {}: this release knows only 1", self.schema));
         }
         if !is_word(&self.service) {
-            return Err(format!("{:?} is no service's name: 1 to 40 of a-z 0-9 -", self.service));
+            return Err(format!("{:?} is not a service name: 1 to 40 of a-z 0-9 -", self.service));
         }
         if self.date.parse::<Date>().is_err() {
-            return Err(format!("{:?} is no date such as 2025-12-31", self.date));
+            return Err(format!("{:?} is not a date such as 2025-12-31", self.date));
         }
         let line = |text: &str| text.len() <= 200 && !text.chars().any(char::is_control);
         if self.version.is_empty() || ![&self.version, &self.title, &self.source].into_iter().all(|text| line(text)) {
-            return Err("title, source and version are lines of at most 200 characters".into());
+            return Err("title, source and version must be one line of at most 200 characters".into());
         }
         if self.endpoints.is_empty() || self.endpoints.len() > MOST {
             return Err(format!("{} endpoints: 1 to {MOST} are expected", self.endpoints.len()));
@@ -142,13 +139,13 @@ impl EndpointList {
         for endpoint in &self.endpoints {
             let id = endpoint.id;
             if !seen.insert(id) {
-                return Err(format!("endpoint {id} is there twice"));
+                return Err(format!("endpoint {id} appears twice"));
             }
             if !is_word(&endpoint.category) {
-                return Err(format!("endpoint {id}: {:?} is no category: 1 to 40 of a-z 0-9 -", endpoint.category));
+                return Err(format!("endpoint {id}: {:?} is not a category: 1 to 40 of a-z 0-9 -", endpoint.category));
             }
             if ![&endpoint.area, &endpoint.tcp, &endpoint.udp].into_iter().all(|text| line(text)) {
-                return Err(format!("endpoint {id}: area and ports are lines of at most 200 characters"));
+                return Err(format!("endpoint {id}: area and ports must be one line of at most 200 characters"));
             }
             if endpoint.names.len() > MOST || endpoint.prefixes.len() > MOST {
                 return Err(format!("endpoint {id} has more than {MOST} names or prefixes"));
@@ -291,7 +288,7 @@ prefixes = ["192.0.2.0/24"]
             ("id = 2", "id = 3"),
         ] {
             let changed = text.replace(from, to);
-            assert!(EndpointList::parse(&changed).unwrap_err().0.contains("changed it by hand"), "{from}");
+            assert!(EndpointList::parse(&changed).unwrap_err().0.contains("edited it by hand"), "{from}");
         }
         let optimize = read.choose("crm:optimize").unwrap();
         assert_eq!((optimize.names.len(), optimize.prefixes.len()), (1, 1));

@@ -56,13 +56,13 @@ impl std::fmt::Display for Host {
 pub(super) fn name(text: &str, what: &str) -> Result<(), Problem> {
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-        return Err(Problem::new(format!("{} is a URL, {what} name is wanted", quoted(text))).help(format!("write {host:?}")));
+        return Err(Problem::new(format!("{} is a URL, but {what} name is expected", quoted(text))).help(format!("write {host:?}")));
     }
     if let Some((host, port)) = text.split_once(':')
         && port.bytes().all(|byte| byte.is_ascii_digit())
     {
         return Err(Problem::new(format!("{} has a port", quoted(text)))
-            .help(format!("write {host:?}: a host is allowed on every port, the URL says which")));
+            .help(format!("write {host:?}: a host is allowed on every port, the URL decides which")));
     }
     if let Some((host, _)) = text.split_once('/') {
         return Err(Problem::new(format!("{} has a path", quoted(text))).help(format!("write {host:?}")));
@@ -73,11 +73,11 @@ pub(super) fn name(text: &str, what: &str) -> Result<(), Problem> {
         );
     }
     if !text.is_ascii() {
-        return Err(Problem::new(format!("{} has letters outside of ASCII", quoted(text)))
-            .help("write the name as DNS has it, in its xn-- form"));
+        return Err(Problem::new(format!("{} has letters that are not ASCII", quoted(text)))
+            .help("write the name in its DNS form, with xn--"));
     }
     let malformed = |why: &str| {
-        Err(Problem::new(format!("{} is no host name: {why}", quoted(text)))
+        Err(Problem::new(format!("{} is not a host name: {why}", quoted(text)))
             .help("RFC 1123: labels of 1 to 63 of a-z 0-9 -, with dots between, 253 in all"))
     };
     if text.is_empty() || text.len() > 253 {
@@ -85,7 +85,7 @@ pub(super) fn name(text: &str, what: &str) -> Result<(), Problem> {
     }
     for label in text.split('.') {
         if label.is_empty() {
-            return malformed("there is nothing between two dots, or before or after one");
+            return malformed("a label is empty: two dots in a row, or a dot at the beginning or end");
         }
         if !livery_contract::roster::is_hostname(label) {
             return malformed(&format!("the label {}", quoted(label)));

@@ -51,8 +51,8 @@ pub(crate) fn kernel_argument(text: &str) -> Result<(), Problem> {
         "systemd.unit",
     ];
     if OWNED.contains(&name) || name.starts_with("systemd.verity") || name.starts_with("livery.") || name.starts_with("mount.usr") {
-        return Err(Problem::new(format!("{} is the builder's to set", quoted(name)))
-            .help("take it out: which root is mounted, and how, follows from the image"));
+        return Err(Problem::new(format!("{} is set by Livery", quoted(name)))
+            .help("remove it: the image decides which root is mounted, and how"));
     }
     Ok(())
 }

@@ -11,11 +11,11 @@ use crate::report::{problem::Problem, text::quoted};
 /// A domain.
 pub(crate) fn domain(text: &str) -> Result<(), Problem> {
     if let Some(stem) = text.strip_prefix("*.") {
-        return Err(Problem::new("a domain stands for all below it, too").help(format!("write {stem:?}")));
+        return Err(Problem::new("a domain already includes everything below it").help(format!("write {stem:?}")));
     }
     host::name(text, "a domain")?;
     if text.parse::<IpAddr>().is_ok() {
-        return Err(Problem::new(format!("{} is an address", quoted(text))).help("networks go into tunnel.prefixes"));
+        return Err(Problem::new(format!("{} is an address", quoted(text))).help("write networks into tunnel.prefixes"));
     }
     if !text.contains('.') {
         return Err(Problem::new(format!("{} is a whole top-level domain", quoted(text)))
@@ -31,11 +31,11 @@ pub(crate) fn prefix(text: &str) -> Result<IpNet, Problem> {
             Ok(address) => format!("write {:?} for this one address", IpNet::from(address).to_string()),
             Err(_) => "write address/length, such as \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned(),
         };
-        return Err(Problem::new(format!("{} is no prefix", quoted(text))).help(help));
+        return Err(Problem::new(format!("{} is not a prefix", quoted(text))).help(help));
     };
     if prefix.addr() != prefix.network() {
         return Err(Problem::new(format!("{} has bits beyond its length", quoted(text)))
-            .help(format!("write \"{}\", or is another length meant?", prefix.trunc())));
+            .help(format!("write \"{}\", or did you mean another length?", prefix.trunc())));
     }
     Ok(prefix)
 }
@@ -47,11 +47,11 @@ pub(crate) fn host_port(text: &str) -> Result<(), Problem> {
         return Err(Problem::new(format!("{} has no port", quoted(text))).help(help));
     };
     if !port.bytes().all(|byte| byte.is_ascii_digit()) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Err(Problem::new(format!("{} is no port", quoted(port))).help(help));
+        return Err(Problem::new(format!("{} is not a port number", quoted(port))).help(help));
     }
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(()),
-        Some(_) => Err(Problem::new(format!("{} is no IPv6 address", quoted(host))).help(help)),
+        Some(_) => Err(Problem::new(format!("{} is not an IPv6 address", quoted(host))).help(help)),
         None => host::name(host, "a host"),
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn host_port(text: &str) -> Result<(), Problem> {
 pub(crate) fn wireguard_key(text: &str) -> Result<(), Problem> {
     match BASE64_STANDARD.decode(text) {
         Ok(key) if key.len() == 32 && key.iter().any(|byte| *byte != 0) => Ok(()),
-        _ => Err(Problem::new(format!("{} is no WireGuard public key", quoted(text)))
+        _ => Err(Problem::new(format!("{} is not a WireGuard public key", quoted(text)))
             .help("write what `wg pubkey` prints: 44 characters of Base64, the last one =")),
     }
 }

@@ -77,21 +77,21 @@ impl FromStr for Pattern {
 
     /// In words, why it is none.
     fn from_str(text: &str) -> Result<Self, String> {
-        let no = |why: &str| Err(format!("{text:?} is no pattern of host names: {why}"));
+        let no = |why: &str| Err(format!("{text:?} is not a host name pattern: {why}"));
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
         if text.is_empty() || text.len() > 253 || !text.bytes().all(|byte| allowed(byte) || byte == b'*') {
             return no("it has 1 to 253 of a-z 0-9 - . _, and perhaps one *");
         }
         if text.split('.').any(str::is_empty) {
-            return no("there is nothing between two dots, or before or after one");
+            return no("a label is empty: two dots in a row, or a dot at the beginning or end");
         }
         let Some((begin, end)) = text.split_once('*') else { return Ok(Self::Exact(text.to_owned())) };
         if end.contains('*') {
-            return no("it has two stars");
+            return no("it has two asterisks");
         }
         let domain = end.trim_start_matches('.');
         if !domain.contains('.') {
-            return no("it would be for a whole top-level domain");
+            return no("it would match a whole top-level domain");
         }
         match begin {
             "" if end.starts_with('.') => Ok(Self::Domain(domain.to_owned())),

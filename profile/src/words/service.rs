@@ -24,8 +24,8 @@ pub(crate) fn service(text: &str) -> Result<(), Problem> {
     if is_word(name) && category.is_none_or(is_word) {
         return Ok(());
     }
-    let problem = Problem::new(format!("{} is no service", quoted(text)));
-    Err(problem.help("write \"microsoft365:optimize\", or hosts into saas.domains"))
+    let problem = Problem::new(format!("{} is not a service", quoted(text)));
+    Err(problem.help("write a service such as \"microsoft365:optimize\", or write hosts into saas.domains"))
 }
 
 #[cfg(test)]

@@ -80,12 +80,12 @@ pub(crate) fn schema() -> serde_json::Value {
         "required": KEYS,
         "additionalProperties": false,
         "properties": {
-            "path": text("The .deb, from this file's folder.", "."),
+            "path": text("The .deb, relative to this file's folder.", "."),
             "sha256": text("Its SHA-256: what sha256sum prints.", "^[0-9a-f]{64}$"),
-            "package": text("The package's name, as the .deb says it.", "^[a-z0-9][a-z0-9+.-]{1,127}$"),
-            "version": text("Its version, as the .deb says it.", "^[A-Za-z0-9.+~:-]{1,200}$"),
+            "package": text("The package's name, as in the .deb.", "^[a-z0-9][a-z0-9+.-]{1,127}$"),
+            "version": text("Its version, as in the .deb.", "^[A-Za-z0-9.+~:-]{1,200}$"),
             "licence": text("The licence's name.", "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$"),
-            "accept-licence": text("\"I have read and accept \" and the licence's name, once that is so.", &format!("^{ACCEPT}")),
+            "accept-licence": text("\"I have read and accept \" and the licence's name, once you have.", &format!("^{ACCEPT}")),
         },
     })
 }

@@ -20,17 +20,17 @@ pub(crate) fn time(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     };
     // FAT, which the ESP is, counts its time stamps from 1980 (Microsoft FAT specification, section 6.2).
     if at.as_second() < 315_532_800 {
-        return Err(Problem::new(format!("{at} lies before 1980, where FAT's time begins"))
+        return Err(Problem::new(format!("{at} lies before 1980, the earliest time of FAT"))
             .what("value out of range")
             .help(example));
     }
     if at > now {
         return Err(Problem::new(format!("{at} lies in the future (it is {now:.0} here)"))
             .what("value out of range")
-            .help("files would be newer than the device's clock; take a day that has passed, or set this machine's clock"));
+            .help("files would be newer than the device's clock; use a past day, or set this machine's clock"));
     }
     if at.subsec_nanosecond() != 0 {
-        return Err(Problem::new(format!("{at} has parts of a second, SOURCE_DATE_EPOCH has none")).help(example));
+        return Err(Problem::new(format!("{at} has fractions of a second, but SOURCE_DATE_EPOCH has none")).help(example));
     }
     Ok(at)
 }

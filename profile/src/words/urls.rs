@@ -47,16 +47,17 @@ fn any(text: &str) -> Result<Url, Problem> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(Problem::new(format!("{} has spaces or control characters", quoted(text))).help(example));
     }
-    let url = Url::parse(text).map_err(|error| Problem::new(format!("{} is no URL: {error}", quoted(text))).help(example))?;
+    let url = Url::parse(text).map_err(|error| Problem::new(format!("{} is not a URL: {error}", quoted(text))).help(example))?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Problem::new(format!("{} names no host", quoted(text))).help(example));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Problem::new("the URL holds a user name or a password")
-            .help("take it out: an image is read by everyone who holds the device"));
+        return Err(
+            Problem::new("the URL holds a user name or a password").help("remove it: anyone who has a device can read its image")
+        );
     }
     if url.fragment().is_some() {
-        return Err(Problem::new(format!("{} has a fragment (#…)", quoted(text))).help("take it out: it is never sent"));
+        return Err(Problem::new(format!("{} has a fragment (#…)", quoted(text))).help("remove it: it is never sent"));
     }
     Ok(url)
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Itself => f.write_str("it is the device itself"),
-            Self::Home => f.write_str("it is in the network around the device"),
+            Self::Home => f.write_str("it is in the local network"),
             Self::Service { service, version } => write!(f, "{service} (list {version})"),
             Self::Setting(key) => f.write_str(key),
         }

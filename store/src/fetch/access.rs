@@ -32,15 +32,14 @@ impl Access {
             let bundle = reqwest::Certificate::from_pem_bundle(pem)
                 .map_err(|error| Fault::usage("an authority's certificate does not parse").cause(error))?;
             if bundle.is_empty() {
-                return Err(
-                    Fault::usage("an authority's file holds no certificate").fix("give a PEM file: -----BEGIN CERTIFICATE-----")
-                );
+                return Err(Fault::usage("the file of an authority holds no certificate")
+                    .fix("give a PEM file: -----BEGIN CERTIFICATE-----"));
             }
             certificates.extend(bundle);
         }
         if !certificates.is_empty() {
             builder = builder.tls_certs_only(certificates);
         }
-        builder.build().map_err(|error| Fault::internal("no HTTP client can be made").cause(error))
+        builder.build().map_err(|error| Fault::internal("the HTTP client can't be set up").cause(error))
     }
 }

@@ -14,7 +14,7 @@ use super::access::SILENCE;
 const LEAST: u64 = 64 << 10;
 
 /// What to do where a server answers, and wrongly.
-pub(super) const SERVER: &str = "look into the server's log, and into a proxy's on the way, then run the same command again";
+pub(super) const SERVER: &str = "check the log of the server, and of any proxy on the way, then run the same command again";
 
 /// Why a file could not be read, with absence told apart: TUF asks for files that need not be there.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Missing {
     pub(crate) fn into_fault(self, place: &str) -> Fault {
         match self {
             Self::Failed(fault) => fault,
-            Self::Absent => Fault::source("the store lacks a file").at(place).fix("copy the store again, completely"),
+            Self::Absent => Fault::source("a file is missing from the store").at(place).fix("copy the whole store again"),
         }
     }
 }
@@ -56,9 +56,9 @@ pub(super) async fn body<E: Error + Send + Sync + 'static>(
         let now = bytes.len() as u64 + piece.as_ref().map_or(0, |piece| piece.as_ref().map_or(0, Bytes::len)) as u64;
         if since.elapsed() > SILENCE && matches!(piece, Some(Ok(_))) {
             if now - before < LEAST {
-                return Err(Fault::source(format!("the server trickles: {} bytes in {} s", now - before, SILENCE.as_secs()))
+                return Err(Fault::source(format!("the server is too slow: {} bytes in {} s", now - before, SILENCE.as_secs()))
                     .at(place)
-                    .fix("check the server and the line to it, then run the same command again: it goes on where it was"));
+                    .fix("check the server and the connection to it, then run the same command again: it resumes"));
             }
             (since, before) = (Instant::now(), now);
         }
@@ -77,9 +77,9 @@ pub(super) async fn body<E: Error + Send + Sync + 'static>(
 }
 
 pub(super) fn too_long(place: &str, limit: u64) -> Fault {
-    Fault::untrusted(format!("there is more than the {limit} bytes that may be there"))
+    Fault::untrusted(format!("the data is longer than the {limit} bytes allowed"))
         .at(place)
-        .fix("the store's copy is damaged or forged, or this is no store: copy that file again from a good store")
+        .fix("the store's copy is damaged or forged, or this is not a store: copy that file again from a good store")
 }
 
 pub(super) fn cut_short(place: &str, got: u64, expected: u64) -> Fault {
@@ -87,13 +87,13 @@ pub(super) fn cut_short(place: &str, got: u64, expected: u64) -> Fault {
 }
 
 pub(super) fn ignores_ranges(place: &str) -> Fault {
-    Fault::source("the server ignores ranges")
+    Fault::source("the server ignores range requests")
         .at(place)
-        .fix("serve the store by a server that answers `Range` with 206, as `livery-station serve` does")
+        .fix("use a server that answers `Range` with 206, as `livery-station serve` does")
 }
 
 pub(super) fn lacks_pack(place: &str) -> Fault {
-    Fault::source("the store lacks a pack").at(place).fix("copy the store again, completely")
+    Fault::source("a pack is missing from the store").at(place).fix("copy the whole store again")
 }
 
 pub(super) fn unexpected(place: &str, status: StatusCode) -> Fault {
@@ -111,10 +111,13 @@ pub(super) fn unreachable(place: &str, error: impl Error + Send + Sync + 'static
         cause = error.source();
     }
     if certificate {
-        return Fault::untrusted("the server's certificate is not by an authority that we trust")
+        return Fault::untrusted("no trusted authority has issued the server's certificate")
             .at(place)
             .cause(error)
-            .fix("give the authority's certificate with --ca, or mend the server's; checking is never switched off");
+            .fix("give the authority's certificate with --ca, or fix the server's; the check cannot be switched off");
     }
-    Fault::source("the server does not answer").at(place).cause(error).fix("check the address, the cable and that the server runs")
+    Fault::source("the server does not answer")
+        .at(place)
+        .cause(error)
+        .fix("check the address and the cable, and that the server runs")
 }

@@ -45,7 +45,9 @@ impl Web {
         }
         let said = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !said.starts_with(&format!("bytes {offset}-{}/", offset + length - 1)) {
-            return Err(Fault::source(format!("asked for {range}, the server answered with {said:.60}")).at(&url).fix(SERVER));
+            return Err(Fault::source(format!("the request was for {range}, but the server answered with {said:.60}"))
+                .at(&url)
+                .fix(SERVER));
         }
         let promised = response.content_length();
         let bytes = body(response.bytes_stream(), promised, &url, length, length).await?;

@@ -25,13 +25,13 @@ use serde::Serialize;
     name = "bench-boot",
     bin_name = "scripts/bench boot",
     version,
-    after_help = "Examples:\n  scripts/bench boot\n  scripts/bench boot --runs 5 --json\n\nEach is started once before, which is not counted: a Debian's first start makes what the next ones find."
+    after_help = "Examples:\n  scripts/bench boot\n  scripts/bench boot --runs 5 --json\n\nEach one has an extra first start that is not counted, since a first start creates files that later ones find."
 )]
 struct Flags {
-    /// Starts of each that are counted
+    /// Counted starts of each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     runs: u32,
-    /// Make the plain Debian anew
+    /// Make the plain Debian again
     #[arg(long)]
     anew: bool,
     /// The result as JSON on standard output

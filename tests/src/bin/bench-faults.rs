@@ -22,35 +22,35 @@ const EXAMPLES: &str = "\
 Examples:
   scripts/bench faults                            1,000 cases
   scripts/bench faults --count 100 --no-guests    a sample, without virtual devices
-  scripts/bench faults --only kill-9 --seed 7 --case 312   one case again, with all that was done
+  scripts/bench faults --only kill-9 --seed 7 --case 312   repeats one case and shows every step
   scripts/bench faults --only kill-9 --count 50
   scripts/bench faults --list
 
-Exit code: 0 where nothing false, nothing silent, every message clear, every re-run completed; 1 where not.";
+Exit code: 0 if nothing was false or silent, every message was clear and every re-run completed; 1 otherwise.";
 
 /// Injects faults into `livery-agent write`, judges each by the disk's bytes, and re-runs on the healthy source.
 #[derive(Parser)]
 #[command(name = "bench-faults", version, after_help = EXAMPLES)]
 struct Cli {
-    /// So many cases
+    /// The number of cases
     #[arg(long, default_value_t = 1000, value_name = "N")]
     count: u64,
-    /// Where chance begins [default: taken from the clock, and said]
+    /// The random seed [default: from the clock, and printed]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Only this case of the seed; shows all that was done
+    /// Run only this case of the seed, and show every step
     #[arg(long, value_name = "N")]
     case: Option<u64>,
-    /// Only faults of these kinds; see --list
+    /// Only these kinds of fault; see --list
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     only: Vec<String>,
-    /// No virtual devices: neither blkdebug nor power cuts
+    /// Skip virtual devices: neither blkdebug nor power cuts
     #[arg(long)]
     no_guests: bool,
-    /// None that wait for time-outs by the minute
+    /// Skip cases that wait minutes for a time-out
     #[arg(long)]
     no_stalls: bool,
-    /// Kernel and drivers for the virtual devices: a folder made by `livery medium` [default: out/site/medium, built where absent]
+    /// Kernel and drivers for the virtual devices: a folder made by `livery medium` [default: out/site/medium, built if absent]
     #[arg(long, value_name = "DIR")]
     medium: Option<PathBuf>,
     /// Where disks and stores are made; 2 GB [default: the system's temporary folder]
@@ -59,7 +59,7 @@ struct Cli {
     /// One JSON object on standard output in place of the table
     #[arg(long)]
     json: bool,
-    /// Show the kinds of faults, and how a run may end under each
+    /// Show the kinds of fault, and how a run may end under each
     #[arg(long)]
     list: bool,
 }

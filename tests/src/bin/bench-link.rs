@@ -40,10 +40,10 @@ struct Flags {
     /// Its delay in milliseconds, each direction
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     delay_ms: u32,
-    /// Of 100 packets, how many it loses, each direction
+    /// How many of 100 packets it loses, each direction
     #[arg(long, default_value_t = 0.1, value_parser = percent)]
     loss_percent: f64,
-    /// Seconds after which a curl gives a pack up; its rate is known by then
+    /// Seconds after which curl gives up on a pack; its rate is known by then
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
     curl_seconds: u32,
     /// The result as JSON on standard output

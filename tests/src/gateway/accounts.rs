@@ -99,7 +99,7 @@ impl Accounts {
         let accounts: Self = toml::from_str(&text).map_err(|error| wrong("the accounts do not parse").cause(error))?;
         for (index, account) in accounts.account.iter().enumerate() {
             if account.login.is_empty() || accounts.account[..index].iter().any(|other| other.login == account.login) {
-                return Err(wrong(&format!("the login {:?} is empty or stands twice", account.login)));
+                return Err(wrong(&format!("the login {:?} is empty or appears twice", account.login)));
             }
             account.check().map_err(|fault| fault.at(format!("{}, {}", path.display(), account.login)))?;
         }

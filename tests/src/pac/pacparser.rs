@@ -47,7 +47,7 @@ pub async fn ask(pac: &str, urls: &[String]) -> Result<Vec<String>> {
     let both = async { tokio::join!(write, child.wait_with_output()) };
     let (written, output) =
         tokio::time::timeout(Duration::from_secs(120), both).await.map_err(|_| failed("it took over two minutes"))?;
-    let output = output.map_err(|error| failed("it can't be waited for").cause(error))?;
+    let output = output.map_err(|error| failed("waiting for it failed").cause(error))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() || written.is_err() {
         return Err(failed(&String::from_utf8_lossy(&output.stderr)));

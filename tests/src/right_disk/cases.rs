@@ -176,13 +176,13 @@ pub const TABLE: [Case; 28] = [
     refused("on USB", "STICK", Hold::None, &["on USB"]),
     refused("write-protected by itself", "LOCKED", Hold::None, &["write-protected"]),
     refused("write-protected by the kernel", "SATA", Hold::ReadOnly, &["write-protected"]),
-    refused("too small", "SMALL", Hold::None, &["too small: 4194304 bytes, the image needs 6291456"]),
-    refused("other sectors", "LARGESECTORS", Hold::None, &["has sectors of 4096 bytes, the image is made for 512"]),
+    refused("too small", "SMALL", Hold::None, &["too small: 4194304 bytes, but the image needs 6291456"]),
+    refused("other sectors", "LARGESECTORS", Hold::None, &["has sectors of 4096 bytes, but the image is made for 512"]),
     asked(&[Ask::HandPartition], refused("a partition", "VIRTIO", Hold::None, &["that is a partition, not a disk"])),
     asked(&[Ask::Job], refused("two disks of one serial", "TWIN", Hold::None, &["2 disks may be written"])),
     asked(
         &[Ask::JobByTransport(Transport::Virtio)],
-        refused("many that fit", "VIRTIO", Hold::None, &["disks may be written, and nothing says which"]),
+        refused("many that fit", "VIRTIO", Hold::None, &["disks qualify, and the order does not say which to write"]),
     ),
     Case {
         out: Some("STALE"),
@@ -197,14 +197,14 @@ pub const TABLE: [Case; 28] = [
         )
     },
     // By a job it is chosen, for nothing is seen to hold it, and then cannot be had: after STALE, which would be its twin.
-    refused("a partition mounted in another namespace", "HELD", Hold::PartitionMountedElsewhere, &["somebody holds it"]),
+    refused("a partition mounted in another namespace", "HELD", Hold::PartitionMountedElsewhere, &["it is in use"]),
     asked(
         &[Ask::Job],
         refused(
             "another disk under its name when it is opened",
             "FIRST",
             Hold::Renamed("SECOND"),
-            &["another disk has come under this name"],
+            &["another disk has taken this name"],
         ),
     ),
     Case { hold: Hold::Late, out: Some("LATE"), asks: &[Ask::Job], ..written("one that comes late", "LATE", "/dev/vd") },

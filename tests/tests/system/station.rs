@@ -144,7 +144,7 @@ async fn a_job_of_another_boot_is_refused() {
 async fn a_job_by_another_key_is_refused() {
     let bench = Bench::new().await;
     let (done, station) = bench.offer(job, SigningKey::from_bytes(&[1; 32])).await;
-    refused(&done, &station, 4, "not by the key that we trust");
+    refused(&done, &station, 4, "not by the trusted key");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub(crate) struct Made {
 pub(crate) fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
     let partition = manifest.partition(Role::Data).ok_or_else(|| Fault::internal("a manifest without its data partition"))?;
     if partition.length <= HEADER {
-        return Err(Fault::untrusted(format!("a data partition of {} bytes has no room for its header", partition.length))
+        return Err(Fault::untrusted(format!("a data partition of {} bytes is too small for its header", partition.length))
             .fix("build the master again"));
     }
     let failed = |error: std::io::Error| Fault::device("the header of the data partition can't be made").cause(error);
@@ -48,7 +48,7 @@ pub(crate) fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
     let (image, passphrase) = (folder.path().join("data.img"), folder.path().join("passphrase"));
     fs::File::create(&image).and_then(|file| file.set_len(HEADER + (1 << 20))).map_err(failed)?;
     let mut secret = [0; PASSPHRASE];
-    getrandom::fill(&mut secret).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error))?;
+    getrandom::fill(&mut secret).map_err(|error| Fault::internal("the kernel did not provide random numbers").cause(error))?;
     fs::File::create(&passphrase).and_then(|mut file| file.write_all(&secret)).map_err(failed)?;
 
     let (key_file, unlock) =
@@ -61,7 +61,7 @@ pub(crate) fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
     // PCR 7: what the firmware trusts. Another boot path, or Secure Boot switched off, does not open it.
     ENROL.run_on(&[&unlock, "--tpm2-device=auto", "--tpm2-pcrs=7"], &image)?;
     let key = ENROL.run_on(&[&unlock, "--recovery-key"], &image)?;
-    let key = String::from_utf8(key).map_err(|_| Fault::device("systemd-cryptenroll gave no recovery key"))?;
+    let key = String::from_utf8(key).map_err(|_| Fault::device("systemd-cryptenroll did not print a recovery key"))?;
     let recovery = escrow::encrypt(key.trim().as_bytes(), &data.recovery)?;
     ENROL.run_on(&[&unlock, "--wipe-slot=password"], &image)?;
     check(&FORMAT.run_on(&["luksDump", "--dump-json-metadata"], &image)?)?;
@@ -74,7 +74,7 @@ pub(crate) fn make(data: &Data, manifest: &Manifest) -> Result<Made> {
 
 /// What opens it: the TPM, and the recovery key. Nothing else, and not one of them less.
 fn check(metadata: &[u8]) -> Result<()> {
-    let wrong = |what: &str| Fault::device(format!("the header of the data partition is not as it must be: {what}"));
+    let wrong = |what: &str| Fault::device(format!("the header of the data partition is wrong: {what}"));
     let value: serde_json::Value = serde_json::from_slice(metadata).map_err(|error| wrong("it does not parse").cause(error))?;
     let slots = value["keyslots"].as_object().map_or(0, serde_json::Map::len);
     let tokens = value["tokens"].as_object().into_iter().flat_map(serde_json::Map::values);

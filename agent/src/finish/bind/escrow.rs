@@ -11,8 +11,8 @@ use livery_contract::{Fault, Result};
 /// Exit 4 where the key is none that can be used.
 pub(crate) fn encrypt(secret: &[u8], public: &str) -> Result<String> {
     let bad = || {
-        Fault::untrusted("the image's recovery key is no RSA public key (SubjectPublicKeyInfo, PEM)")
-            .fix("put recovery.pem, as `livery keygen` made it, beside the keys and build the master again")
+        Fault::untrusted("the image's recovery key is not an RSA public key (SubjectPublicKeyInfo, PEM)")
+            .fix("put the recovery.pem that `livery keygen` made into the key folder, and build the master again")
     };
     let body: String = public.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     let der = BASE64_STANDARD.decode(body).map_err(|_| bad())?;

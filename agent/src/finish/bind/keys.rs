@@ -31,19 +31,19 @@ pub(crate) struct Made {
 /// Exit 6 where the TPM does not seal.
 pub(crate) fn make(wanted: &Keys, tpm: bool) -> Result<Made> {
     let (text, public) = pair(wanted.tunnel, tpm)?;
-    let place = Place { reason: "keys of the device's own, made on it", offset: wanted.room };
+    let place = Place { reason: "the device's own keys, made on this machine", offset: wanted.room };
     Ok(Made { credential: credential::block(NAME, text.as_bytes(), tpm, place)?, public })
 }
 
 /// The credential's text, and the public halves.
 fn pair(tunnel: bool, sealed: bool) -> Result<(String, DeviceKeys)> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel gives no random numbers").cause(error))?;
+    getrandom::fill(&mut seed).map_err(|error| Fault::internal("the kernel did not provide random numbers").cause(error))?;
     let device = PublicKey::of(&SigningKey::from_bytes(&seed));
     let mut text = format!("LIVERY_DEVICE_KEY={}\n", hex::encode(seed));
     let mut public = DeviceKeys { device, tunnel: None, sealed };
     if tunnel {
-        let failed = |_| Fault::internal("no X25519 key can be made");
+        let failed = |_| Fault::internal("an X25519 key can't be made");
         let key = PrivateKey::generate(&X25519).map_err(failed)?;
         let private: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(failed)?;
         text.push_str(&format!("LIVERY_TUNNEL_KEY={}\n", BASE64_STANDARD.encode(private.as_ref())));

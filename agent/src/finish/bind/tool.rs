@@ -24,9 +24,9 @@ impl Tool {
         if PATH.split(':').any(|folder| Path::new(folder).join(self.0).exists()) {
             return Ok(());
         }
-        Err(Fault::refused(format!("this device has a TPM, and {} is not here to bind it by", self.0)).fix(
+        Err(Fault::refused(format!("this device has a TPM, but {} is missing, which binds the device to it", self.0)).fix(
             "add systemd-cryptsetup, cryptsetup-bin and the libtss2 libraries to the packages of the agent's profile; \
-             or bind nothing: `bind = false`, --bind false",
+             or do not bind the device: `bind = false`, --bind false",
         ))
     }
 
@@ -50,12 +50,11 @@ impl Tool {
             // It may end without reading; then its own words say why.
             let _ = stdin.write_all(input);
         }
-        let output = child.wait_with_output().map_err(|error| failed("it can't be waited for".into()).cause(error))?;
+        let output = child.wait_with_output().map_err(|error| failed("waiting for it failed".into()).cause(error))?;
         if !output.status.success() {
             let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(600).collect();
-            return Err(failed(said).fix(
-                "look whether the TPM is switched on and empty of an owner's password in the firmware's setup; clear it there",
-            ));
+            return Err(failed(said)
+                .fix("open the firmware's setup; check that the TPM is on and has no owner password, or clear it there"));
         }
         Ok(output.stdout)
     }
@@ -65,7 +64,7 @@ impl Tool {
     /// # Errors
     /// As [`run`](Self::run); exit 1 where the path is no text.
     pub(crate) fn run_on(self, arguments: &[&str], path: &Path) -> Result<Vec<u8>> {
-        let path = path.to_str().ok_or_else(|| Fault::internal("a temporary file's path is no text"))?;
+        let path = path.to_str().ok_or_else(|| Fault::internal("a temporary file's path is not valid text"))?;
         self.run(&[arguments, &[path]].concat(), b"")
     }
 }

@@ -65,13 +65,16 @@ pub(crate) fn reserve(
     let partition = find(partitions, &wish.partition).map_err(|fault| fault.at(path.display()))?;
     let folder = folder_of(path);
     let scratch = tempfile::Builder::new().prefix(".livery-import-").tempdir_in(folder).map_err(|error| {
-        Fault::refused("a copy of the image can't be made beside it")
+        Fault::refused("a copy of the image can't be made in its folder")
             .at(folder.display())
             .cause(error)
-            .fix("put the image into a folder of yours, with room for a second one")
+            .fix("put the image into a folder that you may write to, with room for a second copy")
     })?;
     let failed = |error: io::Error| {
-        Fault::refused("the copy of the image can't be used").at(folder.display()).cause(error).fix("make room beside the image")
+        Fault::refused("the copy of the image can't be used")
+            .at(folder.display())
+            .cause(error)
+            .fix("free space in the image's folder")
     };
     let (disk, inner, filler) = (scratch.path().join("disk"), scratch.path().join("partition"), scratch.path().join("personal"));
     // Shares blocks where the file system can.
@@ -96,7 +99,7 @@ pub(crate) fn reserve(
     let changed = File::open(&inner).map_err(failed)?;
     let offset = take_over(raw, &changed, partition, &disk, &wanted).map_err(failed)?.map_err(|why| {
         Fault::refused(why).at(named()).fix(
-            "make room in the partition or defragment it, or choose another one; blocks of its file system of 4096 bytes or more",
+            "free space in the partition, defragment it, or choose another one; its file system needs blocks of 4096 bytes or more",
         )
     })?;
     let place = PersonalFile { partition: partition.number, path: wish.file.clone(), offset, length: wish.size };
@@ -115,7 +118,7 @@ pub(crate) fn content(employee: &Employee, place: &PersonalFile) -> Result<Vec<u
     match identity::files(employee).remove("etc/livery/identity.json") {
         Some(Node::File(json)) if json.len() <= length => Ok(padded(&json, length)),
         Some(Node::File(json)) => Err(Fault::refused(format!(
-            "the personal file of order {} has {} bytes, {} has {length}",
+            "the personal file of order {} has {} bytes, but {} has room for {length}",
             employee.order,
             json.len(),
             place.path
@@ -147,12 +150,12 @@ fn find<'a>(partitions: &'a [Partition], wish: &str) -> Result<&'a Partition> {
     };
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) if partitions.is_empty() => Err(Fault::refused("the image has no partition table that can be used")
-            .fix("import an image with a GPT, or leave `personal` out of its profile")),
+        (None, _) if partitions.is_empty() => Err(Fault::refused("the image has no usable partition table")
+            .fix("import an image with a GPT, or remove `personal` from its profile")),
         (None, _) => Err(Fault::refused(format!("the image has no partition {wish:?}"))
-            .fix(format!("write number, GUID or name of one that it has in `personal.partition`: {}", there()))),
-        (Some(_), Some(_)) => Err(Fault::refused(format!("several partitions of the image are {wish:?}"))
-            .fix(format!("write the number of the one that is meant in `personal.partition`: {}", there()))),
+            .fix(format!("set `personal.partition` to the number, GUID or name of one that it has: {}", there()))),
+        (Some(_), Some(_)) => Err(Fault::refused(format!("several partitions of the image match {wish:?}"))
+            .fix(format!("set `personal.partition` to the number of the right one: {}", there()))),
     }
 }
 

@@ -57,10 +57,10 @@ impl<'a> Search<'a> {
         match (whole, self.askew) {
             (Some(places), _) => match places.windows(2).filter(|pair| pair[1] != pair[0] + BLOCK).count() {
                 0 => places.first().copied().ok_or_else(|| "the file has no bytes".into()),
-                breaks => Err(format!("the file lies in {} pieces, one is needed", breaks + 1)),
+                breaks => Err(format!("the file lies in {} pieces, but must be in one", breaks + 1)),
             },
-            (None, Some(at)) => Err(format!("the file begins at byte {at} of the disk, which is no multiple of {BLOCK}")),
-            (None, None) => Err("the file's bytes are not to be found on the disk: compressed or encrypted".into()),
+            (None, Some(at)) => Err(format!("the file begins at byte {at} of the disk, which is not a multiple of {BLOCK}")),
+            (None, None) => Err("the file's bytes can't be found on the disk: they are compressed or encrypted".into()),
         }
     }
 }
@@ -84,9 +84,9 @@ mod tests {
         assert!(found(&[rest, &noise, one].concat()).unwrap_err().contains("in 2 pieces"));
         assert!(found(&[one, &noise, rest].concat()).unwrap_err().contains("in 2 pieces"));
         assert!(found(&[&noise[..512], &wanted, &noise[512..]].concat()).unwrap_err().contains("no multiple of 4096"));
-        assert!(found(&[one, &noise].concat()).unwrap_err().contains("not to be found"));
+        assert!(found(&[one, &noise].concat()).unwrap_err().contains("can't be found"));
         let mut damaged = wanted.clone();
         damaged[SIZE + 100] ^= 1;
-        assert!(found(&damaged).unwrap_err().contains("not to be found"));
+        assert!(found(&damaged).unwrap_err().contains("can't be found"));
     }
 }

@@ -54,7 +54,7 @@ impl Tools {
         let kind = kind(&head).map_err(|(what, fix)| Fault::refused(what).fix(fix))?;
         let (programs, packages) = kind.needs();
         if let Some(missing) = programs.iter().find(|program| !on_path(program)) {
-            return Err(Fault::refused(format!("{missing} is needed to put a file into this partition, and not here"))
+            return Err(Fault::refused(format!("{missing} is needed to put a file into this partition, but is not installed"))
                 .fix(format!("install Debian's {packages}")));
         }
         Ok(Self { kind, image: image.to_owned(), time })
@@ -66,8 +66,8 @@ impl Tools {
     /// Exit 3 where there is such a file already, its folder is not there, or there is no room.
     pub(crate) fn put(&self, path: &str, from: &Path, bytes: &[u8]) -> Result<()> {
         if self.has(path)? {
-            return Err(Fault::refused("there is such a file already")
-                .fix("choose another name in `personal.file`, or take the file out of the image first"));
+            return Err(Fault::refused("this file exists already")
+                .fix("choose another name in `personal.file`, or remove the file from the image first"));
         }
         let said = match self.kind {
             Kind::Fat => self.run("mcopy", |command| {
@@ -88,8 +88,9 @@ impl Tools {
                 let words =
                     String::from_utf8_lossy(&[said.stderr, said.stdout].concat()).trim().replace(&from.display().to_string(), "it");
                 let words = words.lines().filter(|line| !line.starts_with("debugfs ")).take(3).collect::<Vec<_>>().join("; ");
-                Err(Fault::refused(format!("the file can't be put into the partition: {words}"))
-                    .fix("its folder must be there already, with room for the file; a Windows system must have been shut down, not put to sleep"))
+                Err(Fault::refused(format!("the file can't be put into the partition: {words}")).fix(
+                    "its folder must exist, with room for the file; a Windows system must have been shut down, not hibernated",
+                ))
             }
         }
     }
@@ -158,7 +159,7 @@ fn kind(head: &[u8; 4096]) -> Result<Kind, (String, &'static str)> {
         if head[1024 + 0x60] & 0x4 != 0 {
             return Err((
                 "the partition's file system was not unmounted".into(),
-                "let e2fsck replay its journal: start the image once, or e2fsck it",
+                "replay its journal: start the image once, or run e2fsck on it",
             ));
         }
         return Ok(Kind::Ext);
@@ -168,10 +169,10 @@ fn kind(head: &[u8; 4096]) -> Result<Kind, (String, &'static str)> {
         [(3, &b"EXFAT   "[..], "exFAT"), (3, b"-FVE-FS-", "BitLocker"), (0, b"LUKS\xba\xbe", "LUKS"), (0, b"XFSB", "XFS")]
     {
         if magic(at, text) {
-            return Err((format!("the partition has {name}, which no file can be put into"), fix));
+            return Err((format!("the partition has {name}, into which Livery cannot put a file"), fix));
         }
     }
-    Err(("the partition has no file system that a file can be put into".into(), fix))
+    Err(("the partition has no file system into which Livery can put a file".into(), fix))
 }
 
 fn on_path(program: &str) -> bool {

@@ -66,7 +66,7 @@ pub(crate) fn look_into(change: &mut FileChange, [one, other]: [&Volume; 2]) -> 
     {
         inner.files = files::compare("initrd", &a, &b)?;
         if inner.files.is_empty() {
-            change.what.push("the initrd's files are the same, packed otherwise".to_owned());
+            change.what.push("the initrd's files are the same, but packed differently".to_owned());
         }
     }
     Ok(inner)

@@ -141,7 +141,7 @@ pub(crate) fn why_else(one: &dyn Bytes, other: &dyn Bytes) -> Result<String> {
         }
     }
     if what.is_empty() {
-        what.push("the same files lie in other places, or the file system was made otherwise".to_owned());
+        what.push("the same files are in other places, or the file system was made differently".to_owned());
     }
     let first = first_difference(one, other)?;
     let first = first.map(|at| format!("; the first byte that differs is {at}")).unwrap_or_default();

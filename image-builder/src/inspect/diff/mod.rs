@@ -164,7 +164,7 @@ fn look_into(disks: &[Disk; 2], partitions: [&Partition; 2], difference: &mut Di
         match volume(disk, partition) {
             Ok(Some(volume)) => volumes.push(volume),
             Ok(None) => {
-                difference.notes.push(format!("{name}: a file system that is not looked into; it is compared by its bytes"));
+                difference.notes.push(format!("{name}: an unsupported file system; compared by its bytes"));
                 return Ok(());
             }
             // What can't be read as files is still compared by its bytes; what can't be read at all, or is not what was signed, is not.

@@ -114,7 +114,7 @@ fn where_no_file_differs_it_is_said_what_does() {
     let mut moved = one.clone();
     moved[4095] ^= 1; // behind the last inode
     let why = files::why_else(&one, &moved).unwrap();
-    assert!(why.contains("made otherwise") && why.contains("is 4095"), "{why}");
+    assert!(why.contains("made differently") && why.contains("is 4095"), "{why}");
 }
 
 #[test]

@@ -150,5 +150,5 @@ impl Text<'_> {
 }
 
 fn rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
-    if more > 0 { writeln!(f, "  and {more} more; --all shows each, --json has all") } else { Ok(()) }
+    if more > 0 { writeln!(f, "  and {more} more; --all and --json show all") } else { Ok(()) }
 }

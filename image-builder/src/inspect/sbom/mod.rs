@@ -143,7 +143,7 @@ pub(crate) fn list(device: &Part, boot: &Part, root: &Volume, initrd: &Volume, e
         let installed = &records[part].packages[package];
         let locked = &[device, boot][part].locked;
         let locked = locked.iter().find(|locked| locked.name == installed.name);
-        let locked = locked.ok_or_else(|| Fault::internal(format!("{} is installed and not locked", installed.name)))?;
+        let locked = locked.ok_or_else(|| Fault::internal(format!("{} is installed but not locked", installed.name)))?;
         let licence = licence_of(&records, part, installed, &mut licensing)?;
         let listed = packages.entry(installed.name.clone()).or_insert_with(|| Package {
             name: installed.name.clone(),
@@ -220,7 +220,7 @@ pub(crate) async fn fetch(store: &Store, reference: &Reference) -> Result<Vec<u8
         Some(sbom) => Ok(store.blob(&sbom, MAX_SBOM).await?.to_vec()),
         None => Err(Fault::refused(format!("{reference} has no SBOM"))
             .at(store.location())
-            .fix("it was imported, or built by an earlier Livery; an image that `livery build` makes now has one")),
+            .fix("it was imported, or an earlier Livery built it; images that `livery build` makes now have one")),
     }
 }
 

@@ -75,8 +75,8 @@ pub(crate) fn look(path: &str, entry: &Entry) -> Option<Finding> {
                 path,
                 "shared-folder",
                 format!("folder that everybody may put files into ({shown})"),
-                "outside /tmp and its like nobody expects files that anybody made",
-                "take away write permission for others, or except it in `scan.allow` with the reason",
+                "outside of /tmp and similar folders, nobody expects files that anyone could have made",
+                "remove write permission for others, or add an exception with its reason to `scan.allow`",
             ));
         }
     }
@@ -86,8 +86,8 @@ pub(crate) fn look(path: &str, entry: &Entry) -> Option<Finding> {
             path,
             "setuid",
             format!("{what} program that is not among Debian's own ({shown})"),
-            "whoever starts it gets the rights of its owner or group: a fault in it is a way to root",
-            "take the bit away (chmod ug-s), or except it in `scan.allow` with the reason that it is needed",
+            "whoever starts it gets the rights of its owner or group: a flaw in it is a way to root",
+            "remove the bit (chmod ug-s), or add an exception to `scan.allow` with the reason why it is needed",
         ));
     }
     if kind == Kind::File && entry.attributes.contains_key(CAPABILITY) && !CAPABLE.contains(&path) {
@@ -95,8 +95,8 @@ pub(crate) fn look(path: &str, entry: &Entry) -> Option<Finding> {
             path,
             "capabilities",
             "program with capabilities that is not among Debian's own",
-            "whoever starts it gets a part of root's rights",
-            "take them away (setcap -r), or except it in `scan.allow` with the reason that they are needed",
+            "whoever starts it gets some of root's rights",
+            "remove them (setcap -r), or add an exception to `scan.allow` with the reason why they are needed",
         ));
     }
     None

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 
-const EACH_ITS_OWN: &str = "every device made from the image would have the same, and whoever has one device knows it of all";
+const EACH_ITS_OWN: &str = "every device with this image would have the same one, and whoever has one device knows it for all";
 
 /// Whether a path's content must be looked at here.
 pub(crate) fn concerns(path: &str) -> bool {
@@ -47,7 +47,7 @@ pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
             "host-key",
             "SSH host key",
             "whoever has it can pretend to be any device that was made from the image",
-            "remove it from what makes it; a device makes its own when its SSH server starts first (ssh-keygen -A)",
+            "keep it out of the image; each device makes its own when its SSH server first starts (ssh-keygen -A)",
         )];
     }
     if is_seed(path) {
@@ -56,7 +56,7 @@ pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
             "random-seed",
             "random seed or secret of one system",
             EACH_ITS_OWN,
-            "remove it from what makes it; a device makes its own when it starts first",
+            "keep it out of the image; each device makes its own when it first starts",
         )];
     }
     match path {
@@ -70,8 +70,8 @@ pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
                 path,
                 "machine-id",
                 "machine id",
-                "every device would have the same: DHCP, journals and licences take them for one machine",
-                "leave it out or empty; a device makes its own when it starts first",
+                "every device would have the same one: DHCP, journals and licences would see only one machine",
+                "remove it or leave it empty; each device makes its own when it first starts",
             )]
         }
         _ => passwords(path, content),
@@ -100,8 +100,8 @@ fn passwords(path: &str, content: &[u8]) -> Vec<Finding> {
             Finding::new(
                 path,
                 "empty-password",
-                format!("account {name} that needs no password"),
-                "whoever reaches a login on the device is in",
+                format!("account {name} without a password"),
+                "anyone at a login prompt of the device gets in",
                 "lock the account (passwd --lock), and let people sign in by a key or not at all",
             )
         } else if !is_hash(hash) {
@@ -111,8 +111,8 @@ fn passwords(path: &str, content: &[u8]) -> Vec<Finding> {
                 path,
                 "password-hash",
                 format!("password hash of account {name}"),
-                "every device would have the same password, and whoever holds one can try passwords at leisure",
-                "lock the account (passwd --lock); what needs a password is given it on the device",
+                "every device would have the same password, and anyone with a device can try passwords at leisure",
+                "lock the account (passwd --lock); set a password on the device if one is needed",
             )
         };
         Some(finding.at(format!("line {number}")))

@@ -130,12 +130,12 @@ pub(crate) fn look(path: &str, from: u64, window: &[u8]) -> Vec<Finding> {
         }
         let (why, fix) = match rule.name {
             "private-key" => (
-                "everyone who holds a device can read it, and act as whoever it belongs to",
-                "take it out, and replace it wherever it is used; devices make their own keys",
+                "anyone who has a device can read it, and act as its owner",
+                "remove it, and replace it wherever it is used; devices make their own keys",
             ),
             _ => (
-                "everyone who holds a device can read it, and use the service in your name",
-                "take it out, and revoke it at its issuer; what a device must know it is given when it is enrolled",
+                "anyone who has a device can read it, and use the service in your name",
+                "remove it, and revoke it at its issuer; give a device its secrets when it is enrolled",
             ),
         };
         found.push(Finding::new(path, rule.name, rule.what, why, fix).at(place(window, from, hit.start())));

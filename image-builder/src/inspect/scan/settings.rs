@@ -30,21 +30,21 @@ fn form(text: &str) -> Regex {
 /// Looks through a small file.
 pub(crate) fn look(path: &str, content: &[u8]) -> Vec<Finding> {
     let mut found = Vec::new();
-    let why = "everyone who holds a device can read it, and sign in with it";
+    let why = "anyone who has a device can read it, and sign in with it";
     if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
         for hit in URL.find_iter(content) {
-            let fix = "take it out of the URL, and change it; what a device must know it is given when it is enrolled";
+            let fix = "remove it from the URL, and change it; give a device its secrets when it is enrolled";
             found.push(Finding::new(path, "password", "password in a URL", why, fix).at(place(content, 0, hit.start())));
         }
         for hit in NETRC.find_iter(content) {
-            let fix = "take the entry out, and change the password; packages are fetched where images are built, not on devices";
+            let fix = "remove the entry, and change the password; the build machine fetches packages, devices do not";
             let at = hit.start() + hit.as_bytes().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             found.push(Finding::new(path, "password", "password in a netrc file", why, fix).at(place(content, 0, at)));
         }
     }
     if NETWORKS.iter().any(|folder| path.starts_with(folder)) {
         for hit in NETWORK.find_iter(content) {
-            let fix = "take it out, and change it; use certificates that each device has its own of (802.1X, EAP-TLS)";
+            let fix = "remove it, and change it; use a certificate for each device (802.1X, EAP-TLS)";
             let at = hit.start() + hit.as_bytes().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             found.push(Finding::new(path, "password", "password of a network", why, fix).at(place(content, 0, at)));
         }

@@ -197,7 +197,7 @@ fn exceptions_have_a_path_and_a_reason_and_cover_just_that() {
     let fault = judge(&findings, &[], "the image", &progress).unwrap_err();
     assert_eq!(fault.exit().code(), 3);
     let said = fault.render();
-    for part in ["/etc/ssl/private/snakeoil.key, line 1: private key", "why: ", "mend: ", "scan"] {
+    for part in ["/etc/ssl/private/snakeoil.key, line 1: private key", "why: ", "fix: ", "scan"] {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(!said.contains("MC4CAQ"), "the secret itself is not said");

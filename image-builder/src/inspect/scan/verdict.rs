@@ -27,7 +27,7 @@ pub(crate) fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, 
     for (exception, used) in allowed.iter().zip(used) {
         if !used {
             progress.note(&format!(
-                "warning: `scan.allow` excepts {}, where nothing is found (any more): take it out, before something else comes there",
+                "warning: `scan.allow` has an exception for {}, where the scan finds nothing (any more): remove it, before it hides something new",
                 exception.path
             ));
         }
@@ -39,8 +39,8 @@ pub(crate) fn judge(findings: &[Finding], allowed: &[Exception], subject: &str, 
     let mut text = format!("{subject} has {} that no image may have:", if open.len() == 1 { "a thing" } else { "things" });
     for Finding { path, place, what, why, fix, .. } in open {
         let place = place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
-        text.push_str(&format!("\n  {path}{place}: {what}\n     why: {why}\n    mend: {fix}"));
+        text.push_str(&format!("\n  {path}{place}: {what}\n     why: {why}\n     fix: {fix}"));
     }
     Err(Fault::refused(text)
-        .fix("mend each of these; what is right as it is goes into the profile: [scan] allow = [\"PATH: REASON\"]"))
+        .fix("fix each of these; if one is right as it is, add an exception to the profile: [scan] allow = [\"PATH: REASON\"]"))
 }

@@ -48,7 +48,7 @@ pub(crate) fn take(bytes: &dyn Bytes, offset: u64, length: usize) -> Result<Vec<
 
 /// What is asked for lies behind the end.
 pub(super) fn cut_short(offset: u64, length: u64) -> Fault {
-    Fault::refused("the file system points behind its own end").at(format!("bytes {offset}+{length}"))
+    Fault::refused("the file system points beyond its own end").at(format!("bytes {offset}+{length}"))
 }
 
 impl Bytes for Vec<u8> {

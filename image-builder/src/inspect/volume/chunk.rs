@@ -20,7 +20,7 @@ pub(crate) async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest:
                 .fix("the store's copy is damaged or forged: copy that blob again from a good store")
         };
         let plain = zstd::bulk::decompress(&bytes, length).map_err(|error| bad("does not decompress").cause(error))?;
-        if plain.len() != length || Digest::of(&plain) != digest { Err(bad("is not what its digest says")) } else { Ok(plain) }
+        if plain.len() != length || Digest::of(&plain) != digest { Err(bad("does not match its digest")) } else { Ok(plain) }
     };
     spawn_blocking(check).await.map_err(|error| Fault::internal("checking stopped").cause(error))?
 }

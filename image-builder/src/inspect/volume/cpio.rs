@@ -45,7 +45,7 @@ pub(crate) fn read(initrd: &[u8]) -> Result<Option<Volume>> {
         let numbers: Option<Vec<u32>> = (0..13).map(field).collect();
         let numbers = numbers.filter(|_| header.starts_with(b"070701")).ok_or_else(|| bad("a damaged header"))?;
         let (size, name_length) = (numbers[6] as usize, numbers[11] as usize);
-        let cut = || bad("it is cut off");
+        let cut = || bad("it is truncated");
         let name = bytes.get(at + HEADER..at + HEADER + name_length).ok_or_else(cut)?;
         let name = String::from_utf8_lossy(name.strip_suffix(b"\0").unwrap_or(name)).into_owned();
         let from = (at + HEADER + name_length).next_multiple_of(4);
@@ -76,7 +76,7 @@ pub(crate) fn read(initrd: &[u8]) -> Result<Option<Volume>> {
         }
     }
     if bytes[at.min(bytes.len())..].iter().any(|byte| *byte != 0) {
-        return Err(bad("it is cut off"));
+        return Err(bad("it is truncated"));
     }
     Ok(Some(Volume { tree, bytes: Box::new(bytes) }))
 }

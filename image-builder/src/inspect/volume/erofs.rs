@@ -79,7 +79,7 @@ pub(crate) fn superblock(bytes: &dyn Bytes) -> Result<Option<Super>> {
     }
     let incompatible = u32_at(&raw, 80);
     if incompatible != 0 {
-        return Err(bad(format!("it is compressed or laid out in a way that is not read here (features {incompatible:#x})")));
+        return Err(bad(format!("it is compressed or uses features that are not supported (features {incompatible:#x})")));
     }
     if !(9..=16).contains(&raw[12]) || raw[90] != 0 {
         return Err(bad(format!("blocks of 2^{} bytes", raw[12])));
@@ -125,12 +125,12 @@ impl Reader<'_> {
             let entry = self.inode(nid).map_err(|fault| fault.at(if path.is_empty() { "/" } else { &path }))?;
             let is_folder = entry.kind == Kind::Folder;
             if path.is_empty() && !is_folder {
-                return Err(bad("its top is no folder"));
+                return Err(bad("its root is not a folder"));
             }
             if is_folder {
                 // A folder has one parent; one that is reached twice leads around in a circle.
                 if !self.folders.insert(nid) || depth > MAX_DEPTH {
-                    return Err(bad("its folders go in a circle").at(&path));
+                    return Err(bad("its folders form a cycle").at(&path));
                 }
                 for (name, nid) in self.folder(&entry).map_err(|fault| fault.at(&path))? {
                     open.push((format!("{path}/{name}"), nid, depth + 1));
@@ -146,7 +146,10 @@ impl Reader<'_> {
     }
 
     fn inode(&mut self, nid: u64) -> Result<Entry> {
-        let at = nid.checked_mul(32).and_then(|at| at.checked_add(self.superblock.meta)).ok_or_else(|| bad("a wild inode"))?;
+        let at = nid
+            .checked_mul(32)
+            .and_then(|at| at.checked_add(self.superblock.meta))
+            .ok_or_else(|| bad("an inode outside of the file system"))?;
         let head = take(self.bytes, at, 32)?;
         let format = u16_at(&head, 0);
         let extended = format & 1 == 1;
@@ -180,7 +183,7 @@ impl Reader<'_> {
             layout => return Err(bad(format!("a file in the layout {layout}, compressed or in chunks"))),
         };
         if entry.runs.iter().any(|(offset, length)| offset.checked_add(*length).is_none_or(|end| end > self.bytes.length())) {
-            return Err(bad("a file lies behind its end"));
+            return Err(bad("a file lies beyond its end"));
         }
         if kind == Kind::Link {
             entry.target = Some(String::from_utf8_lossy(&self.content(&entry, MAX_TARGET)?).into_owned());

@@ -31,7 +31,7 @@ pub(crate) fn read(bytes: &dyn Bytes) -> Result<Option<Volume>> {
     match read {
         Ok(volume) => Ok(Some(volume)),
         Err(Problem::Other) => Ok(None),
-        Err(Problem::TooLarge) => Err(Fault::refused("a FAT file system holds too much to be looked into")),
+        Err(Problem::TooLarge) => Err(Fault::refused("a FAT file system has too many files to inspect")),
         Err(Problem::Damaged(error)) => Err(Fault::refused("a FAT file system can't be read").cause(error)),
     }
 }

@@ -102,7 +102,7 @@ fn what_is_no_program_is_refused_with_its_reason() {
         let fault = digest(&image).unwrap_err();
         assert!(fault.to_string().contains(wanted), "{wanted}: {fault}");
     }
-    assert!(digest(&program(0)[..0x700]).unwrap_err().to_string().contains("cut off"));
+    assert!(digest(&program(0)[..0x700]).unwrap_err().to_string().contains("truncated"));
 }
 
 proptest! {

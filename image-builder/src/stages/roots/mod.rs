@@ -262,7 +262,7 @@ fn just_these(root: &Path, locked: &[&Package]) -> Result<()> {
     match installed.symmetric_difference(&locked).next() {
         None => Ok(()),
         Some((name, version)) => {
-            Err(Fault::internal(format!("the root does not have just the packages that were locked: {name} {version} differs"))
+            Err(Fault::internal(format!("the root's packages differ from the lockfile: {name} {version} differs"))
                 .at(path.display()))
         }
     }

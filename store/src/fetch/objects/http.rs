@@ -35,7 +35,7 @@ impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (parts, body) = request.into_parts();
         if !body.is_empty() {
-            return Err(failed(std::io::Error::other("a store is only read")));
+            return Err(failed(std::io::Error::other("a store can only be read here")));
         }
         let url: Url = parts.uri.to_string().parse().map_err(failed)?;
         let ranged = parts.headers.contains_key(header::RANGE);

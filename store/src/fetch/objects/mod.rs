@@ -58,7 +58,7 @@ impl Objects {
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .with_http_connector(http::Connector::new(client))
             .build()
-            .map_err(|error| Fault::usage("the object store's settings (AWS_…) make no sense").at(location).cause(error))?;
+            .map_err(|error| Fault::usage("the object store's settings (AWS_…) are not valid").at(location).cause(error))?;
         Ok(Self {
             location: location.clone(),
             bucket: bucket.into(),
@@ -87,7 +87,7 @@ impl Objects {
         })?;
         // Where an object ends early, S3 answers with what there is.
         if found.range != asked {
-            return Err(Fault::source(format!("the pack ends at byte {}, asked for {asked:?}", found.range.end))
+            return Err(Fault::source(format!("the pack ends at byte {}, but {asked:?} was requested", found.range.end))
                 .at(place)
                 .fix("the store is incomplete or damaged: copy it again"));
         }
@@ -120,7 +120,7 @@ impl Objects {
             }
             cause = inner.source();
         }
-        Fault::source("the object store's answer makes no sense").at(place).cause(error.to_string()).fix(SERVER).into()
+        Fault::source("the object store sent an answer that is not valid").at(place).cause(error.to_string()).fix(SERVER).into()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fetch::answer::{Missing, SERVER, unexpected};
 /// An answer that brings no bytes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("the server ignores ranges")]
+    #[error("the server ignores range requests")]
     NoRanges,
     #[error("{0}")]
     Status(Said),
@@ -42,33 +42,33 @@ impl Said {
         let fault = |what: String| Fault::source(what).at(place);
         match (status.as_u16(), code) {
             (_, "NoSuchBucket") => fault(format!("the object store has no bucket {bucket}"))
-                .fix("check the bucket's name, and that AWS_ENDPOINT_URL and AWS_REGION say where it lies"),
+                .fix("check the bucket's name, and that AWS_ENDPOINT_URL and AWS_REGION match it"),
             (404 | 410, _) => return Missing::Absent,
             (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch") => {
                 fault(format!("the object store does not know these credentials ({code})"))
                     .fix("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
             }
             (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => {
-                fault(format!("the object store no longer takes these credentials ({code})"))
-                    .fix("get new ones: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN belong together")
+                fault(format!("the object store no longer accepts these credentials ({code})"))
+                    .fix("get new credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN belong together")
             }
             (_, "RequestTimeTooSkewed") => fault("this machine's clock and the object store's differ too much".into())
                 .fix("set this machine's clock, then run the same command again"),
             (301 | 307 | 308, _) | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => match &self.region {
                 Some(region) => {
-                    fault(format!("the bucket {bucket} lies in the region {region}")).fix(format!("set AWS_REGION={region}"))
+                    fault(format!("the bucket {bucket} is in the region {region}")).fix(format!("set AWS_REGION={region}"))
                 }
-                None => fault(format!("the bucket {bucket} lies elsewhere ({said})"))
+                None => fault(format!("the bucket {bucket} is in another region ({said})"))
                     .fix("set AWS_REGION to the bucket's region, or AWS_ENDPOINT_URL to its object store"),
             },
             (401 | 403, _) if signed => fault(format!("these credentials may not read this ({said})")).fix(
-                "check AWS_ACCESS_KEY_ID; whose it is needs s3:GetObject on the store's objects and s3:ListBucket on its bucket",
+                "check AWS_ACCESS_KEY_ID; its owner needs s3:GetObject on the store's objects and s3:ListBucket on its bucket",
             ),
             (401 | 403, _) => fault(format!("this may not be read without credentials ({said})")).fix(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws configure export-credentials --format env` prints them",
             ),
             (416, _) => {
-                fault("the pack is shorter than the image says".into()).fix("the store is incomplete or damaged: copy it again")
+                fault("the pack is shorter than the image requires".into()).fix("the store is incomplete or damaged: copy it again")
             }
             _ if status.is_redirection() || code.is_empty() => unexpected(place, status),
             _ => fault(format!("the object store answered {said}")).fix(SERVER),

@@ -65,8 +65,8 @@ impl Settings {
             (true, false, _) => return Err(half("AWS_SECRET_ACCESS_KEY")),
             (false, true, _) => return Err(half("AWS_ACCESS_KEY_ID")),
             (false, false, Some(name)) => {
-                return Err(Fault::usage(format!("credentials by {name} are not read")).fix(
-                    "eval \"$(aws configure export-credentials --format env)\" sets AWS_ACCESS_KEY_ID and the others by them; \
+                return Err(Fault::usage(format!("credentials from {name} are not supported")).fix(
+                    "eval \"$(aws configure export-credentials --format env)\" sets AWS_ACCESS_KEY_ID and the others from them; \
                      AWS_SKIP_SIGNATURE=true reads without credentials",
                 ));
             }
@@ -84,7 +84,7 @@ impl Settings {
 fn check(endpoint: &str) -> Result<()> {
     let wrong = |what: &str| {
         Fault::usage(format!("AWS_ENDPOINT_URL {what}"))
-            .fix("give the object store's https:// URL; http:// is for this machine's loopback only")
+            .fix("give the object store's https:// URL; http:// works on this machine's loopback interface only")
     };
     let url = Url::parse(endpoint).map_err(|error| wrong("is not a URL").cause(error))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
@@ -94,12 +94,12 @@ fn check(endpoint: &str) -> Result<()> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if loopback(&url) => Ok(()),
-        _ => Err(wrong("is neither https nor on the loopback").at(endpoint)),
+        _ => Err(wrong("is neither https nor on the loopback interface").at(endpoint)),
     }
 }
 
 fn half(missing: &str) -> Fault {
-    Fault::usage(format!("half of the object store's credentials: {missing} is not set"))
+    Fault::usage(format!("the object store's credentials are incomplete: {missing} is not set"))
         .fix("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither to read without credentials")
 }
 

@@ -71,7 +71,7 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
     // The key of one pair with the certificate of another.
     fs::copy(at("before/secure-boot.key"), at("keys/secure-boot.key")).unwrap();
     let done = build().await;
-    assert!(done.code == Some(3) && done.stderr.contains("not a pair"), "{done:?}");
+    assert!(done.code == Some(3) && done.stderr.contains("do not belong together"), "{done:?}");
     assert!(!Path::new(&at("store")).exists(), "something was begun");
 }
 

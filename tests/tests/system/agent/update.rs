@@ -142,7 +142,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     started.guest.cut_power().await.unwrap();
 
     let mut started = Started::with(&device, "1-again", &line, &format!("{BARE}{SCRIPT}")).await;
-    assert!(started.says("blessed").await.ends_with("nothing is on trial"));
+    assert!(started.says("blessed").await.ends_with("no image is on trial"));
     assert_eq!(started.says("runs").await, "terminal-in-use@1");
     assert_eq!(started.says("result").await, "success 0");
     let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
@@ -158,7 +158,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let mut started = Started::with(&device, "2", &line, &format!("{LEAVES}{SCRIPT}")).await;
     assert_eq!(started.says("hostname").await, employee.hostname);
     assert_eq!(started.says("screen").await, "active active");
-    assert_eq!(started.says("blessed").await, "terminal-in-use@2 is up, and is what starts from now on");
+    assert_eq!(started.says("blessed").await, "terminal-in-use@2 came up healthy; the device now starts it by default");
     assert_eq!(started.says("runs").await, "terminal-in-use@2");
     assert_eq!(started.says("result").await, "success 0");
     let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
@@ -189,7 +189,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     build(&site, "4", "").await;
     assert!(spoil(&site, &before) > 0, "nothing of it is new");
     let mut started = Started::with(&device, "2-again", &line, &format!("{BARE}ends='kill -SEGV 1'\n{SCRIPT}")).await;
-    assert!(started.says("blessed").await.contains("terminal-in-use@3 was to be started, and terminal-in-use@2 runs"));
+    assert!(started.says("blessed").await.contains("terminal-in-use@3 should have started, but terminal-in-use@2 runs"));
     assert_eq!(started.says("runs").await, "terminal-in-use@2");
     assert_eq!(started.says("result").await, "exit-code 4");
     started.says("end").await;

@@ -181,7 +181,7 @@ async fn image_a_secret_fails_the_build() {
     let (desk, policies) = ("/etc/livery/desk.json", "/etc/firefox/policies/policies.json");
     // What the device reads back, to tell the station.
     let told = "/usr/lib/livery/confirm.json";
-    for part in [desk, policies, told, "GitHub token", "why: ", "mend: ", "scan"] {
+    for part in [desk, policies, told, "GitHub token", "why: ", "fix: ", "scan"] {
         assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
     }
     assert!(!done.stderr.contains(&token) && !done.stdout.contains(&token), "the secret itself is said");

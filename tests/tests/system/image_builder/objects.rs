@@ -344,7 +344,7 @@ async fn a_missing_or_flipped_chunk_map_is_refused() {
     raw_disk::flip(&bench.blob(&map), map.length / 2).unwrap();
     bench.untouched(STORE, 4).await;
     fs::remove_file(bench.blob(&map)).unwrap();
-    assert!(bench.untouched(STORE, 5).await.what.contains("lacks a file"));
+    assert!(bench.untouched(STORE, 5).await.what.contains("is missing from the store"));
 }
 
 /// An object store that is no good: requests as for a good one, answers by [`BadServer`].

@@ -237,13 +237,13 @@ async fn what_does_not_fit_is_refused_and_nothing_is_published() {
     disk.profile("7");
     disk.refused("2 \"system\"").await;
     disk.profile("esp");
-    disk.refused("no file system that a file can be put into").await;
+    disk.refused("no file system into which Livery can put a file").await;
     let disk = Disk::new("/nowhere/livery.json", mkfs_vfat);
-    disk.refused("its folder must be there already").await;
+    disk.refused("its folder must exist").await;
     let disk = Disk::new("/nowhere/livery.json", mkfs_ext4);
-    disk.refused("its folder must be there already").await;
+    disk.refused("its folder must exist").await;
     let disk = Disk::new("/nowhere/livery.json", mkntfs);
-    disk.refused("its folder must be there already").await;
+    disk.refused("its folder must exist").await;
     let luks = Disk::new("/livery.json", |inner| {
         File::options().write(true).open(inner).unwrap().write_all_at(b"LUKS\xba\xbe", 0).unwrap();
     });
@@ -287,7 +287,7 @@ async fn a_file_that_is_there_already_is_never_written_over() {
                 .collect();
             good(add[0], &words);
         });
-        disk.refused("there is such a file already").await;
+        disk.refused("this file exists already").await;
     }
     // A folder of that name is no place for it either.
     let disk = Disk::new("/livery.json", |inner| {
@@ -345,7 +345,7 @@ async fn no_room_and_no_room_in_one_piece_are_told_apart() {
         good("mkfs.vfat", &["-s", "32", inner]);
         holes(inner, 16 << 10, |number| number % 2 == 0 || number > 100);
     });
-    fragmented.refused("pieces, one is needed").await;
+    fragmented.refused("pieces, but must be in one").await;
     // A file system that counts from where it likes: its clusters begin off the disk's blocks.
     let askew = Disk::new("/livery.json", |inner| {
         good("mkfs.vfat", &["-a", "-F", "16", "-s", "8", "-R", "3", inner]);
@@ -379,7 +379,7 @@ async fn a_profile_for_importing_is_checked_as_others_are() {
     assert_eq!(disk.manifest().restricted, ["Windows 11 Enterprise"]);
     let roster = ["personalise", "ready@1", "--roster", "FOLDER/roster.csv", "--store", "FOLDER/store", "--keys", "FOLDER/keys"];
     let done = disk.livery(&roster).await;
-    assert!(done.code == Some(3) && done.stderr.contains("takes no personal layer"), "{done:?}");
+    assert!(done.code == Some(3) && done.stderr.contains("cannot take a personal layer"), "{done:?}");
 
     // Without a profile both flags are needed; with one of another kind it is none for this.
     let done = disk.livery(&["import", "FOLDER/image.raw", "--store", "FOLDER/store", "--keys", "FOLDER/keys"]).await;

@@ -212,11 +212,11 @@ async fn a_newer_list_is_shown_before_it_is_taken() {
     // Bad ones: nothing changes.
     let kept = std::fs::read_to_string(path("saas/microsoft365.toml")).unwrap();
     for (text, why) in [
-        ("<html>Sign in to the network</html>", "no endpoint list"),
-        ("[{\"id\": 1, \"serviceArea\": \"x\"}]", "no endpoint list"),
-        (&SETS.replace("outlook.office.com", "*"), "no pattern of host names"),
-        (&SETS[..100], "no endpoint list"),
-        ("[]", "no endpoint list"),
+        ("<html>Sign in to the network</html>", "not an endpoint list"),
+        ("[{\"id\": 1, \"serviceArea\": \"x\"}]", "not an endpoint list"),
+        (&SETS.replace("outlook.office.com", "*"), "not a host name pattern"),
+        (&SETS[..100], "not an endpoint list"),
+        ("[]", "not an endpoint list"),
     ] {
         std::fs::write(path("bad.json"), text).unwrap();
         let refused = update(&["--from", &path("bad.json"), "--accept"]).await;
@@ -232,5 +232,5 @@ async fn a_newer_list_is_shown_before_it_is_taken() {
     // Changed by hand, it is no base for anything.
     std::fs::write(path("saas/microsoft365.toml"), kept.replace("login", "logon")).unwrap();
     let changed = update(&["--from", &path("two.json")]).await;
-    assert!(changed.code == Some(3) && changed.stderr.contains("changed it by hand"), "{}", changed.stderr);
+    assert!(changed.code == Some(3) && changed.stderr.contains("edited it by hand"), "{}", changed.stderr);
 }

@@ -227,7 +227,7 @@ async fn without_digest_or_word_or_with_another_file_nothing_is_built() {
         (without("sha256"), "desk.toml:6:", "missing `sha256`"),
         (without("accept-licence"), "desk.toml:6:", "missing `accept-licence`"),
         (item.replace("accept Stand-in", "accept another"), "desk.toml:12:18", "read and accepted"),
-        (item.replace(&digest, &Digest::of(b"other").to_string()), "desk.toml:8:10", "not the software that the profile means"),
+        (item.replace(&digest, &Digest::of(b"other").to_string()), "desk.toml:8:10", "not the software that the profile describes"),
         (item.replace("24.11.0.85", "24.11.0.86"), "desk.toml:10:11", "another version"),
         (item.replace("client.deb", "gone.deb"), "desk.toml:7:8", "no such file"),
     ] {
