@@ -162,7 +162,46 @@ fn merge(into: &mut Value, from: Value) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Characters for which a panel of 1024 pixels has room beside the laptop's name and two buttons.
+    const LINE: usize = 80;
+
+    #[test]
+    fn word_of_a_closed_data_partition_has_room_in_the_sign_in_page() {
+        for (language, call) in [
+            ("de", "Wenden Sie sich an Ihre IT."),
+            ("en", "Please call your IT department."),
+            ("fr", "Contactez votre service informatique."),
+            ("nl", "Neem contact op met de IT-afdeling."),
+        ] {
+            let file = LAPTOP.get_file(format!("usr/share/livery/no-data/{language}.conf")).unwrap();
+            let text = file.contents_utf8().unwrap();
+            // An item that begins with `~~` is a text of any length; its `\n` ends a line.
+            let items = text.lines().find_map(|line| line.strip_prefix("indicators=")).unwrap();
+            let told: Vec<&str> = items.split(';').filter_map(|item| item.strip_prefix("~~")).collect();
+            let lines: Vec<&str> = told.first().unwrap().split(r"\n").collect();
+            assert!(told.len() == 1 && lines.len() == 2 && lines[1].ends_with(call), "{language}: {told:?}");
+            for line in lines {
+                assert!(line.chars().count() <= LINE, "{language}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_is_a_clock() {
+        // lightdm-gtk-greeter writes it into 50 bytes, and cuts what is longer.
+        const CLOCK: usize = 49;
+        let mut folders = vec![&LAPTOP];
+        while let Some(folder) = folders.pop() {
+            folders.extend(folder.dirs());
+            let texts = folder.files().filter_map(include_dir::File::contents_utf8);
+            for format in texts.flat_map(str::lines).filter_map(|line| line.strip_prefix("clock-format=")) {
+                assert!(format.len() <= CLOCK && format.contains('%'), "{format}");
+            }
+        }
+    }
 
     #[test]
     fn the_store_is_one_word_of_a_command() {
