@@ -24,6 +24,7 @@
 //! | [`gateway`] | a stand-in for the organisation's Citrix Gateway and StoreFront, as a user's browser sees them |
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
+//! | [`container`] | a device's real root under its own systemd, in a container |
 //! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
 //! | [`security_key`] | a FIDO2 key for a device's USB port |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
@@ -36,6 +37,7 @@ pub mod bad_server;
 pub mod bench;
 pub mod browser;
 pub mod citrix_client;
+pub mod container;
 pub mod device;
 pub mod dnsmasq;
 pub mod elsewhere;

@@ -1,23 +1,20 @@
-//! The container: the terminal's root under its own systemd, with a cable to the test's network. In: a root, and what of it shall be
-//! otherwise than on a device. Out: its units asked, its cable pulled. Fails where the host's systemd-nspawn can't start it.
+//! The terminal in its container, with a screen that is none. In: a disk, and what of it shall be otherwise than on a device. Out: its
+//! browser asked. Fails where the image can't be mounted, or the container does not start.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
 };
 
 use livery_contract::{Fault, Result};
-use tokio::{
-    process::{Child, Command},
-    time::sleep,
-};
 
-use super::root::Root;
 use crate::{
+    container::{
+        machine::{CONNECTION, Machine, Plan, connection, numbers},
+        root::Root,
+    },
     gateway::accounts::Receiver,
-    programs::{self, Done},
+    programs::Done,
     site::GATEWAY,
 };
 
@@ -31,11 +28,6 @@ pub const ELSEWHERE: &str = "elsewhere.example";
 pub const HOTEL: &str = "welcome.hotel.example";
 /// See [`HOTEL`].
 pub const CHECK: &str = "check.assurance.example";
-/// The container's name; the cable's after it.
-const NAME: &str = "desk";
-const CABLE: &str = "ve-desk";
-/// How long it may take to start.
-const START: Duration = Duration::from_secs(60);
 
 /// What is otherwise than on a device.
 #[derive(Clone, Debug)]
@@ -63,9 +55,8 @@ impl Default for Options {
 pub struct Desk {
     /// Its root.
     pub root: Root,
-    _container: Child,
-    leader: u32,
-    log: PathBuf,
+    /// The container.
+    pub machine: Machine,
 }
 
 impl Desk {
@@ -74,99 +65,27 @@ impl Desk {
     /// # Errors
     /// Where the image can't be mounted, or the container does not start.
     pub async fn start(disk: &Path, folder: &Path, options: &Options) -> Result<Self> {
-        let root = Root::mount(disk, &made(folder, "root")?)?;
+        let place = folder.join("root");
+        fs::create_dir_all(&place).map_err(|error| failed("a folder can't be made").at(place.display()).cause(error))?;
+        let root = Root::mount(disk, &place)?;
         furnish(&root, options)?;
-        let log = folder.join("container.log");
-        let file = File::create(&log).map_err(|error| failed("its log can't be written").cause(error))?;
-        let mut command = Command::new("systemd-nspawn");
-        command.args([
-            "--boot",
-            "--register=no",
-            "--keep-unit",
-            "--console=pipe",
-            "--network-veth",
-            "--machine",
-            NAME,
-            "--directory",
-        ]);
-        command.arg(&root.path).env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1").kill_on_drop(true).stdin(Stdio::null());
-        let error = file.try_clone().map_err(|error| failed("its log can't be written").cause(error))?;
-        command.stdout(file).stderr(error);
-        let container = command.spawn().map_err(|error| failed("systemd-nspawn does not start").cause(error))?;
-        let pid = container.id().ok_or_else(|| failed("systemd-nspawn is gone"))?;
-        let mut desk = Self { root, _container: container, leader: 0, log };
-        let before = Instant::now();
-        // First the cable: a network that is there from the start is the usual case.
-        loop {
-            if ip(&["address", "add", &format!("{HERE}/24"), "dev", CABLE]).await.is_ok() {
-                break;
-            }
-            desk.patient(before)?;
-            sleep(Duration::from_millis(50)).await;
-        }
-        desk.cable(options.cable).await?;
-        while desk.leader == 0 {
-            desk.leader = child_of(pid).unwrap_or_default();
-            desk.patient(before)?;
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(desk)
+        let here = format!("{HERE}/24");
+        let plan = Plan { name: "desk", here: &[&here], plugged: options.cable, more: &[] };
+        let machine = Machine::start(&root.path, folder.join("container.log"), &plan).await?;
+        Ok(Self { root, machine })
     }
 
-    fn patient(&self, since: Instant) -> Result<()> {
-        if since.elapsed() < START {
-            return Ok(());
-        }
-        Err(failed(&format!("it does not start: {}", fs::read_to_string(&self.log).unwrap_or_default())))
-    }
-
-    /// Plugs the cable in or pulls it.
-    ///
-    /// # Errors
-    /// Where it is gone.
-    pub async fn cable(&self, plugged: bool) -> Result<()> {
-        ip(&["link", "set", CABLE, if plugged { "up" } else { "down" }]).await
-    }
-
-    /// Runs a command in it, as its root, at most half a minute.
-    ///
-    /// # Errors
-    /// Where it does not end in time.
-    pub async fn run(&self, script: &str) -> Result<Done> {
-        let mut command = Command::new("nsenter");
-        command.args([
-            "--target",
-            &self.leader.to_string(),
-            "--all",
-            "--",
-            "env",
-            "-i",
-            "PATH=/usr/bin:/usr/sbin",
-            "sh",
-            "-c",
-            script,
-        ]);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        programs::run(command, script, Duration::from_secs(30)).await
-    }
-
-    /// The same, as the kiosk's user in the screen's environment.
+    /// Runs a command in it, as the kiosk's user in the screen's environment.
     ///
     /// # Errors
     /// Where it does not end in time, or ends badly.
     pub async fn run_at_the_screen(&self, script: &str) -> Result<Done> {
         let quoted = script.replace('\'', r"'\''");
         let environment = "XDG_RUNTIME_DIR=/run/kiosk WAYLAND_DISPLAY=wayland-1 SWAYSOCK=$(ls -t /run/kiosk/sway-ipc.* | head -1)";
-        self.run(&format!("setpriv --reuid kiosk --regid kiosk --clear-groups env {environment} sh -c '{quoted}'")).await?.good()
-    }
-
-    /// A file's content, as its root sees it.
-    ///
-    /// # Errors
-    /// Where it can't be read.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let full = PathBuf::from(format!("/proc/{}/root{path}", self.leader));
-        fs::read(&full).map_err(|error| failed("a file in it can't be read").at(path).cause(error))
+        self.machine
+            .run(&format!("setpriv --reuid kiosk --regid kiosk --clear-groups env {environment} sh -c '{quoted}'"))
+            .await?
+            .good()
     }
 
     /// What systemd says of the browser's service.
@@ -174,13 +93,8 @@ impl Desk {
     /// # Errors
     /// Where it does not answer.
     pub async fn browser(&self, property: &str) -> Result<String> {
-        let done = self.run(&format!("systemctl show --value --property {property} livery-browser")).await?.good()?;
+        let done = self.machine.run(&format!("systemctl show --value --property {property} livery-browser")).await?.good()?;
         Ok(done.stdout.trim().to_owned())
-    }
-
-    /// The journal so far.
-    pub async fn journal(&self) -> String {
-        self.run("journalctl --no-pager --output short-precise").await.map(|done| done.stdout).unwrap_or_default()
     }
 
     /// Lets the browser's session run out of memory: the kernel kills in it, and nowhere else.
@@ -190,7 +104,7 @@ impl Desk {
     pub async fn exhaust_memory(&self) -> Result<()> {
         const V1: &str = "/sys/fs/cgroup/memory";
         if !Path::new(V1).join("memory.limit_in_bytes").exists() {
-            return self.run("systemctl set-property --runtime livery-browser MemoryMax=64M").await?.good().map(drop);
+            return self.machine.run("systemctl set-property --runtime livery-browser MemoryMax=64M").await?.good().map(drop);
         }
         // A host whose memory is controlled the old way: systemd can't limit it, so the test does as systemd would.
         let group = Path::new(V1).join(format!("livery-{}", std::process::id()));
@@ -212,7 +126,7 @@ impl Desk {
             let _ = fs::write(group.join("memory.limit_in_bytes"), "-1");
             let _ = fs::remove_dir(group);
         } else {
-            let _ = self.run("systemctl set-property --runtime livery-browser MemoryMax=infinity").await;
+            let _ = self.machine.run("systemctl set-property --runtime livery-browser MemoryMax=infinity").await;
         }
     }
 
@@ -239,15 +153,9 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
             "[Service]\nEnvironment=WLR_BACKENDS=headless WLR_HEADLESS_OUTPUTS={screens} WLR_LIBINPUT_NO_DEVICES=1 LIBSEAT_BACKEND=noop\nReadWritePaths=/tmp\n"
         ),
     )?;
-    let connection = "[connection]\nid=cable\ntype=ethernet\ninterface-name=host0\n\n[ipv4]\nmethod=manual\n\
-        address1=10.0.0.2/24,10.0.0.1\n\n[ipv6]\nmethod=ignore\n";
-    let path = "etc/NetworkManager/system-connections/cable.nmconnection";
-    root.write(path, connection)?;
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(root.path.join(path), private).map_err(|error| failed("a file's mode can't be set").cause(error))?;
+    root.write_private(CONNECTION, &connection(&format!("10.0.0.2/24,{HERE}")))?;
     // No seat without a screen.
-    let mask = root.path.join("etc/systemd/system/seatd.service");
-    std::os::unix::fs::symlink("/dev/null", mask).map_err(|error| failed("a unit can't be masked").cause(error))?;
+    root.mask("seatd.service")?;
     let desk = serde_json::json!({"home": home, "sign-out": format!("https://{GATEWAY}/cgi/logout"), "client": options.receiver == Receiver::Native});
     root.write("etc/livery/desk.json", &desk.to_string())?;
     // A seat has a keyboard as long as some wtype runs, and programs take seconds to notice a first one: one that sleeps is there from
@@ -256,30 +164,6 @@ fn furnish(root: &Root, options: &Options) -> Result<()> {
     let path = root.path.join("etc/livery/sway.d/50-profile.conf");
     let profile = fs::read_to_string(&path).map_err(|error| failed("sway's configuration can't be read").cause(error))?;
     root.write("etc/livery/sway.d/50-profile.conf", &profile.replace("timeout 900 ", &format!("timeout {idle} ")))
-}
-
-async fn ip(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("ip");
-    command.args(arguments);
-    programs::run(command, "ip", Duration::from_secs(10)).await?.good().map(drop)
-}
-
-fn numbers() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// The first child of a process.
-fn child_of(parent: u32) -> Option<u32> {
-    numbers().find(|pid| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().any(|line| line == format!("PPid:\t{parent}"))
-    })
-}
-
-fn made(folder: &Path, name: &str) -> Result<PathBuf> {
-    let path = folder.join(name);
-    fs::create_dir_all(&path).map_err(|error| failed("a folder can't be made").at(path.display()).cause(error))?;
-    Ok(path)
 }
 
 fn failed(what: &str) -> Fault {

@@ -1,25 +1,21 @@
-//! A test in namespaces of its own: network, mounts, processes. All that it mounts and starts is gone with it, however it ends.
-//! Only root can have them, since the image's file system is mounted.
+//! A terminal's test in namespaces of its own, with the disk that the agent wrote. Fails where the image can't be built or written.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use livery_contract::{Fault, Result};
-use tokio::process::Command;
+use livery_contract::Result;
 
-use super::root;
 use crate::{
-    programs,
+    container::{self, root},
     site::{Allow, Site},
 };
 
-/// Says that it is inside, and where the disk with the image is.
-const MARK: &str = "LIVERY_TESTS_SCREEN";
+/// Bytes of a terminal's disk.
+const DISK: u64 = 4 << 30;
 
-/// The disk with the image, where this process is inside already. If not, has the image built (which asks the network), runs the test
-/// of this name again inside, at most so long, and demands that it passes.
+/// The disk with the terminal's image, inside namespaces of this test's own; see [`container::ground::inside`].
 ///
 /// # Errors
-/// Where the image can't be built, a namespace can't be made, or the test fails inside.
+/// As there.
 pub async fn inside(site: &Site, test: &str, most: Duration) -> Result<Option<PathBuf>> {
     inside_of(site, Allow::Nothing, test, most).await
 }
@@ -29,21 +25,14 @@ pub async fn inside(site: &Site, test: &str, most: Duration) -> Result<Option<Pa
 /// # Errors
 /// As [`inside`].
 pub async fn inside_of(site: &Site, allow: Allow, test: &str, most: Duration) -> Result<Option<PathBuf>> {
-    if let Some(disk) = env::var_os(MARK) {
-        return Ok(Some(disk.into()));
-    }
-    let disk = root::disk(site, allow).await?;
-    let own = env::current_exe().map_err(|error| Fault::internal("the test program is gone").cause(error))?;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
-    command.arg(own).args(["--exact", test, "--nocapture"]).env(MARK, disk).kill_on_drop(true);
-    let done = programs::run(command, "the test in namespaces of its own", most).await?;
-    // What was measured, for who reads along.
-    eprint!("{}", done.stderr);
-    if done.code == Some(0) && done.stdout.contains("1 passed") {
-        return Ok(None);
-    }
-    let fault = Fault::internal(format!("{test} in namespaces of its own: {:?}\n{}", done.code, done.stdout));
-    Err(fault.fix("run it as root, after scripts/setup"))
+    container::ground::inside(test, most, async || disk(site, allow).await).await
+}
+
+/// The disk that the agent wrote, as in the factory; the image is built, and the disk written again, where that is not done.
+///
+/// # Errors
+/// Where a program fails.
+pub async fn disk(site: &Site, allow: Allow) -> Result<PathBuf> {
+    let reference = site.build_for_a_virtual_screen(allow).await?;
+    root::disk(site, allow.name(), DISK, &reference).await
 }

@@ -1,7 +1,10 @@
 //! A person before the screen: keys by a virtual keyboard (wtype), and eyes (grim). Fails where the
 //! compositor does not take them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use livery_contract::{Fault, Result};
 
@@ -30,16 +33,33 @@ impl Desk {
         self.run_at_the_screen(&format!("wtype -s {KEYMAP} '{text}'")).await.map(drop)
     }
 
+    /// Types a text and the Enter key, by one keyboard.
+    ///
+    /// # Errors
+    /// Where the compositor does not take it.
+    pub async fn enter(&self, text: &str) -> Result<()> {
+        self.run_at_the_screen(&format!("wtype -s {KEYMAP} '{text}' -k Return")).await.map(drop)
+    }
+
     /// Looks at the screen; the picture is kept as `name` in `folder`.
     ///
     /// # Errors
     /// Where there is no screen.
     pub async fn look(&self, folder: &Path, name: &str) -> Result<Picture> {
-        self.run_at_the_screen("grim /run/kiosk/screen.png").await?;
+        Picture::read(&self.keep(folder, name).await?)
+    }
+
+    /// Keeps a picture of the screen as `name` in `folder`, for who looks later.
+    ///
+    /// # Errors
+    /// Where there is no screen.
+    pub async fn keep(&self, folder: &Path, name: &str) -> Result<PathBuf> {
+        // Compressed as little as possible: a second for sixty pictures, and not for six.
+        self.run_at_the_screen("grim -l 1 /run/kiosk/screen.png").await?;
         let path = folder.join(format!("{name}.png"));
-        let written = fs::write(&path, self.read("/run/kiosk/screen.png")?);
+        let written = fs::write(&path, self.machine.read("/run/kiosk/screen.png")?);
         written.map_err(|error| Fault::internal("a picture can't be kept").at(path.display()).cause(error))?;
-        Picture::read(&path)
+        Ok(path)
     }
 
     /// The titles of all windows, as the compositor knows them.

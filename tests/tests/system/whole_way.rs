@@ -14,7 +14,7 @@ use livery_tests::{
     picture::Picture,
     qemu::{Bus, Disk, Machine, machine::Service},
     raw_disk,
-    screen::root,
+    screen::ground,
     site::{Allow, STATION, Site},
     stick,
     whole_way::{NOTE, Stage, at_home, whole_way},
@@ -98,7 +98,7 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
 #[tokio::test]
 async fn qemu_a_stick_where_the_profile_allows_it() {
     let site = Site::shared().await.unwrap();
-    let disk = root::disk(&site, Allow::All).await.unwrap();
+    let disk = ground::disk(&site, Allow::All).await.unwrap();
     let folder = out("stick");
     let mut machine = Machine::new("stick", &folder).unwrap();
     (machine.usb, machine.network) = (true, false);

@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use livery_contract::{Fault, Result};
 
 use super::{super::measured::run, DISK};
-use crate::{screen::root::partition, site::Site};
+use crate::{container::root::partition, site::Site};
 
 /// The most that a step may take.
 const LONG: Duration = Duration::from_secs(1800);
