@@ -25,6 +25,7 @@
 //! | [`citrix_client`] | a stand-in for the package of Citrix's client |
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
 //! | [`container`] | a device's real root under its own systemd, in a container |
+//! | [`laptop`] | a laptop's real root with a headless display: an employee's day at it |
 //! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
 //! | [`security_key`] | a FIDO2 key for a device's USB port |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
@@ -47,6 +48,7 @@ pub mod false_station;
 pub mod faults;
 pub mod fixtures;
 pub mod gateway;
+pub mod laptop;
 pub mod layer;
 pub mod line;
 pub mod loop_device;

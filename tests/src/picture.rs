@@ -1,6 +1,6 @@
 //! Reads a PNG, and counts colours in it: how a test looks at a screen.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{fs::File, io::BufReader, ops::Range, path::Path};
 
 use livery_contract::{Fault, Result};
 
@@ -40,6 +40,31 @@ impl Picture {
         Ok(Self { width, height, pixels })
     }
 
+    /// Of pixels that were taken elsewhere, row by row.
+    ///
+    /// # Errors
+    /// Where they are more or fewer than such a picture has.
+    pub fn of(width: u32, height: u32, pixels: Vec<[u8; 3]>) -> Result<Self> {
+        if u64::from(width) * u64::from(height) != pixels.len() as u64 {
+            return Err(Fault::refused(format!("{} pixels are no picture of {width} by {height}", pixels.len())));
+        }
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Writes it as a PNG.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let failed = || Fault::internal("the picture can't be kept").at(path.display());
+        let file = File::create(path).map_err(|error| failed().cause(error))?;
+        let mut encoder = png::Encoder::new(file, self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_compression(png::Compression::Fast);
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(self.pixels.as_flattened()));
+        written.map_err(|error| failed().cause(error))
+    }
+
     /// How many pixels have this colour, each channel within `slack`.
     pub fn count(&self, colour: [u8; 3], slack: u8) -> usize {
         self.pixels.iter().filter(|pixel| pixel.iter().zip(colour).all(|(is, want)| is.abs_diff(want) <= slack)).count()
@@ -66,6 +91,33 @@ impl Picture {
             }
         }
         runs
+    }
+
+    /// The lines of words that are written within these rows and columns, on a ground of the first pixel's colour: of each word the
+    /// columns from and to. Rows without ink part lines, and `gap` columns without part words.
+    pub fn words(&self, rows: Range<u32>, columns: Range<u32>, gap: u32) -> Vec<Vec<(u32, u32)>> {
+        let (rows, columns) = (rows.start..rows.end.min(self.height), columns.start..columns.end.min(self.width));
+        let at = |row: u32, column: u32| self.pixels[(row * self.width + column) as usize];
+        let ground = at(rows.start, columns.start);
+        let ink = |row: u32, column: u32| at(row, column).iter().zip(ground).any(|(is, ground)| is.abs_diff(ground) > 0x40);
+        let mut lines: Vec<Range<u32>> = Vec::new();
+        for row in rows.filter(|row| columns.clone().any(|column| ink(*row, column))) {
+            match lines.last_mut().filter(|line| line.end == row) {
+                Some(line) => line.end = row + 1,
+                None => lines.push(row..row + 1),
+            }
+        }
+        let words = |line: Range<u32>| {
+            let mut words: Vec<(u32, u32)> = Vec::new();
+            for column in columns.clone().filter(|column| line.clone().any(|row| ink(row, *column))) {
+                match words.last_mut().filter(|(_, to)| column - *to <= gap) {
+                    Some((_, to)) => *to = column,
+                    None => words.push((column, column)),
+                }
+            }
+            words
+        };
+        lines.into_iter().map(words).collect()
     }
 
     /// Whether a text console shows the agent's final block: its two edges are lines of 74 `=`. The kernel's font (8 by 16)
@@ -130,6 +182,17 @@ mod tests {
         assert_eq!(before.differs(&before), 0.0);
         assert_eq!(picture(2, vec![[1; 3], [1; 3], [1; 3], [1, 1, 2]]).differs(&before), 0.25);
         assert_eq!(picture(1, vec![[1; 3]; 2]).differs(&before), 1.0);
+    }
+
+    #[test]
+    fn lines_are_read_by_their_words() {
+        let mut picture = Picture { width: 40, height: 12, pixels: vec![[0xf0; 3]; 40 * 12] };
+        for (row, column) in [(2, 4), (3, 6), (3, 15), (7, 5), (7, 39)] {
+            picture.pixels[row * 40 + column] = [0x20; 3];
+        }
+        assert_eq!(picture.words(0..12, 0..30, 4), [vec![(4, 6), (15, 15)], vec![(5, 5)]]);
+        assert_eq!(picture.words(5..99, 0..99, 4), [vec![(5, 5), (39, 39)]]);
+        assert!(picture.words(9..12, 0..40, 4).is_empty());
     }
 
     #[test]

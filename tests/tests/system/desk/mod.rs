@@ -3,4 +3,5 @@
 mod binding;
 mod kiosk;
 mod laptop;
+mod laptop_session;
 mod sign_in;
