@@ -181,10 +181,7 @@ const TOLD: [(&str, [&str; 2]); 4] = [
     ),
     (
         "nl",
-        [
-            "De schijf met uw bestanden kon niet worden geopend.",
-            "Aanmelden is niet mogelijk. Neem contact op met de IT-afdeling.",
-        ],
+        ["De schijf met uw bestanden kon niet worden geopend.", "Aanmelden is niet mogelijk. Neem contact op met de IT-afdeling."],
     ),
     (
         "de",
