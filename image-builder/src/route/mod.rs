@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! profile: [saas] [tunnel] [internet] [citrix]
-//!    | conflicts   what contradicts is refused, at its line
+//!    |             what contradicts was refused by `livery_profile`, at its line
 //!    v table       names and addresses, each with its way and the reason
 //!    +-- decide    the way of one URL                      `livery route`
 //!    +-- pac       the same for browsers                   image
