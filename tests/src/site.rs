@@ -259,12 +259,21 @@ impl Site {
         self.build_from(path).await
     }
 
+    /// `livery refresh`: signatures that have not run out.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub async fn refresh(&self) -> Result<()> {
+        let (store, keys) = (text(&self.store()), text(&self.keys()));
+        self.livery(["refresh", "--store", &store, "--keys", &keys], Duration::from_secs(60)).await.map(drop)
+    }
+
     async fn build_from(&self, profile: &Path) -> Result<Reference> {
         let _lock = self.lock().await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
         if self.store().join("metadata").exists() {
-            // Its signatures may have run out since the last time.
-            self.livery(["refresh", "--store", &store, "--keys", &keys], Duration::from_secs(60)).await?;
+            // They may have since the last time.
+            self.refresh().await?;
         }
         self.lock_packages(profile).await?;
         let arguments = ["build", &text(profile), "--locked", "--store", &store, "--keys", &keys, "--cache", &cache];
