@@ -1,81 +1,80 @@
-//! A device in use gets a newer image over the network, beside the one that runs: power cut on the way, started once, kept; one that does
-//! not come up, be it its kiosk or its very root, gives way to the one before; one that is not what was signed is not taken; what power cuts
-//! left on the EFI system partition takes no room for long; and nothing is fetched on a line that is paid by the byte.
+//! Devices in use get a newer image over the network, beside the one that runs. One is started once, with a browser, and kept when it is
+//! up; what is ready takes effect when a session ends; one whose root is damaged gives way to the one before. On another device, without
+//! a screen: nothing is fetched on a line that is paid by the byte; what is not what was signed is not taken; the power is cut on the way;
+//! what power cuts left on the EFI system partition takes no room for long; one whose kiosk does not come up gives way, too. A kernel's
+//! panic and the end of PID 1 start a device again.
 
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use livery_contract::{Reference, manifest::Role};
+use livery_contract::{Reference, manifest::Role, roster::Employee};
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, probe, without_browser},
+    device::{Device, STATION_AT, hosts, without_browser},
+    fixtures::updates::{self, BARE, WHOLE},
     line::Line,
     programs::{Program, tool},
-    qemu::{Guest, machine::Service},
+    qemu::{Credential, Guest, machine::Service},
     site::{STATION, Site},
 };
-use tokio::process::Command;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 const DISK: u64 = 8 << 30;
-/// Says what runs, then looks for a newer image as its timer does, and says what comes of it; then does what `$ends` says.
-const SCRIPT: &str = r#"
-for i in $(seq 200); do [ -n "$bare" ] || systemctl is-active -q livery-browser.service && break; sleep 1; done
-. /usr/lib/os-release
-say hostname "$(cat /etc/hostname)"
-say screen "$(systemctl is-active livery-kiosk.service livery-browser.service | tr '\n' ' ')"
-say timer "$(systemctl is-active livery-update.timer)"
-for i in $(seq 200); do [ "$(systemctl show -P ExecMainExitTimestampMonotonic livery-bless.service)" -gt 0 ] && break; sleep 1; done
-say blessed "$(journalctl -b -o cat -u livery-bless.service | grep "$IMAGE_ID" | tail -n 1)"
-say runs "$IMAGE_ID@$IMAGE_VERSION"
-journalctl -b -f -o cat -u livery-update.service | while read -r line; do say update "$line"; done &
-systemctl start livery-update.service
-sleep 2
-say result "$(systemctl show -P Result livery-update.service) $(systemctl show -P ExecMainStatus livery-update.service)"
-say state "$(cat /run/livery-update/state.json)"
-for i in $(seq 60); do findmnt -n /efi > /dev/null || break; sleep 1; done
-say esp "$(findmnt -n /efi | tr -s ' ')"
-say patience "$(systemctl show -P JobRunningTimeoutUSec "$(systemd-escape -p --suffix=device "$(systemctl show -P What efi.mount)")")"
-nmcli device modify "$(nmcli -g DEVICE device status | head -n 1)" connection.metered yes > /dev/null
-systemctl start livery-update.service
-say metered "$(systemctl show -P Result livery-update.service)"
-say end yes
-eval "$ends"
-"#;
-/// A session is over, as after a time without a touch.
-const LEAVES: &str = "ends='for i in $(seq 60); do XDG_RUNTIME_DIR=/run/kiosk livery-desk leave && break; sleep 1; done'\n";
-/// Without the browser: an update is made in the time that others leave, and an emulated browser leaves little.
-const BARE: &str = "bare=yes\n";
-/// Says what runs; then its kernel ends. Not before the words are out: a serial port's driver sends what it was given later, by
-/// interrupts, and a kernel that has ended sends no more of it.
-const PANICS: &str = ". /usr/lib/os-release\nsay runs \"$IMAGE_ID@$IMAGE_VERSION\"\nsleep 5\necho c > /proc/sysrq-trigger\n";
+/// Looks for a newer image, as its timer does; then says what came of it.
+const UPDATE: &str = "systemctl start livery-update.service 2> /dev/null; for what in Result ExecMainStatus; do \
+    systemctl show -P $what livery-update.service; done";
 
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update"))
+/// A device, its site, and the station that it finds.
+struct Ground {
+    site: Site,
+    employee: Employee,
+    device: Device,
+    line: Line,
 }
 
-/// A terminal of this version that looks for newer ones at the station; with a further line of its kernel's command line. Of the first
-/// one's packages, whatever the mirrors have got since: they would be what is fetched.
-async fn build(site: &Site, version: &str, argument: &str) -> Reference {
-    let profile = format!(
-        "# The organisation's terminal, which gets newer images over the network.\n\
-         schema = 1\nextends = \"terminal.toml\"\nname = \"terminal-in-use\"\nversion = \"{version}\"\n\n\
-         [boot]\nkernel-arguments = [{argument}]\n\n\
-         [updates]\nstore = \"https://{STATION}:8443/store/\"\nstore-ca = \"station/ca.pem\"\n"
-    );
-    let path = site.folder.join(format!("in-use-{version}.toml"));
-    let lock = site.folder.join("in-use-1.lock");
-    if lock.exists() {
-        fs::write(&path, &profile).unwrap();
-        let own = path.with_extension("lock");
-        fs::copy(lock, &own).unwrap();
-        // Later than the profile's, whatever the file system's clock steps by: so it is up to date.
-        fs::File::options().append(true).open(own).unwrap().set_modified(SystemTime::now()).unwrap();
+impl Ground {
+    /// One that was written with the first image of this name.
+    async fn new(name: &str, folder: &str) -> Self {
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update")).join(folder);
+        let _ = fs::remove_dir_all(&folder);
+        let shared = Site::shared().await.unwrap();
+        // A store of its own: what is published there is what its devices take, and something in it is spoilt.
+        let site = updates::before_the_last_release(&shared, &folder).await.unwrap();
+        let employee = site.employees().unwrap().remove(0);
+        let device = Device::new(&folder.join("device"), employee.serial.as_ref().unwrap(), DISK).unwrap();
+        let own = Reference { order: Some(employee.order.clone()), ..updates::image(name, 1).unwrap() };
+        write(&site, &own, &device.disk).await;
+        let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
+        Self { site, employee, device, line }
     }
-    site.build_with(&path, &profile).await.unwrap()
+
+    /// Where a partition of its images lies.
+    async fn place(&self, name: &str, role: Role) -> (u64, u64) {
+        self.site.place(&updates::image(name, 1).unwrap(), role).await.unwrap()
+    }
+
+    /// Switches it on, in a network where the station is.
+    async fn start(&self, name: &str, without: Vec<Credential>) -> Started {
+        let mut machine = self.device.machine(name).unwrap().with_probe();
+        machine.memory = 3072;
+        machine.services.push(Service { at: STATION_AT, on: self.line.address() });
+        machine.credentials.push(hosts(STATION_AT, STATION));
+        machine.credentials.extend(without);
+        let guest = machine.start().await.unwrap();
+        let most = Duration::from_secs(240) * guest.accel().patience();
+        Started { guest, most }
+    }
+}
+
+/// No screen at all: its root has no browser, and none of what sway draws with.
+fn without_screen() -> Vec<Credential> {
+    let never = "[Unit]\nConditionPathExists=/nowhere\n";
+    vec![without_browser(), Credential::new("systemd.unit-dropin.livery-kiosk.service", never)]
 }
 
 struct Started {
@@ -84,117 +83,167 @@ struct Started {
 }
 
 impl Started {
-    /// Switches the device on, in a network where the station is.
-    async fn at(device: &Device, name: &str, line: &Line) -> Self {
-        Self::with(device, name, line, SCRIPT).await
+    /// Says when.
+    fn tell(&self, what: &str) {
+        println!("{:>5.0} s {what}", self.guest.elapsed().as_secs_f64());
     }
 
-    /// The same, with this script.
-    async fn with(device: &Device, name: &str, line: &Line, script: &str) -> Self {
-        let mut machine = device.machine(name).unwrap();
-        machine.memory = 3072;
-        machine.services.push(Service { at: STATION_AT, on: line.address() });
-        machine.credentials.push(hosts(STATION_AT, STATION));
-        machine.credentials.extend(probe(script));
-        if script.contains(BARE) {
-            machine.credentials.push(without_browser());
-        }
-        let guest = machine.start().await.unwrap();
-        let most = Duration::from_secs(240) * guest.accel().patience();
-        Self { guest, most }
-    }
-
-    /// Waits for what it says of this.
-    async fn says(&mut self, key: &str) -> String {
-        let line = self.guest.wait_for(key, &format!("LIVERY-PROBE {key}="), self.most).await.unwrap();
-        let said = line.split_once(&format!("{key}=")).unwrap().1.trim().to_owned();
-        println!("{:>5.0} s {key}: {said}", self.guest.elapsed().as_secs_f64());
+    /// What a script prints, which ends well or not.
+    async fn ask(&mut self, script: &str) -> String {
+        let said = self.guest.ask(script, self.most).await.unwrap().stdout.trim().to_owned();
+        self.tell(&format!("{script}: {said}"));
         said
     }
 
-    /// Switches it off, as its employee does.
-    async fn off(mut self) {
-        self.guest.switch_off(self.most).await.unwrap();
+    /// Waits until this command succeeds in it.
+    async fn until(&mut self, command: &str) {
+        self.guest.until(command, self.most).await.unwrap();
+        self.tell(command);
+    }
+
+    /// Which image runs; it is this employee's.
+    async fn runs(&mut self, employee: &Employee) -> Reference {
+        let facts = self.guest.facts(self.most).await.unwrap();
+        self.tell(&format!("{} runs", facts.image));
+        assert_eq!(facts.hostname, employee.hostname);
+        facts.image.parse().unwrap()
+    }
+
+    /// What became of an image on trial.
+    async fn blessed(&mut self) -> String {
+        self.until("[ \"$(systemctl show -P ExecMainExitTimestampMonotonic livery-bless.service)\" -gt 0 ]").await;
+        self.ask("journalctl -b -o cat -u livery-bless.service | grep @ | tail -n 1").await
+    }
+
+    /// Waits for the network.
+    async fn online(&mut self) {
+        self.until("nm-online -q").await;
+    }
+
+    /// Looks for a newer image, and gets it; the bytes that it fetched, and those that it found in their places.
+    async fn gets(&mut self, newer: &Reference) -> (u64, u64) {
+        self.online().await;
+        assert_eq!(self.ask(UPDATE).await, "success\n0");
+        let state: Value = serde_json::from_str(&self.ask("cat /run/livery-update/state.json").await).unwrap();
+        assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some(&*newer.to_string())), "{state}");
+        let bytes = |of: &str| state["traffic"][of].as_u64().unwrap();
+        (bytes("fetched"), bytes("kept"))
+    }
+
+    /// It starts again by itself, which ends QEMU.
+    async fn starts_again(mut self) {
+        self.guest.wait_exit(self.most).await.unwrap();
+        self.tell("starts again");
     }
 }
 
 #[tokio::test]
 async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
-    let folder = folder();
-    let _ = fs::remove_dir_all(&folder);
-    let shared = Site::shared().await.unwrap();
-    // A store of its own: what is published there is what its devices take, and something in it is spoilt.
-    let site = Site::at(shared.root.clone(), folder.join("site")).await.unwrap();
-    let first = build(&site, "1", "").await;
-    let employee = site.employees().unwrap().remove(0);
-    site.personalise(&first, &site.roster()).await.unwrap();
-    let device = Device::new(&folder.join("device"), &employee.serial.unwrap(), DISK).unwrap();
-    let own = Reference { order: Some(employee.order.clone()), ..first.clone() };
-    write(&site, &own, &device.disk).await;
-    let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
-    build(&site, "2", "").await;
+    let ground = Ground::new(WHOLE, "kept").await;
+    let Ground { site, employee, device, .. } = &ground;
+    let [first, second, third] = [1, 2, 3].map(|version| updates::image(WHOLE, version).unwrap());
+
+    let mut started = ground.start("1", vec![without_browser()]).await;
+    assert_eq!(started.runs(employee).await, first);
+    assert_eq!(started.ask("systemctl is-active livery-update.timer").await, "active");
+    assert!(started.blessed().await.ends_with("nothing is on trial"));
+    assert!(started.gets(&second).await.0 < 64 << 20, "two images that differ in little");
+    // PID 1 ends, and the device starts again.
+    started.ask("kill -SEGV 1").await;
+    started.starts_again().await;
+
+    // Started once, up, kept; and then another one.
+    updates::release(site).await.unwrap();
+    let mut started = ground.start("2", Vec::new()).await;
+    assert_eq!(started.runs(employee).await, second);
+    started.until("systemctl is-active -q livery-browser.service").await;
+    assert_eq!(started.blessed().await, format!("{second} is up, and is what starts from now on"));
+    assert_eq!(started.ask("systemctl is-active livery-kiosk.service livery-browser.service").await, "active\nactive");
+    started.gets(&third).await;
+    // The session ends, as after a time without a touch, and the terminal starts again.
+    started.until("XDG_RUNTIME_DIR=/run/kiosk livery-desk leave").await;
+    started.starts_again().await;
+
+    // Its root goes bad before it is started, so the initrd is as far as it gets.
+    damage(&device.disk, ground.place(WHOLE, Role::Root).await.0);
+    let mut started = ground.start("3", vec![without_browser()]).await;
+    started.guest.wait_for("what it says to who sits there", "did not come up", started.most).await.unwrap();
+    started.tell("did not come up");
+    let status = started.guest.wait_exit(started.most).await.unwrap();
+    started.tell("starts again");
+    assert!(status.success() && !started.guest.console().unwrap().contains("LIVERY-PROBE"), "it was in its root");
+
+    // The firmware has taken its order away, so what starts is the one that was kept.
+    let mut started = ground.start("4", vec![without_browser()]).await;
+    assert_eq!(started.runs(employee).await, second);
+    started.guest.cut_power().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
+    let ground = Ground::new(BARE, "refused").await;
+    let Ground { site, employee, device, .. } = &ground;
+    let [first, second] = [1, 2].map(|version| updates::image(BARE, version).unwrap());
+    let before = blobs(site);
+    updates::release(site).await.unwrap();
+    let sound = spoil(site, &before);
+    assert!(!sound.is_empty(), "nothing of it is new");
+
+    // Nothing on a line that is paid by the byte; and nothing that is not what was signed.
+    let mut started = ground.start("1", without_screen()).await;
+    assert_eq!(started.runs(employee).await, first);
+    started.online().await;
+    let metered =
+        |is: &str| format!("nmcli device modify \"$(nmcli -g DEVICE device status | head -n 1)\" connection.metered {is}");
+    started.until(&metered("yes")).await;
+    assert!(started.ask(UPDATE).await.starts_with("exec-condition\n"));
+    started.until(&metered("no")).await;
+    assert_eq!(started.ask(UPDATE).await, "exit-code\n4");
+    started.until("! test -e /run/livery-update/state.json").await;
+    started.until("! findmnt -n /efi > /dev/null").await;
+    let patience =
+        "systemctl show -P JobRunningTimeoutUSec \"$(systemd-escape -p --suffix=device \"$(systemctl show -P What efi.mount)\")\"";
+    assert_eq!(started.ask(patience).await, "10min", "by the unit of the partition that it is on");
 
     // The power goes while it is written: what runs is not touched.
-    let mut started = Started::with(&device, "1-cut", &line, &format!("{BARE}{SCRIPT}")).await;
-    assert_eq!((started.says("hostname").await, started.says("timer").await), (employee.hostname.clone(), "active".into()));
-    assert_eq!(started.says("runs").await, "terminal-in-use@1");
-    started.guest.wait_for("a third written", "update=write", started.most).await.unwrap();
+    for (path, bytes) in &sound {
+        replace(path, bytes);
+    }
+    let third = ground.place(BARE, Role::Root).await.1 / 3;
+    let had = on_disk(&device.disk);
+    started.ask("systemctl start --no-block livery-update.service").await;
+    let written = async {
+        while on_disk(&device.disk) - had < third {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(started.most, written).await.unwrap();
     started.guest.cut_power().await.unwrap();
 
-    let mut started = Started::with(&device, "1-again", &line, &format!("{BARE}{SCRIPT}")).await;
-    assert!(started.says("blessed").await.ends_with("no image is on trial"));
-    assert_eq!(started.says("runs").await, "terminal-in-use@1");
-    assert_eq!(started.says("result").await, "success 0");
-    let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
-    assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@2")), "{state}");
-    assert!(state["traffic"]["fetched"].as_u64().unwrap() < 64 << 20, "two images that differ in little: {state}");
-    started.says("end").await;
-    started.off().await;
-
-    // Started once, up, kept; and then another one, which will not come up. There is room for its UKI, though power cuts left none.
-    let (esp, _) = site.place(&first, Role::Esp).await.unwrap();
+    // What is there is left, the rest is written. There is room for its UKI, though power cuts left none.
+    let (esp, _) = ground.place(BARE, Role::Esp).await;
     lose_clusters(&device.disk, esp).await;
-    let third = build(&site, "3", "\"systemd.mask=livery-kiosk.service\"").await;
-    let mut started = Started::with(&device, "2", &line, &format!("{LEAVES}{SCRIPT}")).await;
-    assert_eq!(started.says("hostname").await, employee.hostname);
-    assert_eq!(started.says("screen").await, "active active");
-    assert_eq!(started.says("blessed").await, "terminal-in-use@2 came up healthy; the device now starts it by default");
-    assert_eq!(started.says("runs").await, "terminal-in-use@2");
-    assert_eq!(started.says("result").await, "success 0");
-    let state: serde_json::Value = serde_json::from_str(&started.says("state").await).unwrap();
-    assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("terminal-in-use@3")), "{state}");
-    assert_eq!(started.says("esp").await, "", "mounted only while somebody wants it");
-    assert_eq!(started.says("patience").await, "10min", "by the unit of the partition that it is on");
-    assert_eq!(started.says("metered").await, "exec-condition");
-    started.says("end").await;
-    // The session ends, and the terminal starts again, which ends QEMU.
-    started.guest.wait_exit(started.most).await.unwrap();
+    let mut started = ground.start("2", without_screen()).await;
+    assert_eq!(started.runs(employee).await, first);
+    assert!(started.blessed().await.ends_with("nothing is on trial"));
+    assert!(started.gets(&second).await.1 > 0, "what was written before is left");
+    started.until("! findmnt -n /efi > /dev/null").await;
+    started.guest.switch_off(started.most).await.unwrap();
     let left = tool("mdir", &["-i", &in_disk(&device.disk, esp), "::"]).await.unwrap();
     assert!(left.contains("EFI") && !left.contains("FSCK"), "{left}");
 
-    // It starts again by itself, which ends QEMU. So does one whose root goes bad before it is started.
-    let damaged = damaged(&site, &third, &device).await;
-    let (mut started, mut other) = tokio::join!(Started::at(&device, "3", &line), Started::at(&damaged, "3-damaged", &line));
-    other.guest.wait_for("what it says to who sits there", "did not come up", other.most).await.unwrap();
-    other.guest.wait_exit(other.most).await.unwrap();
-    println!("{:>5.0} s the damaged one starts again", other.guest.elapsed().as_secs_f64());
-    started.guest.wait_exit(started.most * 2).await.unwrap();
-    // The firmware has taken its order away, so what starts is the one before; whose kernel ends, which ends no device either.
-    let mut other = Started::with(&damaged, "3-damaged-again", &line, PANICS).await;
-    assert_eq!(other.says("runs").await, "terminal-in-use@2");
-    other.guest.wait_exit(other.most).await.unwrap();
+    // Its kiosk does not come up: it starts again by itself.
+    let mut started = ground.start("3", vec![without_browser()]).await;
+    assert_eq!(started.runs(employee).await, second);
+    started.starts_again().await;
 
-    // What a device takes is what was signed: one that is not changes nothing.
-    let before = blobs(&site);
-    build(&site, "4", "").await;
-    assert!(spoil(&site, &before) > 0, "nothing of it is new");
-    let mut started = Started::with(&device, "2-again", &line, &format!("{BARE}ends='kill -SEGV 1'\n{SCRIPT}")).await;
-    assert!(started.says("blessed").await.contains("terminal-in-use@3 should have started, but terminal-in-use@2 runs"));
-    assert_eq!(started.says("runs").await, "terminal-in-use@2");
-    assert_eq!(started.says("result").await, "exit-code 4");
-    started.says("end").await;
-    // PID 1 ends, and the device starts again.
-    started.guest.wait_exit(started.most).await.unwrap();
+    // The firmware has taken its order away, so what starts is the one before; whose kernel ends, which ends no device either.
+    let mut started = ground.start("4", without_screen()).await;
+    assert_eq!(started.runs(employee).await, first);
+    assert!(started.blessed().await.contains(&format!("{second} was to be started, and {first} runs")));
+    let end = started.guest.ask("echo c > /proc/sysrq-trigger", started.most).await;
+    assert!(end.is_err() && started.guest.console().unwrap().contains("Kernel panic"), "{end:?}");
+    started.starts_again().await;
 }
 
 /// Writes an image to a file that stands for the device's disk.
@@ -205,18 +254,16 @@ async fn write(site: &Site, image: &Reference, disk: &Path) {
     Program::Agent.run(arguments).await.unwrap().good().unwrap();
 }
 
-/// A copy of a device, in whose first slot the root is not what was written there, but for what it is found by.
-async fn damaged(site: &Site, image: &Reference, device: &Device) -> Device {
-    let copy = Device::new(&device.folder.with_file_name("damaged"), &device.serial, DISK).unwrap();
-    for from in [&device.disk, &device.folder.join("vars.fd")] {
-        let copied = Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&copy.folder).status().await;
-        assert!(copied.unwrap().success(), "{}", from.display());
-    }
-    let (root, _) = site.place(image, Role::Root).await.unwrap();
+/// A root that is not what was written there, but for what it is found by.
+fn damage(disk: &Path, root: u64) {
     // The superblock with the UUID is in the first block; what follows are the root's folders.
     let zeros = [0; 64 * 4096];
-    fs::OpenOptions::new().write(true).open(&copy.disk).unwrap().write_all_at(&zeros, root + 4096).unwrap();
-    copy
+    fs::OpenOptions::new().write(true).open(disk).unwrap().write_all_at(&zeros, root + 4096).unwrap();
+}
+
+/// How many bytes of a sparse file are there.
+fn on_disk(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().blocks() * 512
 }
 
 /// Nearly all free clusters of this EFI system partition are of a file that is in no folder, as a power cut leaves one.
@@ -247,17 +294,25 @@ fn blobs(site: &Site) -> BTreeSet<PathBuf> {
     list(site.store().join("blobs/sha256")).flat_map(list).collect()
 }
 
-/// Turns over bits of the packs that have come into the store since: of their frames, not of what is found by its own digest.
-fn spoil(site: &Site, before: &BTreeSet<PathBuf>) -> usize {
-    let mut packs = 0;
+/// Turns over bits of the packs that have come into the store since: of their frames, not of what is found by its own digest. Gives what
+/// they were.
+fn spoil(site: &Site, before: &BTreeSet<PathBuf>) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut sound = Vec::new();
     for path in blobs(site).difference(before) {
-        let mut bytes = fs::read(path).unwrap();
+        let bytes = fs::read(path).unwrap();
         if bytes.starts_with(b"LVRYMAP") || bytes.starts_with(b"{") {
             continue;
         }
-        bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 4);
-        fs::write(path, bytes).unwrap();
-        packs += 1;
+        let mut spoilt = bytes.clone();
+        spoilt.iter_mut().step_by(1000).for_each(|byte| *byte ^= 4);
+        replace(path, &spoilt);
+        sound.push((path.clone(), bytes));
     }
-    packs
+    sound
+}
+
+/// A file of the store, which other stores have too: another one in its place.
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }
