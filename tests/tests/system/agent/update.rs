@@ -146,7 +146,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let mut started = ground.start("1", vec![without_browser()]).await;
     assert_eq!(started.runs(employee).await, first);
     assert_eq!(started.ask("systemctl is-active livery-update.timer").await, "active");
-    assert!(started.blessed().await.ends_with("nothing is on trial"));
+    assert!(started.blessed().await.ends_with("no image is on trial"));
     assert!(started.gets(&second).await.0 < 64 << 20, "two images that differ in little");
     // PID 1 ends, and the device starts again.
     started.ask("kill -SEGV 1").await;
@@ -157,7 +157,7 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let mut started = ground.start("2", Vec::new()).await;
     assert_eq!(started.runs(employee).await, second);
     started.until("systemctl is-active -q livery-browser.service").await;
-    assert_eq!(started.blessed().await, format!("{second} is up, and is what starts from now on"));
+    assert_eq!(started.blessed().await, format!("{second} came up healthy; the device now starts it by default"));
     assert_eq!(started.ask("systemctl is-active livery-kiosk.service livery-browser.service").await, "active\nactive");
     started.gets(&third).await;
     // The session ends, as after a time without a touch, and the terminal starts again.
@@ -225,7 +225,7 @@ async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
     lose_clusters(&device.disk, esp).await;
     let mut started = ground.start("2", without_screen()).await;
     assert_eq!(started.runs(employee).await, first);
-    assert!(started.blessed().await.ends_with("nothing is on trial"));
+    assert!(started.blessed().await.ends_with("no image is on trial"));
     assert!(started.gets(&second).await.1 > 0, "what was written before is left");
     started.until("! findmnt -n /efi > /dev/null").await;
     started.guest.switch_off(started.most).await.unwrap();

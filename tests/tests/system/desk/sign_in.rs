@@ -74,7 +74,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     person.guest.ask(&format!("grep -x end=yes /home/{ACCOUNT}/.tried"), person.most).await.unwrap().good().unwrap();
     let known = "nmcli -g NAME connection show | grep -cx Maison";
     assert_eq!(person.guest.ask(known, person.most).await.unwrap().stdout.trim(), "1", "the Wi-Fi is known");
-    person.guest.until("journalctl -b -q -o cat -u livery-bless | grep -q 'starts from now on'", person.most).await.unwrap();
+    person.guest.until("journalctl -b -q -o cat -u livery-bless | grep -q 'starts it by default'", person.most).await.unwrap();
     assert_eq!(person.guest.facts(person.most).await.unwrap().image, "laptop@2");
     let begun = Instant::now();
     loop {
