@@ -60,7 +60,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let state = person.guest.ask("cat /run/livery-update/state.json", person.most).await.unwrap().stdout;
     let state: Value = serde_json::from_str(&state).unwrap_or_else(|error| panic!("{error}: {state}"));
     assert_eq!((state["state"].as_str(), state["newer"].as_str()), (Some("ready"), Some("laptop@2")), "{state}");
-    let told = format!("grep -q 'person has been told' /home/{ACCOUNT}/.xsession-errors");
+    let told = format!("grep -q 'user has been notified' /home/{ACCOUNT}/.xsession-errors");
     person.guest.until(&told, person.most).await.unwrap();
     person.keeps("update-ready").await.unwrap();
     person.guest.ask("systemctl reboot", person.most).await.unwrap();
