@@ -258,7 +258,7 @@ async fn nobody_else_is_believed_and_nothing_is_lost() {
         ("before it was switched on", signed(&word(&|word| word.booted = word.at + hours(1))), 400, "before its system started"),
         ("nothing", signed(&word(&|word| word.findings.clear())), 400, "says nothing"),
         ("twice", signed(&word(&|word| word.findings.push(word.findings[0].clone()))), 400, "reports twice"),
-        ("endless", signed(&word(&|word| word.findings[0].found = "x".repeat(513))), 400, "no line of at most 512 bytes"),
+        ("endless", signed(&word(&|word| word.findings[0].found = "x".repeat(513))), 400, "no text of 1 to 512 bytes"),
         ("oversized", signed(&word(&|word| word.desk = "x".repeat(MAX_BYTES))), 413, "over the limit"),
         ("huge", vec![b' '; 3 << 20], 413, ""),
     ];

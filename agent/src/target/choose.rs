@@ -254,7 +254,7 @@ mod tests {
             ("WWN in another spelling", |_, hints| hints.wwn = Some("0x5000c500a".into()), Ok("a")),
             ("other WWN", |_, hints| hints.wwn = Some("0x1".into()), Err("its WWN")),
             ("other transport", |_, hints| hints.transport = Some(Transport::Nvme), Err("attached by Sata, not by Nvme")),
-            ("other size", |_, hints| hints.max_size = Some(4000), Err("not the one")),
+            ("other size", |_, hints| hints.max_size = Some(4000), Err("not the size")),
         ];
         for (name, change, expected) in cases {
             let (mut disks, mut hints) = (vec![disk("a")], DiskHints::default());

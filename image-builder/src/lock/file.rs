@@ -383,7 +383,7 @@ pub(super) mod tests {
             cases.push((what, lock));
         };
         change("schema 2", &|lock| lock.schema = 2);
-        change("no package's name", &|lock| lock.packages[0].name = "Ca ge".into());
+        change("not a package name", &|lock| lock.packages[0].name = "Ca ge".into());
         change("no version", &|lock| lock.packages[0].version = "1;rm".into());
         change("below an archive's top", &|lock| lock.packages[0].path = "../../etc/x.deb".into());
         change("below an archive's top", &|lock| lock.packages[0].path = "pool//x.deb".into());
@@ -391,10 +391,10 @@ pub(super) mod tests {
         change("not suite/component", &|lock| lock.packages[0].origin = "trixie".into());
         change("size", &|lock| lock.packages[0].size = 0);
         change("roots are not in order", &|lock| lock.packages[1].roots = vec![RootName::Device, RootName::Tools]);
-        change("twice, or not in order", &|lock| lock.packages[1].name = "cage".into());
-        change("twice, or not in order", &|lock| lock.packages.reverse());
-        change("is no package of it", &|lock| lock.roots[0].added = vec!["hello".into()]);
-        change("twice, or not in order", &|lock| lock.roots[0].added = vec!["libc6".into(), "cage".into()]);
+        change("twice or is out of order", &|lock| lock.packages[1].name = "cage".into());
+        change("twice or is out of order", &|lock| lock.packages.reverse());
+        change("is not a package of it", &|lock| lock.roots[0].added = vec!["hello".into()]);
+        change("twice or is out of order", &|lock| lock.roots[0].added = vec!["libc6".into(), "cage".into()]);
         for (wanted, lock) in cases {
             let fault = Lock::parse(&lock.encode().unwrap()).unwrap_err();
             assert_eq!(fault.exit().code(), 3);
@@ -418,8 +418,8 @@ pub(super) mod tests {
         };
         lock.fits(&debian, &asked(&["cage"]), &[]).unwrap();
         let fault = lock.fits(&debian, &asked(&["seatd"]), &[]).unwrap_err().to_string();
-        assert!(fault.contains("seatd is asked for by `packages.install` and not locked"), "{fault}");
-        assert!(fault.contains("cage is locked and no longer asked for"), "{fault}");
+        assert!(fault.contains("seatd is in `packages.install` but not locked"), "{fault}");
+        assert!(fault.contains("cage is locked but no longer in"), "{fault}");
     }
 
     #[test]
@@ -432,7 +432,7 @@ pub(super) mod tests {
         assert!(text.contains("supplied = true") && !text.contains("origin") && !text.contains("path"), "{text}");
         assert_eq!(Lock::parse(&text).unwrap(), lock);
         let fault = Lock::parse(&text.replace("supplied = true", "supplied = true\norigin = \"trixie/main\"")).unwrap_err();
-        assert!(fault.to_string().contains("supplied, and yet has an origin"), "{fault}");
+        assert!(fault.to_string().contains("supplied, but has an origin"), "{fault}");
         assert!(Lock::parse(&text.replace("supplied = true\n", "")).is_err(), "neither supplied nor from an archive");
 
         let fits = |supplied: &[Package]| lock.fits(&lock.debian, &lock.roots, supplied).map_err(|fault| fault.to_string());

@@ -78,7 +78,7 @@ fn where_urls_go() {
         ("https://x.bad.crm.example/", Way::Direct, "saas.domains"),
         ("http://a.games.example:8080/", Way::Blocked, "internet.blocked-hosts"),
         ("http://10.1.2.3/", Way::Tunnel, "tunnel.prefixes"),
-        ("http://192.168.1.1/", Way::Direct, "around the device"),
+        ("http://192.168.1.1/", Way::Direct, "in the local network"),
         ("http://52.97.0.1/", Way::Direct, "ms:optimize"),
         ("http://93.184.216.34/", Way::Proxy, "internet.otherwise"),
         ("http://[2001:db8:1::5]/", Way::Tunnel, "tunnel.prefixes"),
@@ -86,8 +86,8 @@ fn where_urls_go() {
         ("http://[::ffff:10.0.0.1]/", Way::Tunnel, "tunnel.prefixes"),
         ("http://127.0.0.1:631/", Way::Direct, "the device itself"),
         ("http://[::1]/", Way::Direct, "the device itself"),
-        ("http://printer/", Way::Direct, "around the device"),
-        ("http://printer.local/", Way::Direct, "around the device"),
+        ("http://printer/", Way::Direct, "in the local network"),
+        ("http://printer.local/", Way::Direct, "in the local network"),
         ("http://localhost/", Way::Direct, "the device itself"),
     ] {
         let (is, reason) = way(&table, url);

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn word_of_a_closed_data_partition_has_room_in_the_sign_in_page() {
         for (language, call) in [
-            ("de", "Wenden Sie sich an Ihre IT."),
+            ("de", "Bitte wenden Sie sich an Ihre IT-Abteilung."),
             ("en", "Please call your IT department."),
             ("fr", "Contactez votre service informatique."),
             ("nl", "Neem contact op met de IT-afdeling."),

@@ -108,7 +108,7 @@ fn each_contradiction_is_told_at_its_line() {
             "26:36",
             "a rule that can never decide",
         ),
-        (r#"["ms:optimize"]"#, r#"["ms:optimize", "ms"]"#, "20:13", r#""ms" is there too"#),
+        (r#"["ms:optimize"]"#, r#"["ms:optimize", "ms"]"#, "20:13", r#""ms" is also listed"#),
         (r#"["ms:optimize"]"#, r#"["ms:optimise"]"#, "20:13", r#"there are "ms:allow", "ms:optimize""#),
         (r#"["ms:optimize"]"#, r#"["mx:optimize"]"#, "20:13", "no list in `saas.lists` covers \"mx\""),
         (r#"["ms.toml"]"#, r#"["ms.toml", "ms2.toml"]"#, "19:21", "double list"),

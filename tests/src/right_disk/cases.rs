@@ -179,7 +179,7 @@ pub const TABLE: [Case; 28] = [
     refused("too small", "SMALL", Hold::None, &["too small: 4194304 bytes, but the image needs 6291456"]),
     refused("other sectors", "LARGESECTORS", Hold::None, &["has sectors of 4096 bytes, but the image is made for 512"]),
     asked(&[Ask::HandPartition], refused("a partition", "VIRTIO", Hold::None, &["that is a partition, not a disk"])),
-    asked(&[Ask::Job], refused("two disks of one serial", "TWIN", Hold::None, &["2 disks may be written"])),
+    asked(&[Ask::Job], refused("two disks of one serial", "TWIN", Hold::None, &["2 disks qualify"])),
     asked(
         &[Ask::JobByTransport(Transport::Virtio)],
         refused("many that fit", "VIRTIO", Hold::None, &["disks qualify, and the order does not say which to write"]),

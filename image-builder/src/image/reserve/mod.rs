@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(number("00000000-0000-0000-0000-000000000004"), Ok(4));
         assert!(number("2").unwrap_err().contains("3 \"Windows\""), "what there is is named");
         assert!(number("Data").unwrap_err().contains("several partitions"));
-        assert!(find(&[], "1").unwrap_err().render().contains("no partition table"));
+        assert!(find(&[], "1").unwrap_err().render().contains("no usable partition table"));
     }
 
     #[test]

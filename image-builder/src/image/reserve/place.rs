@@ -83,7 +83,7 @@ mod tests {
         let (one, rest) = wanted.split_at(SIZE);
         assert!(found(&[rest, &noise, one].concat()).unwrap_err().contains("in 2 pieces"));
         assert!(found(&[one, &noise, rest].concat()).unwrap_err().contains("in 2 pieces"));
-        assert!(found(&[&noise[..512], &wanted, &noise[512..]].concat()).unwrap_err().contains("no multiple of 4096"));
+        assert!(found(&[&noise[..512], &wanted, &noise[512..]].concat()).unwrap_err().contains("not a multiple of 4096"));
         assert!(found(&[one, &noise].concat()).unwrap_err().contains("can't be found"));
         let mut damaged = wanted.clone();
         damaged[SIZE + 100] ^= 1;

@@ -15,7 +15,7 @@ use std::{
 use livery_contract::{Reference, manifest::Role, roster::Employee};
 use livery_tests::{
     device::{Device, STATION_AT, hosts, without_browser},
-    fixtures::updates::{self, BARE, WHOLE},
+    fixtures::updates::{self, FAILING, WHOLE},
     line::Line,
     programs::{Program, tool},
     qemu::{Credential, Guest, machine::Service},
@@ -181,9 +181,9 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
 
 #[tokio::test]
 async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
-    let ground = Ground::new(BARE, "refused").await;
+    let ground = Ground::new(FAILING, "refused").await;
     let Ground { site, employee, device, .. } = &ground;
-    let [first, second] = [1, 2].map(|version| updates::image(BARE, version).unwrap());
+    let [first, second] = [1, 2].map(|version| updates::image(FAILING, version).unwrap());
     let before = blobs(site);
     updates::release(site).await.unwrap();
     let sound = spoil(site, &before);
@@ -209,7 +209,7 @@ async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
     for (path, bytes) in &sound {
         replace(path, bytes);
     }
-    let third = ground.place(BARE, Role::Root).await.1 / 3;
+    let third = ground.place(FAILING, Role::Root).await.1 / 3;
     let had = on_disk(&device.disk);
     started.ask("systemctl start --no-block livery-update.service").await;
     let written = async {
@@ -221,7 +221,7 @@ async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
     started.guest.cut_power().await.unwrap();
 
     // What is there is left, the rest is written. There is room for its UKI, though power cuts left none.
-    let (esp, _) = ground.place(BARE, Role::Esp).await;
+    let (esp, _) = ground.place(FAILING, Role::Esp).await;
     lose_clusters(&device.disk, esp).await;
     let mut started = ground.start("2", without_screen()).await;
     assert_eq!(started.runs(employee).await, first);

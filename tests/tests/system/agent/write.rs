@@ -345,7 +345,7 @@ async fn a_server_that_sends_a_byte_each_second_is_given_up() {
     let begun = Instant::now();
     let report = untouched(&bench, &server.url(), 5).await;
     assert!(begun.elapsed() < Duration::from_secs(60), "it took {:?}", begun.elapsed());
-    assert!(report.what.contains("trickles") && report.fix.is_some(), "{report:?}");
+    assert!(report.what.contains("too slow") && report.fix.is_some(), "{report:?}");
 }
 
 #[tokio::test]

@@ -302,7 +302,7 @@ async fn what_is_refused_says_how_to_mend_it() {
     let report = bench.untouched("s3://nowhere/lines/paris", 5).await;
     assert!(report.what.contains("no bucket nowhere") && report.fix.is_some(), "{report:?}");
     let report = bench.untouched("s3://images/lines/rome", 5).await;
-    assert!(report.what.contains("there is no store here") && report.what.contains("s3://images/lines/rome/"), "{report:?}");
+    assert!(report.what.contains("this is not a store") && report.what.contains("s3://images/lines/rome/"), "{report:?}");
     drop(server);
     let report = bench.untouched(STORE, 5).await;
     assert!(report.what.contains("does not answer") && report.at.unwrap().contains(&endpoint));
@@ -332,7 +332,7 @@ async fn a_pack_that_is_flipped_cut_or_missing_is_refused() {
         bad_pack(5, &["ends at byte", "shorter"], |path, pack| {
             fs::File::options().write(true).open(path).unwrap().set_len(pack.length / 2).unwrap();
         }),
-        bad_pack(5, &["lacks a pack"], |path, _| fs::remove_file(path).unwrap()),
+        bad_pack(5, &["pack is missing from the store"], |path, _| fs::remove_file(path).unwrap()),
     );
 }
 
@@ -412,7 +412,7 @@ async fn silence_and_trickling_are_given_up() {
     tokio::join!(
         silent(Trouble::Stall, "does not answer"),
         silent(Trouble::StallHalf, "broke"),
-        silent(Trouble::Trickle, "trickles")
+        silent(Trouble::Trickle, "too slow")
     );
 }
 

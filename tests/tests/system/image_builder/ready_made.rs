@@ -350,7 +350,7 @@ async fn no_room_and_no_room_in_one_piece_are_told_apart() {
     let askew = Disk::new("/livery.json", |inner| {
         good("mkfs.vfat", &["-a", "-F", "16", "-s", "8", "-R", "3", inner]);
     });
-    askew.refused("which is no multiple of 4096").await;
+    askew.refused("which is not a multiple of 4096").await;
 }
 
 #[tokio::test]

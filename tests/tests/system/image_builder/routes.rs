@@ -148,7 +148,7 @@ async fn what_livery_route_says() {
         lines[1].starts_with("tunnel   intranet.corp.assurance.example: tunnel.domains, by *.corp.assurance.example"),
         "{said}"
     );
-    assert!(lines[2].contains("around the device"), "{said}");
+    assert!(lines[2].contains("in the local network"), "{said}");
     let terminal = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/terminal.toml");
     let refused = Program::Livery.run(["route", terminal.to_str().unwrap(), "a.example"]).await.unwrap();
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
