@@ -17,7 +17,6 @@ use crate::{
     citrix_client,
     gateway::pki,
     programs::{Done, Program},
-    screen::desk::CHECK,
 };
 
 /// What devices call the station.
@@ -26,6 +25,8 @@ pub const STATION: &str = "station.factory.example";
 pub const GATEWAY: &str = "gateway.assurance.example";
 /// The time server of its devices; the profile says so.
 pub const TIME: &str = "time.assurance.example";
+/// What the profile has devices ask whether a network has a sign-in page of its own.
+pub const CHECK: &str = "check.assurance.example";
 /// A build from nothing: packages over the network, two systems, compression.
 const BUILD: Duration = Duration::from_secs(40 * 60);
 

@@ -4,7 +4,7 @@ use std::{env, fs::File, io::Write as _, process::ExitCode, time::Instant};
 
 use livery_contract::{Fault, Result};
 use livery_tests::{
-    fixtures,
+    fixtures, laptop,
     qemu::{Accel, accel},
     site::Site,
 };
@@ -16,6 +16,8 @@ async fn main() -> ExitCode {
     let made = async {
         let site = Site::shared().await?;
         fixtures::all(&site, &tell).await?;
+        laptop::ground::disk(&site).await?;
+        tell("a laptop's disk for a container");
         tells_the_tests().await
     };
     // Dropping it ends what it has started.

@@ -15,11 +15,11 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     agent::{self, Running},
-    case::{Run, Scene},
     catalogue::Kind,
     ground::{Before, NEW, Subject, broken},
     image::FIRST,
     judge::{self, State},
+    scene::{Run, Scene},
 };
 use crate::bad_server::{BadServer, Part, Rule, Trouble};
 

@@ -18,11 +18,11 @@ use tokio::{
 
 use super::{
     agent::Ended,
-    case::{Run, Scene},
     catalogue::Kind,
     ground::{Ground, NEW, broken},
     initramfs,
-    power::Recording,
+    recording::Recording,
+    scene::{Run, Scene},
 };
 use crate::qemu::{Accel, PROGRAM};
 

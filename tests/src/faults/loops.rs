@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::{
     agent::{self, Running},
-    case::{Run, Scene, Was},
     catalogue::Kind,
     ground::{Before, NEW, broken},
+    scene::{Run, Scene, Was},
 };
 use crate::bad_server::{BadServer, Part, Rule, Trouble};
 

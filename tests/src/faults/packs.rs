@@ -9,9 +9,9 @@ use livery_contract::{Result, digest::Blob};
 
 use super::{
     agent,
-    case::{Run, Scene},
     catalogue::Kind,
     ground::{Links, NEW, blob_path, broken, copy_tree, walk},
+    scene::{Run, Scene},
 };
 
 /// A harm to one file.

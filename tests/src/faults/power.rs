@@ -7,17 +7,18 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use livery_contract::{Fault, Result};
 use serde_json::json;
 
 use super::{
-    case::{Run, Scene},
     ground::{Before, Ground, Subject, broken},
     guests::{Bus, Guests},
+    recording::{Recording, Request},
     rng::Rng,
+    scene::{Run, Scene},
 };
 
 const MAGIC: u64 = 0x006a_7366_7773_6872;
@@ -25,31 +26,6 @@ const SECTOR: usize = 512;
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
-
-/// The requests of one run.
-#[derive(Debug)]
-pub struct Recording {
-    base: PathBuf,
-    subject: Subject,
-    log: PathBuf,
-    requests: Vec<Request>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Request {
-    /// First byte on the disk.
-    at: u64,
-    /// Bytes.
-    length: u64,
-    /// All before is on the medium.
-    flush: bool,
-    /// This is on the medium.
-    forced: bool,
-    /// It has no data.
-    discard: bool,
-    /// Where its data begin in the log.
-    data: u64,
-}
 
 /// Puts a state together that a power cut may leave.
 ///

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 
 use super::{
     agent::Running,
-    case::{Run, Scene},
     catalogue::Kind,
     ground::{NEW, Subject, broken},
+    scene::{Run, Scene},
 };
 use crate::bad_server::{BadServer, Rule, Trouble};
 

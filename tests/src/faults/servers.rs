@@ -6,9 +6,9 @@ use livery_contract::{Fault, Result};
 
 use super::{
     agent::{self, Running},
-    case::{Run, Scene},
     catalogue::Kind,
     ground::NEW,
+    scene::{Run, Scene},
     wire::{Breaks, Wire},
 };
 use crate::bad_server::{BadServer, Part, Rule, Trouble};

@@ -72,6 +72,16 @@ pub struct Guest {
     _sockets: tempfile::TempDir,
 }
 
+impl Machine {
+    /// Switches it on.
+    ///
+    /// # Errors
+    /// Where QEMU is absent or refuses the command line.
+    pub async fn start(&self) -> Result<Guest> {
+        Guest::start(self, Accel::probe().await).await
+    }
+}
+
 impl Guest {
     pub(super) async fn start(machine: &Machine, accel: Accel) -> Result<Self> {
         machine.prepare()?;

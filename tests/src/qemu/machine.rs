@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::{
     accel::Accel,
+    credential::Credential,
     firmware,
     firmware::Firmware,
-    guest::Guest,
     monitor::NETWORK,
     netboot::{self, Pxe},
     probe,
@@ -89,28 +89,6 @@ impl Disk {
     pub fn sector(mut self, bytes: u32) -> Self {
         self.sector = bytes;
         self
-    }
-}
-
-/// A systemd credential, handed over in SMBIOS type 11 (systemd.system-credentials(7)).
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// Its name, such as `network.hosts`.
-    pub name: String,
-    /// Its content.
-    pub content: Vec<u8>,
-}
-
-impl Credential {
-    /// With this content.
-    pub fn new(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.to_owned(), content: content.into() }
-    }
-
-    /// The string as systemd reads it; Base64, since SMBIOS strings hold no newlines.
-    fn smbios(&self) -> String {
-        use base64::{Engine as _, prelude::BASE64_STANDARD};
-        format!("io.systemd.credential.binary:{}={}", self.name, BASE64_STANDARD.encode(&self.content))
     }
 }
 
@@ -247,14 +225,6 @@ impl Machine {
     /// The firmware's variables.
     pub fn variables(&self) -> PathBuf {
         self.folder.join("vars.fd")
-    }
-
-    /// Switches it on.
-    ///
-    /// # Errors
-    /// Where QEMU is absent or refuses the command line.
-    pub async fn start(&self) -> Result<Guest> {
-        Guest::start(self, Accel::probe().await).await
     }
 
     /// Writes what QEMU reads: a copy of the factory variables at the first start, and the credentials.

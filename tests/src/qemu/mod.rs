@@ -20,6 +20,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`accel`] | KVM if it really runs a guest here, else emulation |
+//! | [`credential`] | what firmware hands over to systemd |
 //! | [`firmware`] | finds OVMF |
 //! | [`machine`] | what the device is; gives QEMU's command line |
 //! | [`guest`] | the running device; killed when dropped |
@@ -31,6 +32,7 @@
 //! | [`keyboard`] | a text as keys of a layout |
 
 pub mod accel;
+pub mod credential;
 pub mod firmware;
 pub mod guest;
 pub mod keyboard;
@@ -42,8 +44,9 @@ pub mod tpm;
 pub mod variables;
 
 pub use accel::Accel;
+pub use credential::Credential;
 pub use guest::Guest;
-pub use machine::{Bus, Credential, Direct, Disk, Machine, Service};
+pub use machine::{Bus, Direct, Disk, Machine, Service};
 pub use netboot::Pxe;
 
 /// The program, found on `PATH`.

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Credential;
+use super::credential::Credential;
 use crate::programs::Done;
 
 /// What it says on the console once it can be asked.

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt as _,
     path::Path,
-    process::Command,
     sync::mpsc,
     thread,
 };
@@ -16,9 +15,10 @@ use nix::{
 };
 
 use super::{
-    cases::{DISK, FOLDER, Hold},
+    cases::{DISK, Hold},
     replug, sysfs,
     sysfs::{node, settle},
+    tools::{run, tool},
 };
 
 /// Where held partitions are mounted.
@@ -36,38 +36,8 @@ const END: usize = 1 << 20;
 /// Frees a disk again.
 pub type Undo = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// Runs a program of the medium's; gives what it printed.
-///
-/// # Errors
-/// Where it fails, with what it said.
-pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(program);
-    // The kernel gives its first process none.
-    command.args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    finish(program, command)
-}
-
-/// Runs a tool that the medium does not have, with its own libraries.
-fn tool(program: &str, arguments: &[&str]) -> Result<String> {
-    let folder = format!("{FOLDER}/tools");
-    let mut command = Command::new(format!("{folder}/ld.so"));
-    command.args(["--library-path", &folder, &format!("{folder}/{program}")]).args(arguments);
-    command.env("LVM_SUPPRESS_FD_WARNINGS", "1");
-    finish(program, command)
-}
-
 fn lvm(arguments: &[&str]) -> Result<String> {
     tool("lvm", &[arguments, &["--config", LVM]].concat())
-}
-
-fn finish(program: &str, mut command: Command) -> Result<String> {
-    let fault = |what: String| Fault::internal(format!("{program}: {what}"));
-    let output = command.output().map_err(|error| fault("it does not start".into()).cause(error))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    Err(fault(format!("{}, {said} {}", output.status, String::from_utf8_lossy(&output.stderr))))
 }
 
 /// Holds the disk.

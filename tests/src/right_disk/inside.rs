@@ -18,10 +18,11 @@ use tokio::process::{Child, Command};
 
 use super::{
     cases::{ABSENT, Ask, Case, FOLDER, Hold, Outcome, Plan, SLOTS, TABLE, TELLS, TOLD, Told, Wanted},
-    hold::{Ends, hold, run},
+    hold::{Ends, hold},
     replug::{self, Gate},
     station::{Heard, Station},
     sysfs::{self, node, settle},
+    tools::run,
 };
 
 /// The most that one start of the agent may take.

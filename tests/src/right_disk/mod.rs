@@ -19,3 +19,4 @@ pub mod inside;
 pub mod replug;
 pub mod station;
 pub mod sysfs;
+mod tools;

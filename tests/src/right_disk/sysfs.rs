@@ -10,7 +10,7 @@ use std::{
 
 use livery_contract::{Fault, Result};
 
-use super::hold::run;
+use super::tools::run;
 
 /// How long udev may take to name a disk.
 const NAMED: Duration = Duration::from_secs(30);

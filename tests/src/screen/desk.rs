@@ -15,7 +15,7 @@ use crate::{
     },
     gateway::accounts::Receiver,
     programs::Done,
-    site::GATEWAY,
+    site::{CHECK, GATEWAY},
 };
 
 /// The test's end of the cable, where the Gateway listens.
@@ -24,10 +24,8 @@ pub const HERE: &str = "10.0.0.1";
 pub const PROVIDER: &str = "login.assurance.example";
 /// A host that it does not allow.
 pub const ELSEWHERE: &str = "elsewhere.example";
-/// Where a network's own sign-in page is, and what the profile has devices ask whether there is one.
+/// Where a network's own sign-in page is.
 pub const HOTEL: &str = "welcome.hotel.example";
-/// See [`HOTEL`].
-pub const CHECK: &str = "check.assurance.example";
 
 /// What is otherwise than on a device.
 #[derive(Clone, Debug)]

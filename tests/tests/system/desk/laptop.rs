@@ -8,7 +8,7 @@ use std::{
 };
 
 use livery_tests::{
-    fixtures::flashed::{self, LAPTOP},
+    fixtures::{flashed, order::LAPTOP},
     netns::{self, CABLE},
     programs::Program,
     qemu::Guest,
