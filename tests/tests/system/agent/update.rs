@@ -240,7 +240,7 @@ async fn qemu_an_image_that_is_bad_or_does_not_come_up_changes_nothing() {
     // The firmware has taken its order away, so what starts is the one before; whose kernel ends, which ends no device either.
     let mut started = ground.start("4", without_screen()).await;
     assert_eq!(started.runs(employee).await, first);
-    assert!(started.blessed().await.contains(&format!("{second} was to be started, and {first} runs")));
+    assert!(started.blessed().await.contains(&format!("{second} should have started, but {first} runs")));
     let end = started.guest.ask("echo c > /proc/sysrq-trigger", started.most).await;
     assert!(end.is_err() && started.guest.console().unwrap().contains("Kernel panic"), "{end:?}");
     started.starts_again().await;
