@@ -218,9 +218,10 @@ impl Device {
         let before = gateway.beacons().len();
         let mut guest = machine.with_probe().start().await?;
         let most = Duration::from_secs(240) * guest.accel().patience();
-        let facts = guest.facts(most).await?;
+        // First what waits for the browser: then the system is up.
         let desk = DeskFacts::parse(&guest.ask(DESK, most).await?.stdout)?;
         let said_at = SystemTime::now();
+        let facts = guest.facts(most).await?;
         guest.tells(&format!("{}{}{}", loudspeakers::script(), wifi::script(), stick::script(15))).await?;
         let browser = page(&mut guest, gateway, before, most).await?;
         let to_page = shown(&mut guest, picture).await?;

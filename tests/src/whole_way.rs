@@ -12,7 +12,6 @@ use livery_contract::{Fault, Result, record::Record, roster::Employee};
 use crate::{
     at_the_desk,
     device::{Device, Word},
-    facts::Facts,
     fixtures::flashed::Flashed,
     gateway::{
         Config, Gateway,
@@ -37,6 +36,8 @@ const LONG_AGO: &str = "2001-01-01T";
 
 /// What a device notes on its data partition.
 pub const NOTE: &str = "/srv/note";
+/// Whether its data partition is open.
+pub const OPEN: &str = "mountpoint -q /srv";
 /// What a device asks the person in front of it, such as for a recovery key.
 pub const ASKS: &str = "grep -h ^Message= /run/systemd/ask-password/ask.* 2> /dev/null";
 /// The kernel's programs for the sums of dm-verity.
@@ -169,7 +170,7 @@ impl AtHome<'_> {
         has_the_time(&word, &time)?;
         started_by_its_entry(record, &guest.console()?)?;
         if record.bound.is_some() {
-            is_bound(&mut guest, &word.facts).await?;
+            is_bound(&mut guest).await?;
         }
         clock.tick(
             "boot, own word",
@@ -255,8 +256,10 @@ impl AtHome<'_> {
 ///
 /// # Errors
 /// Where it is not so.
-async fn is_bound(guest: &mut Guest, facts: &Facts) -> Result<()> {
+async fn is_bound(guest: &mut Guest) -> Result<()> {
     let most = Duration::from_secs(60) * guest.accel().patience();
+    guest.until(OPEN, most).await?;
+    let facts = guest.facts(most).await?;
     let asks = guest.ask(ASKS, most).await?.stdout;
     if !facts.secure_boot || !facts.encrypted || !asks.trim().is_empty() {
         return Err(

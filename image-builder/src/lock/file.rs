@@ -384,10 +384,10 @@ pub(super) mod tests {
         };
         change("schema 2", &|lock| lock.schema = 2);
         change("not a package name", &|lock| lock.packages[0].name = "Ca ge".into());
-        change("no version", &|lock| lock.packages[0].version = "1;rm".into());
-        change("below an archive's top", &|lock| lock.packages[0].path = "../../etc/x.deb".into());
-        change("below an archive's top", &|lock| lock.packages[0].path = "pool//x.deb".into());
-        change("below an archive's top", &|lock| lock.packages[0].path = "/pool/x.deb".into());
+        change("not a version", &|lock| lock.packages[0].version = "1;rm".into());
+        change("below an archive's root", &|lock| lock.packages[0].path = "../../etc/x.deb".into());
+        change("below an archive's root", &|lock| lock.packages[0].path = "pool//x.deb".into());
+        change("below an archive's root", &|lock| lock.packages[0].path = "/pool/x.deb".into());
         change("not suite/component", &|lock| lock.packages[0].origin = "trixie".into());
         change("size", &|lock| lock.packages[0].size = 0);
         change("roots are not in order", &|lock| lock.packages[1].roots = vec![RootName::Device, RootName::Tools]);

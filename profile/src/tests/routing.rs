@@ -109,7 +109,7 @@ fn each_contradiction_is_told_at_its_line() {
             "a rule that can never decide",
         ),
         (r#"["ms:optimize"]"#, r#"["ms:optimize", "ms"]"#, "20:13", r#""ms" is also listed"#),
-        (r#"["ms:optimize"]"#, r#"["ms:optimise"]"#, "20:13", r#"there are "ms:allow", "ms:optimize""#),
+        (r#"["ms:optimize"]"#, r#"["ms:optimise"]"#, "20:13", r#"the known ones are "ms:allow", "ms:optimize""#),
         (r#"["ms:optimize"]"#, r#"["mx:optimize"]"#, "20:13", "no list in `saas.lists` covers \"mx\""),
         (r#"["ms.toml"]"#, r#"["ms.toml", "ms2.toml"]"#, "19:21", "double list"),
         (r#"["ms.toml"]"#, r#"["no.toml"]"#, "19:10", "there is no such file"),

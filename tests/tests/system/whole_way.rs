@@ -17,7 +17,7 @@ use livery_tests::{
     screen::ground,
     site::{Allow, STATION, Site},
     stick,
-    whole_way::{NOTE, Stage, at_home, whole_way},
+    whole_way::{NOTE, OPEN, Stage, at_home, whole_way},
 };
 
 fn out(name: &str) -> PathBuf {
@@ -78,6 +78,7 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
     machine.credentials.push(hosts(STATION_AT, STATION));
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
+    guest.until(OPEN, most).await.unwrap();
     let facts = guest.facts(most).await.unwrap();
     assert!(facts.secure_boot && !facts.layer && facts.encrypted, "{facts:?}");
     assert!(![&employee.hostname, &other.hostname].contains(&&facts.hostname), "{facts:?}");

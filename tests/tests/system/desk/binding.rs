@@ -15,7 +15,7 @@ use livery_tests::{
     programs::{Done, Program},
     qemu::Guest,
     site::Site,
-    whole_way::{ASKS, NOTE},
+    whole_way::{ASKS, NOTE, OPEN},
 };
 
 #[tokio::test]
@@ -52,6 +52,7 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     changed[at] ^= 1;
     layer::put(&device.disk, offset, &changed).unwrap();
     let (mut guest, most) = start(&device, "changed").await;
+    guest.until(OPEN, most).await.unwrap();
     let facts = guest.facts(most).await.unwrap();
     assert_ne!(facts.hostname, employee.hostname, "{facts:?}");
     let kernel = guest.ask("dmesg | grep 'verity.*corrupted' | head -n 1", most).await.unwrap().stdout;
@@ -79,7 +80,7 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
         key.stdout.trim()
     );
     guest.ask(&answer, most).await.unwrap().good().unwrap();
-    guest.until("mountpoint -q /srv", most / 2).await.unwrap();
+    guest.until(OPEN, most / 2).await.unwrap();
     assert_eq!(guest.ask(&format!("cat {NOTE}"), most).await.unwrap().stdout.trim(), "kept", "by the recovery key");
     assert!(guest.facts(most).await.unwrap().encrypted);
     guest.cut_power().await.unwrap();

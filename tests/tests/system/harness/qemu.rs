@@ -7,6 +7,7 @@ use livery_tests::{
     picture::Picture,
     qemu::{Bus, Disk, Machine},
 };
+use tokio::time::{sleep, timeout};
 
 fn machine(folder: &Path) -> Machine {
     let disk = folder.join("disk.raw");
@@ -27,9 +28,18 @@ async fn qemu_firmware_screen_keys_and_power() {
     // A blank disk: OVMF says that it tries it, and falls through to its shell or menu.
     guest.wait_for("the firmware's boot manager", "BdsDxe", Duration::from_secs(120)).await.unwrap();
     let picture = folder.path().join("screen.png");
-    guest.screenshot(&picture).await.unwrap();
-    let picture = Picture::read(&picture).unwrap();
-    assert!(picture.width >= 640 && picture.colours() > 1, "{} colours", picture.colours());
+    // It says so on the serial port first.
+    let drawn = async {
+        loop {
+            guest.screenshot(&picture).await.unwrap();
+            let picture = Picture::read(&picture).unwrap();
+            if picture.width >= 640 && picture.colours() > 1 {
+                break;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), drawn).await.unwrap();
     guest.monitor().keys(&["ret"]).await.unwrap();
     assert!(guest.monitor().keys(&["no-such-key"]).await.is_err());
     assert!(guest.wait_for("a text that never comes", "no such text", Duration::from_secs(1)).await.is_err());
@@ -51,7 +61,7 @@ async fn qemu_is_gone_when_its_guest_is_dropped() {
         if !running(&needle) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     panic!("QEMU is still there");
 }

@@ -199,8 +199,8 @@ async fn image_a_secret_fails_the_build() {
     variant.write(&site, &(kiosk.clone() + scan.as_str()));
     let done = variant.build(&site, &store, &[]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("excepts /etc/nothing"), "{}", done.stderr);
-    assert!(!done.stderr.contains("excepts /etc/firefox"), "{}", done.stderr);
+    assert!(done.stderr.contains("has an exception for /etc/nothing"), "{}", done.stderr);
+    assert!(!done.stderr.contains("has an exception for /etc/firefox"), "{}", done.stderr);
 
     // The image is in the store now; without its exception it is refused all the same. One without a reason is no exception.
     variant.write(&site, &kiosk);
