@@ -37,8 +37,8 @@ const GAP: u32 = 20;
 const TRIES: u32 = 3;
 /// From one look at a screen that shall stand still to the next.
 const GLANCE: Duration = Duration::from_secs(3);
-/// From one drawing of the list of networks to the one after the next.
-const LIST: Duration = Duration::from_secs(8);
+/// In which the list of networks is drawn, on KVM.
+const LIST: Duration = Duration::from_secs(4);
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -267,8 +267,8 @@ impl Person<'_> {
     /// Chooses the only network of the settings, by the keyboard; whether its password is asked for then. Where the list had not come
     /// yet, the keys closed the settings, which are open again when this comes back.
     async fn chooses_the_network(&mut self, time: u32) -> Result<bool> {
-        // The device has found the network; the list is drawn anew every five seconds, and later where the last time was too early.
-        sleep(LIST * time).await;
+        // No state to wait for: the list is drawn anew every five seconds, a scan takes a few, and nothing outside the page knows of it.
+        sleep(LIST * self.guest.accel().patience() * time).await;
         let list = self.stands_still("settings").await?;
         self.presses("tab").await?;
         self.presses("ret").await?;
