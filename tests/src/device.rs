@@ -40,8 +40,6 @@ pub const KEYS: &str = "now has the organisation's Secure Boot keys";
 const EDGE: &str = "+=====";
 /// How long it takes at most to say it all, once it has begun.
 const BLOCK: Duration = Duration::from_secs(60);
-/// What every line of the probe begins with.
-const PROBE: &str = "LIVERY-PROBE";
 
 /// One device.
 #[derive(Clone, Debug)]
@@ -139,21 +137,6 @@ impl Device {
         machine.usb = true;
         machine.disks.push(Disk::new(&self.disk, Bus::Nvme).serial("S5070NVME0001"));
         Ok(machine)
-    }
-
-    /// Switches it on with the stick plugged in, as it comes from its maker: the agent gives the firmware the organisation's keys, and
-    /// the device starts again.
-    ///
-    /// # Errors
-    /// Where that does not happen.
-    pub async fn take_keys(&self, stick: &Path) -> Result<()> {
-        let mut machine = self.machine("keys")?;
-        machine.disks.insert(0, Disk::new(stick, Bus::UsbStorage).unchanged());
-        let mut guest = machine.start().await?;
-        let most = Duration::from_secs(240) * guest.accel().patience();
-        guest.wait_for("the organisation's keys in the firmware", KEYS, most).await?;
-        // QEMU ends where the device starts again.
-        guest.wait_exit(most).await.map(drop)
     }
 
     /// Switches it on with the stick plugged in, until the agent shows DONE or FAILED.
@@ -283,19 +266,6 @@ pub fn hosts_of(all: &[(SocketAddrV4, &str)]) -> Credential {
 /// A terminal that starts no browser, where the start is not about it: an emulated one takes more of the processor than all the rest.
 pub fn without_browser() -> Credential {
     Credential::new("systemd.unit-dropin.livery-browser.service", "[Unit]\nConditionPathExists=/nowhere\n")
-}
-
-/// A unit that runs a shell script in the device, in which `say KEY VALUE` tells on the serial console.
-pub fn probe(script: &str) -> [Credential; 3] {
-    let unit = "[Unit]\nDescription=Probe\nAfter=livery-kiosk.service\n\
-        [Service]\nType=exec\nStandardOutput=file:/dev/ttyS0\nStandardError=null\nImportCredential=probe.*\n\
-        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
-    let script = format!("say() {{ echo \"{PROBE} $1=$2\"; }}\necho\n{script}");
-    [
-        Credential::new("systemd.extra-unit.livery-probe.service", unit),
-        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
-        Credential::new("probe.script", script),
-    ]
 }
 
 /// Asks for [`DeskFacts`].

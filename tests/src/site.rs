@@ -10,13 +10,14 @@ use std::{
 };
 
 use livery_contract::{Fault, Reference, Result, manifest::Role, roster, roster::Employee};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde_json::Value;
 
 use crate::{
     citrix_client,
     gateway::pki,
     programs::{Done, Program},
+    turn,
 };
 
 /// What devices call the station.
@@ -191,15 +192,7 @@ impl Site {
         self.build_from(&path).await
     }
 
-    /// The organisation's laptop, which trusts this tunnel's key (Base64).
-    ///
-    /// # Errors
-    /// Where it fails.
-    pub async fn build_laptop(&self, tunnel_key: &str) -> Result<Reference> {
-        self.build_laptop_with("laptop", tunnel_key, "").await
-    }
-
-    /// The same by a profile of this name, with further settings in it: first those of the top, then sections.
+    /// The organisation's laptop, which trusts this tunnel's key (Base64), by a profile of this name, with further settings in it: first those of the top, then sections.
     ///
     /// # Errors
     /// Where it fails.
@@ -380,12 +373,7 @@ impl Site {
 
     /// Waits until nobody else works here.
     async fn lock(&self) -> Result<Flock<File>> {
-        let path = self.folder.join("lock");
-        let taken = tokio::task::spawn_blocking(move || {
-            let file = File::create(&path).map_err(|error| broken(&path, error))?;
-            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| broken(&path, error))
-        });
-        taken.await.map_err(|error| Fault::internal("waiting for a lock broke off").cause(error))?
+        turn::of(&self.folder.join("lock")).await
     }
 }
 

@@ -11,9 +11,8 @@ use std::{
 };
 
 use livery_contract::{Fault, Reference, Result, manifest::Role};
-use nix::fcntl::{Flock, FlockArg};
 
-use crate::{programs::Program, site::Site};
+use crate::{programs::Program, site::Site, turn};
 
 /// Partition type "root, x86-64" (UAPI.2).
 const ROOT: &str = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
@@ -119,8 +118,7 @@ impl Root {
 /// Where a program fails.
 pub async fn disk(site: &Site, name: &str, bytes: u64, image: &Reference) -> Result<PathBuf> {
     let [disk, stamp, lock] = ["img", "reference", "img-lock"].map(|kind| site.folder.join(format!("{name}.{kind}")));
-    let lock = File::create(lock).map_err(|error| broken(&disk, error))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| broken(&disk, error))?;
+    let _lock = turn::of(&lock).await?;
     if fs::read_to_string(&stamp).is_ok_and(|text| text == image.to_string()) {
         return Ok(disk);
     }

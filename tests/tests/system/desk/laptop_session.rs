@@ -12,6 +12,7 @@ use std::{
 
 use livery_tests::{
     at_the_laptop::ACCOUNT,
+    fixtures::masters,
     gateway::{
         Config, Gateway,
         accounts::{Account, Accounts},
@@ -51,7 +52,7 @@ async fn an_employee_signs_in_works_and_finds_it_again() {
     let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
     let folder = folder("laptop-session");
 
-    let code = ground::code(&site).unwrap();
+    let code = masters::code(&site).unwrap();
     let unpacked = Unpacked::from(&disk, &folder).await.unwrap();
     let mut laptop = unpacked.start("first", false, true).await.unwrap();
     // What is in its network, once the cable is in.
@@ -161,7 +162,7 @@ async fn without_its_data_partition_nobody_signs_in_and_the_page_says_whom_to_ca
     assert_eq!((laptop.home().await.as_str(), homed.trim()), ("", "inactive"));
     assert_told(&laptop.keeps("told-fr").await.unwrap(), "fr", TOLD[0].1);
     // There is no account to sign in with.
-    let code = ground::code(&site).unwrap();
+    let code = masters::code(&site).unwrap();
     laptop.answers("a-name", ACCOUNT).await.unwrap();
     laptop.answers("a-password", &code).await.unwrap();
     laptop.asks("a name again").await.unwrap();
