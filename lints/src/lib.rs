@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `circles` | files of one crate that import each other in a circle | [`circles`] |
 //! | `orphans` | Rust files that nothing compiles | [`orphans`] |
+//! | `sleeps` | waits of a fixed length that say no reason | [`sleeps`] |
 //! | `claims` | claims of `docs/claims.md` without a test, rows of the threat model without a claim | [`claims`] |
 //!
 //! In: a folder with a Cargo workspace. Out: [`Finding`]s, each with its place and how to mend it, in the same order each time.
@@ -15,6 +16,7 @@ mod finding;
 mod graph;
 pub mod names;
 pub mod orphans;
+pub mod sleeps;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
-use livery_lints::{Finding, circles, claims, orphans, workspace::Workspace};
+use livery_lints::{Finding, circles, claims, orphans, sleeps, workspace::Workspace};
 
 /// Look at the sources for what the compiler does not look at
 #[derive(Parser)]
@@ -25,6 +25,8 @@ enum Check {
     Circles,
     /// Rust files that nothing compiles
     Orphans,
+    /// Waits of a fixed length that say no reason
+    Sleeps,
     /// Claims without a test, rows of the threat model without a claim
     Claims,
 }
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn look(cli: &Cli) -> Result<Vec<Finding>, Finding> {
-    let all = [Check::Circles, Check::Orphans, Check::Claims];
+    let all = [Check::Circles, Check::Orphans, Check::Sleeps, Check::Claims];
     let checks: BTreeSet<Check> = if cli.checks.is_empty() { all.into() } else { cli.checks.iter().copied().collect() };
     let workspace = Workspace::read(&cli.root)?;
     let mut findings = Vec::new();
@@ -47,6 +49,7 @@ fn look(cli: &Cli) -> Result<Vec<Finding>, Finding> {
         findings.extend(match check {
             Check::Circles => circles::find(&workspace, &cli.packages)?,
             Check::Orphans => orphans::find(&workspace),
+            Check::Sleeps => sleeps::find(&workspace)?,
             Check::Claims => claims::find(&workspace)?,
         });
     }

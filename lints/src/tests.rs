@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use crate::{Finding, circles, claims, orphans, workspace::Workspace};
+use crate::{Finding, circles, claims, orphans, sleeps, workspace::Workspace};
 
 const MANIFEST: &str = "[package]\nname = \"livery-room\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n";
 
@@ -195,4 +195,15 @@ fn each_threat_is_answered_before_a_change_goes_in() {
     assert!(late.contains("docs/threat-model.md:5: no test before a change goes in holds this row"), "{late}");
     assert!(claims_of(HELD, &format!("{ROW}{ROW}")).contains("two rows begin with"));
     assert!(claims_of(HELD, "").contains("the threat model has no rows"));
+}
+
+#[test]
+fn a_sleep_asks_for_a_state_or_says_why_there_is_none() {
+    let text = "fn polls() {\n    loop {\n        std::thread::sleep(SOON);\n    }\n}\n\nfn waits() {\n    sleep(SOON);\n\
+        \n    // A person's pace.\n    sleep(SOON);\n    for _ in 0..9 {\n        fn inner() { sleep(SOON) }\n    }\n}\n\n\
+        /// What it does is no reason.\nasync fn documented() { tokio::time::sleep(SOON).await }\n";
+    let found = sleeps::find(&read(&tree(&[("src/lib.rs", "fn free() { sleep(SOON) }\n"), ("tests/it.rs", text)]))).unwrap();
+    assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [8, 13, 18], "{found:?}");
+    let said = found[0].to_string();
+    assert!(said.starts_with("error: tests/it.rs:8: ") && said.contains("fix: ask for the state in a loop"), "{said}");
 }

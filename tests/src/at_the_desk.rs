@@ -200,19 +200,14 @@ impl Person<'_> {
 
     async fn presses(&mut self, key: &'static str) -> Result<()> {
         self.guest.monitor().keys(&[key]).await?;
+        // A person's pace: what is typed faster, QEMU drops.
         sleep(PACE).await;
         Ok(())
     }
 
-    /// The screen as it is, once it has had the time to draw.
+    /// Keeps a picture of the screen, once something is drawn on it.
     async fn keeps(&mut self, name: &str) -> Result<()> {
-        sleep(Duration::from_secs(2)).await;
-        let path = self.pictures.join(format!("{name}.png"));
-        self.guest.screenshot(&path).await?;
-        match Picture::read(&path)?.colours() {
-            ..8 => Err(self.guest.failed("its screen is blank").at(path.display())),
-            _ => Ok(()),
-        }
+        self.sees(name, "page on its screen", |picture| picture.colours() >= 8).await
     }
 
     /// Clicks on one of the status bar's blocks, given from left to right.

@@ -223,6 +223,7 @@ mod tests {
         let mark = folder.path().join("mark");
         let line = format!("(sleep 1; touch {}) & wait", mark.display());
         assert!(run(Command::new("sh").args(["-c", &line]), Duration::from_millis(200)).is_err());
+        // A child that lived would have made its mark by then.
         sleep(Duration::from_millis(1500));
         assert!(!mark.exists());
     }

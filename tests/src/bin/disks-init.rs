@@ -18,8 +18,8 @@ fn main() {
         Err(error) => tell(&Told::Broken(error.to_string())),
     }
     tell(&Told::End);
-    // What was printed is on its way through the serial port.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    // What was printed is on its way through the serial port. It fails where that is none, and then nothing is on its way.
+    let _ = nix::sys::termios::tcdrain(std::io::stdout());
     nix::unistd::sync();
     let _ = reboot(RebootMode::RB_POWER_OFF);
 }

@@ -25,8 +25,8 @@ fn main() {
         Ok(code) => println!("\nFAULTS end {code}"),
         Err(error) => println!("\nFAULTS broken: {error}"),
     }
-    // What init has printed is on its way through the serial port.
-    sleep(Duration::from_millis(100));
+    // What was printed is on its way through the serial port. It fails where that is none, and then nothing is on its way.
+    let _ = nix::sys::termios::tcdrain(std::io::stdout());
     let _ = reboot(RebootMode::RB_POWER_OFF);
 }
 

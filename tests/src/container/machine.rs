@@ -79,6 +79,7 @@ impl Machine {
     }
 
     async fn patient(&self, since: Instant) -> Result<()> {
+        // One step of a loop that asks.
         sleep(GLANCE).await;
         if since.elapsed() < START {
             return Ok(());

@@ -95,6 +95,7 @@ impl Guests {
             device.until(|said| said.contains("writing ")).await?;
             let moment = Duration::from_millis(scene.rng.below(4000));
             scene.note(format!("{bus:?}, power cut {} ms after the agent began", moment.as_millis()));
+            // The moment is the fault: drawn from the seed, wherever the agent is by then.
             sleep(moment).await;
             let ended = device.ended_code()?;
             device.cut().await?;

@@ -54,9 +54,11 @@ async fn once(scene: &mut Scene<'_>, kind: Kind, subject: &Subject) -> Result<su
     };
     scene.note(format!("{signal} after {} ms, source {from}", moment.as_millis()));
     let running = Running::start(&scene.ground.order("write", NEW, &from, &subject.path))?;
+    // The moment is the fault: drawn from the seed, wherever the program is by then.
     sleep(moment).await;
     running.signal(signal);
     if kind == Kind::Pause {
+        // As long as it is stopped, which the seed draws too.
         sleep(Duration::from_millis(scene.rng.within(500, 8000))).await;
         running.signal(Signal::SIGCONT);
     }

@@ -69,6 +69,7 @@ impl Display {
             sent.map_err(|error| failed("it takes no key", error))?;
         }
         self.connection.sync().map_err(|error| failed("it takes no key", error))?;
+        // A person's pace: a window that has just opened loses keys that come at once.
         sleep(PACE).await;
         Ok(())
     }

@@ -81,6 +81,7 @@ impl SecurityKey {
         let asked = timeout(most, self.asks.wait_for(|asks| *asks)).await;
         let asked = asked.map_err(|_| Fault::device(format!("the security key is not asked within {} s", most.as_secs())))?;
         asked.map_err(|_| Fault::device("the security key is not plugged in any more"))?;
+        // As a person does, who sees it blink.
         sleep(Duration::from_secs(1)).await;
         self.touch.send(()).await.map_err(|_| Fault::device("the security key is not plugged in any more"))
     }

@@ -384,12 +384,13 @@ async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
         bench.desk.type_text(&Trap::keys_of("print").unwrap()).await.unwrap();
         // White paper, where the page was green.
         bench.sees(name, |picture| picture.count([0xff; 3], 3) > 200_000).await;
-        // It asks for printers when it is there already.
+        // It asks for printers when it is there already; nothing outside the dialog knows when it has them.
         sleep(Duration::from_secs(6)).await;
     };
     dialog("print").await;
     // The first choice is a file, the second one the printer.
     bench.desk.press(&[], "Down").await.unwrap();
+    // GTK asks the printer for its choices and draws them; nothing outside the dialog knows when.
     sleep(Duration::from_secs(2)).await;
     bench.desk.look(&bench.folder, "printer").await.unwrap();
     bench.desk.press(&[], "Return").await.unwrap();
@@ -404,6 +405,7 @@ async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
         .await;
     dialog("print-again").await;
     bench.desk.press(&[], "Return").await.unwrap();
+    // What must not come has no state; a page of this size took less than a second above.
     sleep(Duration::from_secs(5)).await;
     bench.desk.look(&bench.folder, "no-file").await.unwrap();
     let files = r"find /run /tmp /var /home /root -path /run/printed -prune -o -name '*.pdf' -print";

@@ -105,6 +105,7 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     let bucket = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
     if ranged && !state.manner.slow.is_zero() {
         let _turn = state.turn.lock().await;
+        // A slow server.
         tokio::time::sleep(state.manner.slow).await;
     }
     // Nothing is uploaded here: a request has no body.

@@ -212,6 +212,7 @@ async fn an_object_store_that_goes_and_comes_back_is_waited_for() {
     let port = server.port();
     let child = bench.under_way(&server, &disk, 3).await;
     drop(server);
+    // As long as it is away.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let server = bench.serve(port, OPEN, None).await;
     let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
