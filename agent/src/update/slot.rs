@@ -16,7 +16,11 @@ use livery_contract::{
 use crate::{
     device::{AlignedBuffer, Device},
     image::{piece::Piece, source::Source, trust::Trusted},
-    readback::{differ::differs, pass::Pass, sections::total},
+    readback::{
+        differ::differs,
+        pass::Pass,
+        sections::{covers, total},
+    },
     work::{Work, threads},
     write::{
         fetch,
@@ -82,7 +86,8 @@ pub(crate) fn fill<S: Source>(
     device.flush()?;
     let length = total(sections);
     work.progress.enter(Phase::Verify, length);
-    Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
+    let read = Pass { device, all: part.composed(), sections, without: &|_| false, patches: &[] }.run(work)?;
+    covers(&read, sections)?;
     traffic.written += sorted.to_write;
     traffic.kept += sorted.kept;
     traffic.fetched += fetched;
