@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{cache::Key, sandbox::Sandbox};
 
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
+/// zstd's level. The highest one takes fifteen times as long, for 1.3 MB less (12 MB) of an image of hundreds.
+const LEVEL: &str = "-12";
 
 /// dracut modules: all that systemd needs to find a verity root, nothing that a person would log in to.
 const DRACUT: &str = "systemd systemd-initrd systemd-udevd systemd-modules-load systemd-tmpfiles systemd-sysusers systemd-journald systemd-veritysetup dm udev-rules";
@@ -181,7 +183,7 @@ pub(crate) fn make(workshop: &Workshop, profile: &Profile, boot: &Root) -> Resul
                 "/mnt/extra",
                 "/",
                 "--compress",
-                "zstd -19 -T2",
+                &format!("zstd {LEVEL} -T2"),
                 "/srv/initrd.img",
             ],
         )?;
