@@ -8,6 +8,7 @@
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
 //! | [`at_the_desk`], [`at_the_laptop`] | a person at that device: keys, pictures |
+//! | [`traces`] | what a test leaves behind |
 //! | [`turn`] | one at a time, of what tests share |
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
 //! | [`tunnel`] | a home, the Internet and an organisation's network behind WireGuard, with packets counted in each |
@@ -67,6 +68,7 @@ pub mod serving;
 pub mod site;
 pub mod stick;
 pub mod time_server;
+pub mod traces;
 pub mod tunnel;
 pub mod turn;
 pub mod whole_way;

@@ -1,9 +1,6 @@
 //! The whole way on virtual devices with real firmware, and devices on which the agent must give up.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use livery_contract::Reference;
 use livery_tests::{
@@ -17,17 +14,14 @@ use livery_tests::{
     screen::ground,
     site::{Allow, STATION, Site},
     stick,
+    traces::Traces,
     whole_way::{NOTE, OPEN, Stage, at_home, whole_way},
 };
-
-fn out(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests")).join(name)
-}
 
 /// A terminal that was flashed, at its employee's: its first start, a day's work, another start with somebody else's layer on its disk.
 #[tokio::test]
 async fn qemu_a_terminal_leaves_the_line_and_works_at_home() {
-    let (site, out) = (Site::shared().await.unwrap(), out("at-home"));
+    let (site, out) = (Site::shared().await.unwrap(), Traces::new("at-home"));
     let flashed = flashed::terminal(&site).await.unwrap();
     // What the line left behind: keys that are bound to this device, and what was changed for that.
     let record = flashed.record().unwrap();
@@ -44,7 +38,7 @@ async fn qemu_a_terminal_leaves_the_line_and_works_at_home() {
 /// As `scripts/demo` goes it, on a device without a TPM; which, without one, applies whatever layer was signed.
 #[tokio::test]
 async fn qemu_variant_the_whole_way_as_the_demo_goes_it() {
-    let out = out("whole-way");
+    let out = Traces::new("whole-way");
     if let Err(fault) = whole_way(&out, &mut teller()).await {
         panic!("{}", fault.render());
     }
@@ -100,7 +94,7 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
 async fn qemu_a_stick_where_the_profile_allows_it() {
     let site = Site::shared().await.unwrap();
     let disk = ground::disk(&site, Allow::All).await.unwrap();
-    let folder = out("stick");
+    let folder = Traces::new("stick");
     let mut machine = Machine::new("stick", &folder).unwrap();
     (machine.usb, machine.network) = (true, false);
     machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
@@ -172,8 +166,7 @@ async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     let master = site.build().await.unwrap();
     site.personalise(&master, &site.roster()).await.unwrap();
     site.medium().await.unwrap();
-    let folder = out("too-small");
-    let _ = std::fs::remove_dir_all(&folder);
+    let folder = Traces::new("too-small");
     let employee = site.employees().unwrap().remove(1);
     let serial = employee.serial.unwrap();
     let line = Line::start(&site, &folder.join("station"), Some((&site.roster(), &master))).await.unwrap();

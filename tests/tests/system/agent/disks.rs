@@ -1,7 +1,5 @@
 //! The right disk, or none: for real, in a device with many disks. See livery_tests::right_disk.
 
-use std::path::PathBuf;
-
 use livery_tests::{
     evidence, raw_disk,
     right_disk::{
@@ -9,6 +7,7 @@ use livery_tests::{
         guest,
     },
     site::Site,
+    traces::Traces,
 };
 
 /// What is wrong with an outcome.
@@ -56,7 +55,7 @@ fn wrong(case: &Case, outcome: &Outcome, expected: &[(u64, u64)]) -> Vec<String>
 async fn qemu_the_right_disk_or_none() {
     let site = Site::shared().await.unwrap();
     site.medium().await.unwrap();
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/disks"));
+    let folder = Traces::new("disks");
     let over = guest::run(&site, &folder).await.unwrap();
     println!("{} s from power-on to the last case's end", over.took.as_secs());
     let partitions: Vec<(u64, u64)> = raw_disk::check_table(&over.image)

@@ -24,6 +24,7 @@ use livery_tests::{
     },
     raw_disk,
     site::Site,
+    traces::Traces,
 };
 use tokio::process::Command;
 
@@ -78,7 +79,7 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
 #[tokio::test]
 async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
     let site = Site::shared().await.unwrap();
-    let folder = folder("secure-boot");
+    let folder = Traces::new("secure-boot");
     site.medium().await.unwrap();
     let wrong = wrong_sticks(&site, &folder).await;
     // As from the factory: no keys. The unsigned would start there too; the agent gives the device those that its medium carries.
@@ -112,7 +113,7 @@ async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
 #[tokio::test]
 async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_sectors() {
     let site = Site::shared().await.unwrap();
-    let folder = folder("sectors");
+    let folder = Traces::new("sectors");
     let employee = site.employees().unwrap().remove(0);
     let disk = written(&site, &folder).await;
 
@@ -162,14 +163,6 @@ async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_se
     let kernel = asked(&mut guest, "dmesg | grep 'verity.*corrupted' | head -n 1").await;
     assert!(kernel.contains("verity") && kernel.contains("is corrupted"), "{kernel:?}");
     guest.cut_power().await.unwrap();
-}
-
-/// An empty folder.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// A device with firmware that can enforce Secure Boot: its variables and its TPM stay in the folder.

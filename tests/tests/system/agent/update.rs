@@ -20,6 +20,7 @@ use livery_tests::{
     programs::{Program, tool},
     qemu::{Credential, Guest, machine::Service},
     site::{STATION, Site},
+    traces::Traces,
 };
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -35,13 +36,14 @@ struct Ground {
     employee: Employee,
     device: Device,
     line: Line,
+    /// Outlives the others.
+    _folder: Traces,
 }
 
 impl Ground {
     /// One that was written with the first image of this name.
     async fn new(name: &str, folder: &str) -> Self {
-        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/update")).join(folder);
-        let _ = fs::remove_dir_all(&folder);
+        let folder = Traces::new(&format!("update/{folder}"));
         let shared = Site::shared().await.unwrap();
         // A store of its own: what is published there is what its devices take, and something in it is spoilt.
         let site = updates::before_the_last_release(&shared, &folder).await.unwrap();
@@ -50,7 +52,7 @@ impl Ground {
         let own = Reference { order: Some(employee.order.clone()), ..updates::image(name, 1).unwrap() };
         write(&site, &own, &device.disk).await;
         let line = Line::start(&site, &folder.join("station"), None).await.unwrap();
-        Self { site, employee, device, line }
+        Self { site, employee, device, line, _folder: folder }
     }
 
     /// Where a partition of its images lies.

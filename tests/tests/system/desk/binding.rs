@@ -1,11 +1,7 @@
 //! A device applies only what is its own. On copies of a flashed terminal whose firmware enforces Secure Boot, with its TPM: with one bit of
 //! its personal layer turned over, with its disk in another device, and without a TPM. Somebody else's layer: `whole_way`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use livery_tests::{
     device::{Device, without_browser},
@@ -15,14 +11,14 @@ use livery_tests::{
     programs::{Done, Program},
     qemu::Guest,
     site::Site,
+    traces::Traces,
     whole_way::{ASKS, NOTE, OPEN},
 };
 
 #[tokio::test]
 async fn qemu_a_device_applies_only_what_is_its_own() {
     let site = Site::shared().await.unwrap();
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../out/tests/binding"));
-    let _ = fs::remove_dir_all(&folder);
+    let folder = Traces::new("binding");
     let flashed = flashed::terminal(&site).await.unwrap();
     let (record, device) = (flashed.record().unwrap(), flashed.copy(&folder.join("device")).await.unwrap());
     flashed.station(&folder.join("station")).await.unwrap();

@@ -1,11 +1,7 @@
 //! A laptop at home, flashed by the agent: SaaS goes out by the home's network, what is internal through the tunnel, and neither the
 //! other way. Packets and names are counted where they pass.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use livery_tests::{
     fixtures::{flashed, order::LAPTOP},
@@ -13,6 +9,7 @@ use livery_tests::{
     programs::Program,
     qemu::Guest,
     site::Site,
+    traces::Traces,
     tunnel::{
         ground::{Ground, SAAS, packets},
         peer::{self, Peer},
@@ -27,10 +24,6 @@ get() {
 }
 echo "saas=$(get tenant.sharepoint.com saas) intranet=$(get intranet.corp.assurance.example intranet) address=$(get 10.0.0.80 intranet)"
 "#;
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/tests/laptop")
-}
 
 /// Has the laptop try until it says this; how long it took.
 async fn until(guest: &mut Guest, wanted: &str, most: Duration) -> Duration {
@@ -55,9 +48,7 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     if !netns::inside(name, "192.168.77.1/24", Duration::from_secs(1600)).await.unwrap() {
         return;
     }
-    let folder = folder();
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Traces::new("laptop");
     let (flashed, keys) = (flashed::laptop(&site).await.unwrap(), peer::keys(&site.folder).await.unwrap());
     let device = flashed.copy(&folder.join("device")).await.unwrap();
     flashed.station(&folder.join("station")).await.unwrap();

@@ -6,7 +6,7 @@
 use std::{
     fs,
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,6 +24,7 @@ use livery_tests::{
     },
     picture::Picture,
     site::{GATEWAY, Site},
+    traces::Traces,
 };
 
 /// The employee's own, which the code is changed to.
@@ -38,19 +39,12 @@ const SPACE: u32 = 4;
 /// A whole test, perhaps with a build of the image.
 const MOST: Duration = Duration::from_secs(40 * 60);
 
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/tests").join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 #[tokio::test]
 async fn an_employee_signs_in_works_and_finds_it_again() {
     let site = Site::shared().await.unwrap();
     let name = "desk::laptop_session::an_employee_signs_in_works_and_finds_it_again";
     let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
-    let folder = folder("laptop-session");
+    let folder = Traces::new("laptop-session");
 
     let code = masters::code(&site).unwrap();
     let unpacked = Unpacked::from(&disk, &folder).await.unwrap();
@@ -154,7 +148,7 @@ async fn without_its_data_partition_nobody_signs_in_and_the_page_says_whom_to_ca
     let site = Site::shared().await.unwrap();
     let name = "desk::laptop_session::without_its_data_partition_nobody_signs_in_and_the_page_says_whom_to_call";
     let Some(disk) = ground::inside(&site, name, MOST).await.unwrap() else { return };
-    let folder = folder("laptop-no-data");
+    let folder = Traces::new("laptop-no-data");
     let unpacked = Unpacked::from(&disk, &folder).await.unwrap();
     let mut laptop = unpacked.start("no-data", false, false).await.unwrap();
     laptop.asks("a name").await.unwrap();

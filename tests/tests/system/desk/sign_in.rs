@@ -2,17 +2,14 @@
 //! Wi-Fi; and a newer image, which is what starts the next day, with the same account. What the desktop holds besides is tried in a
 //! container (`laptop_session`).
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use livery_tests::{
     at_the_laptop::{ACCOUNT, Person},
     fixtures::{flashed, masters},
     line::Line,
     site::Site,
+    traces::Traces,
 };
 use serde_json::Value;
 use tokio::time::sleep;
@@ -22,9 +19,7 @@ const PASSWORD: &str = "Grune-Wolke 47 (Lyon)";
 
 #[tokio::test]
 async fn qemu_an_employee_signs_in_and_finds_it_again() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/tests/sign-in");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Traces::new("sign-in");
     let site = Site::shared().await.unwrap();
     let flashed = flashed::laptop(&site).await.unwrap();
     let newer = masters::newer_laptop(&site).await.unwrap().to_string();
