@@ -28,6 +28,9 @@ pub const GATEWAY: &str = "gateway.assurance.example";
 pub const TIME: &str = "time.assurance.example";
 /// What the profile has devices ask whether a network has a sign-in page of its own.
 pub const CHECK: &str = "check.assurance.example";
+/// Settings of Citrix's client, in those images that have its stand-in.
+const CLIENT_SETTINGS: &str = "\"wfclient.ini [Thinwire3.0] InvertCursorEnabled=True\", \
+    \"All_Regions.ini [Virtual Channels\\\\Drives] CDMAllowed=False\"";
 /// A build from nothing: packages over the network, two systems, compression.
 const BUILD: Duration = Duration::from_secs(40 * 60);
 
@@ -216,7 +219,7 @@ impl Site {
     pub async fn build_for_a_virtual_screen(&self, allow: Allow) -> Result<Reference> {
         let authority = self.root.join("profiles/ca/assurance-root.pem");
         let own = fs::read_to_string(&authority).map_err(|error| broken(&authority, error))?;
-        let client = self.folder.join("client.deb");
+        let client = self.client();
         let digest = {
             let _lock = self.lock().await?;
             self.livery(["store", "allow", &text(&self.store()), "--restricted"], Duration::from_secs(60)).await?;
@@ -236,12 +239,28 @@ impl Site {
              schema = 1\nextends = \"terminal.toml\"\nname = \"{name}\"\n\n\
              [packages]\ninstall = {{ add = [\"grim\", \"wtype\", \"xwayland\"{packages}] }}\n\n\
              [kiosk]\nconnectivity-check = \"http://{CHECK}/\"\n{kiosk}\n\
+             [citrix]\ndevice-trust = true\nclient-settings = [{CLIENT_SETTINGS}]\n\n\
              [[packages.supplied]]\npath = \"client.deb\"\nsha256 = \"{digest}\"\npackage = \"icaclient\"\n\
              version = \"{}\"\nlicence = \"Stand-in EULA\"\naccept-licence = \"I have read and accept Stand-in EULA\"\n",
             citrix_client::VERSION
         );
         write_if_other(&path, &profile)?;
+        let lock = path.with_extension("lock");
+        if !lock.exists() {
+            // What it has more than the terminal is added to the terminal's root, which is made already.
+            self.build().await?;
+            let from = self.profile().with_extension("lock");
+            // Older than its profile, so that the rest is added.
+            let copied = fs::copy(&from, &lock);
+            let copied = copied.and_then(|_| File::options().append(true).open(&lock)?.set_modified(SystemTime::UNIX_EPOCH));
+            copied.map_err(|error| broken(&lock, error))?;
+        }
         self.build_from(&path).await
+    }
+
+    /// The client's .deb of those images.
+    pub fn client(&self) -> PathBuf {
+        self.folder.join("client.deb")
     }
 
     /// An image of a profile that a test writes, at this path in the site's folder.

@@ -4,10 +4,12 @@ use std::{env, fs::File, io::Write as _, process::ExitCode, time::Instant};
 
 use livery_contract::{Fault, Result};
 use livery_tests::{
-    fixtures, laptop,
+    fixtures::{self, enrolled, flashed, masters, updates},
+    laptop,
     qemu::{Accel, accel},
     site::Site,
 };
+use tokio::sync::oneshot;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,9 +17,7 @@ async fn main() -> ExitCode {
     let tell = |what: &str| eprintln!("{:>5} s  {what}", begun.elapsed().as_secs());
     let made = async {
         let site = Site::shared().await?;
-        fixtures::all(&site, &tell).await?;
-        laptop::ground::disk(&site).await?;
-        tell("a laptop's disk for a container");
+        all(&site, &tell).await?;
         tells_the_tests().await
     };
     // Dropping it ends what it has started.
@@ -32,6 +32,43 @@ async fn main() -> ExitCode {
             fault.exit().into()
         }
     }
+}
+
+/// All of them; `tell` hears of each. Devices are flashed while further images are built: one keeps one processor busy, the other the
+/// other.
+async fn all(site: &Site, tell: &dyn Fn(&str)) -> Result<()> {
+    let (medium, new_medium) = oneshot::channel();
+    let (terminal, new_terminal) = oneshot::channel();
+    let (laptop, new_laptop) = oneshot::channel();
+    let images = async {
+        site.medium().await?;
+        tell("the agent's medium");
+        let _ = medium.send(());
+        let _ = terminal.send(masters::terminal(site).await?);
+        tell("the terminal, with a data partition");
+        let _ = laptop.send(masters::laptop(site).await?);
+        tell("the laptop");
+        masters::others(site, tell).await?;
+        // By now the devices are flashed, or nearly: one processor would have nothing to do.
+        let updates = async { updates::store(site).await.map(|_| tell("terminals that get newer images")) };
+        tokio::try_join!(updates, masters::on_a_virtual_screen(site, tell)).map(drop)
+    };
+    let devices = async {
+        // Where an image failed nothing is sent, and the other one tells why.
+        let Ok(()) = new_medium.await else { return Ok(()) };
+        enrolled::kept(site).await?;
+        tell("a firmware with the organisation's keys");
+        let Ok(master) = new_terminal.await else { return Ok(()) };
+        flashed::terminal_of(site, &master).await?;
+        tell("a flashed terminal");
+        let Ok((master, roster)) = new_laptop.await else { return Ok(()) };
+        flashed::laptop_of(site, &master, &roster).await?;
+        tell("a flashed laptop");
+        laptop::ground::disk(site).await?;
+        tell("a laptop's disk for a container");
+        Ok(())
+    };
+    tokio::try_join!(images, devices).map(drop)
 }
 
 /// What each test need not find out for itself, as all of them are processes of their own (nextest's `NEXTEST_ENV`).

@@ -34,8 +34,8 @@ const PACKAGES: &str = "--include=lvm2,mdadm,dmsetup";
 const SUITE: &str = "trixie";
 /// Raised when the tools are put together otherwise.
 const VERSION: u32 = 1;
-/// The most that the device may take on KVM.
-const LIMIT: Duration = Duration::from_secs(120);
+/// The most that the device may take on KVM from one case to the next.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A device whose cases are over.
 #[derive(Debug)]

@@ -8,17 +8,63 @@ use std::{
     time::Duration,
 };
 
-use livery_contract::Digest;
+use livery_contract::{Digest, manifest::Role};
 use livery_tests::{
     citrix_client,
     programs::{Done, Program},
-    site::Site,
+    site::{Allow, Site},
 };
 use serde_json::Value;
 
 const BUILD: Duration = Duration::from_secs(25 * 60);
 
-/// The organisation's terminal with the client, in a folder of its own.
+/// The image with the client that tests share.
+struct Shared {
+    /// Beside the site's: its store is linked into it.
+    folder: tempfile::TempDir,
+    site: Site,
+    profile: PathBuf,
+    reference: String,
+}
+
+impl Shared {
+    async fn new() -> Self {
+        let site = Site::shared().await.unwrap();
+        let reference = site.build_for_a_virtual_screen(Allow::Nothing).await.unwrap().to_string();
+        let profile = site.folder.join(format!("{}.toml", Allow::Nothing.name()));
+        Self { folder: tempfile::tempdir_in(&site.folder).unwrap(), site, profile, reference }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn livery(&self, arguments: &[&str]) -> Done {
+        livery(arguments, &self.site, &self.profile, &self.site.store(), self.folder.path()).await
+    }
+
+    async fn build(&self, store: &str, cache: &str) -> Done {
+        self.livery(&["--json", "build", "PROFILE", "--locked", "--store", store, "--keys", "KEYS", "--cache", cache]).await
+    }
+
+    /// The image's root file system, laid out in a folder.
+    async fn root(&self) -> PathBuf {
+        let raw = self.path("image.raw");
+        self.livery(&["export", &self.reference, "--store", "STORE", "FOLDER/image.raw"]).await.good().unwrap();
+        let (offset, length) = self.site.place(&self.reference.parse().unwrap(), Role::Root).await.unwrap();
+        let mut bytes = vec![0; usize::try_from(length).unwrap()];
+        fs::File::open(&raw).unwrap().read_exact_at(&mut bytes, offset).unwrap();
+        fs::write(self.path("root.erofs"), bytes).unwrap();
+        let tree = self.path("root");
+        let extracted =
+            Command::new("fsck.erofs").arg(format!("--extract={}", tree.display())).arg(self.path("root.erofs")).output();
+        let extracted = extracted.unwrap();
+        assert!(extracted.status.success(), "{extracted:?}");
+        tree
+    }
+}
+
+/// A profile of a terminal with the client, in a folder of its own, that nothing is built of.
 struct Desk {
     folder: tempfile::TempDir,
     site: Site,
@@ -52,49 +98,28 @@ impl Desk {
     fn profile(&self, item: &str) {
         let text = format!(
             "schema = 1\nextends = \"{}\"\nname = \"with-client\"\n[packages]\ninstall = {{ add = [\"xwayland\"] }}\n\
-             [[packages.supplied]]\n{item}[citrix]\ndevice-trust = true\n\
-             client-settings = [\"wfclient.ini [Thinwire3.0] InvertCursorEnabled=True\", \"All_Regions.ini [Virtual Channels\\\\Drives] CDMAllowed=False\"]\n",
+             [[packages.supplied]]\n{item}[citrix]\ndevice-trust = true\n",
             self.site.profile().display()
         );
         fs::write(self.path("desk.toml"), text).unwrap();
     }
 
     async fn livery(&self, arguments: &[&str]) -> Done {
-        let places = [
-            ("PROFILE", self.path("desk.toml")),
-            ("STORE", self.path("store")),
-            ("KEYS", self.site.keys()),
-            ("CACHE", self.site.cache()),
-            ("FOLDER", self.folder.path().to_owned()),
-        ];
-        let words = arguments.iter().map(|word| {
-            places.iter().fold((*word).to_owned(), |word, (name, path)| word.replace(name, &path.display().to_string()))
-        });
-        Program::Livery.run_within(words, BUILD).await.unwrap()
+        livery(arguments, &self.site, &self.path("desk.toml"), &self.path("store"), self.folder.path()).await
     }
 
     async fn build(&self, store: &str, cache: &str) -> Done {
         self.livery(&["--json", "build", "PROFILE", "--locked", "--store", store, "--keys", "KEYS", "--cache", cache]).await
     }
+}
 
-    /// The root file system of an image, laid out in a folder.
-    async fn root_of(&self, reference: &str) -> PathBuf {
-        let raw = self.path("image.raw");
-        self.livery(&["export", reference, "--store", "STORE", "FOLDER/image.raw"]).await.good().unwrap();
-        let inspected = self.livery(&["--json", "inspect", reference, "--store", "STORE"]).await.good().unwrap();
-        let inspected: Value = serde_json::from_str(&inspected.stdout).unwrap();
-        let partitions = inspected["manifest"]["partitions"].as_array().unwrap();
-        let root = partitions.iter().find(|partition| partition["role"] == "root").unwrap();
-        let mut bytes = vec![0; usize::try_from(root["length"].as_u64().unwrap()).unwrap()];
-        fs::File::open(&raw).unwrap().read_exact_at(&mut bytes, root["offset"].as_u64().unwrap()).unwrap();
-        fs::write(self.path("root.erofs"), bytes).unwrap();
-        let tree = self.path("root");
-        let extracted =
-            Command::new("fsck.erofs").arg(format!("--extract={}", tree.display())).arg(self.path("root.erofs")).output();
-        let extracted = extracted.unwrap();
-        assert!(extracted.status.success(), "{extracted:?}");
-        tree
-    }
+/// Runs `livery` with arguments in which PROFILE, STORE, KEYS, CACHE and FOLDER stand for these.
+async fn livery(arguments: &[&str], site: &Site, profile: &Path, store: &Path, folder: &Path) -> Done {
+    let places = [("PROFILE", profile), ("STORE", store), ("KEYS", &site.keys()), ("CACHE", &site.cache()), ("FOLDER", folder)];
+    let words = arguments
+        .iter()
+        .map(|word| places.iter().fold((*word).to_owned(), |word, (name, path)| word.replace(name, &path.display().to_string())));
+    Program::Livery.run_within(words, BUILD).await.unwrap()
 }
 
 fn answer(done: &Done) -> Value {
@@ -119,42 +144,32 @@ fn linked(cacerts: &Path, pem: &Path) -> Vec<PathBuf> {
     (0..3).filter_map(|number| fs::read_link(cacerts.join(format!("{hash}.{number}"))).ok()).collect()
 }
 
-/// Builds a master of its own; in the group of virtual devices, since that takes minutes.
+/// Reads the image that the kiosk's tests use.
 #[tokio::test]
 async fn image_the_client_is_in_the_image_with_authorities_settings_and_answers() {
-    let desk = Desk::new(true).await;
-    desk.livery(&["lock", "PROFILE", "--store", "STORE", "--cache", "CACHE"]).await.good().unwrap();
-    let lock: toml::Table = toml::from_str(&fs::read_to_string(desk.path("desk.lock")).unwrap()).unwrap();
+    let shared = Shared::new().await;
+    let (site, reference) = (&shared.site, shared.reference.as_str());
+    let lock: toml::Table = toml::from_str(&fs::read_to_string(shared.profile.with_extension("lock")).unwrap()).unwrap();
     let locked = |name: &str| {
         let package = lock["package"].as_array().unwrap().iter().find(|package| package["name"].as_str() == Some(name));
         package.unwrap_or_else(|| panic!("{name} is not locked")).as_table().unwrap()
     };
-    let client = locked("icaclient");
+    let (client, deb) = (locked("icaclient"), fs::read(site.client()).unwrap());
     assert_eq!(client["supplied"].as_bool(), Some(true), "{client}");
-    assert_eq!(client["sha256"].as_str(), Some(desk.digest.to_string().as_str()));
+    assert_eq!(client["sha256"].as_str(), Some(Digest::of(&deb).to_string().as_str()));
     assert!(!client.contains_key("origin") && !client.contains_key("path"), "{client}");
     assert!(locked(citrix_client::NEEDS)["origin"].as_str().unwrap().starts_with("trixie"), "what it needs comes with it");
+    let inspected = shared.livery(&["inspect", reference, "--store", "STORE"]).await.good().unwrap();
+    assert!(inspected.stdout.contains("restricted icaclient 24.11.0.85 (Stand-in EULA)"), "{}", inspected.stdout);
+    assert!(!holds_deb(&site.store(), &deb) && !holds_deb(&site.cache().join("debs"), &deb), "the .deb stays where it was");
 
     // A store that nobody has marked: refused at once, and nothing of the image is in it.
-    let done = desk.build("STORE", "CACHE").await;
+    let done = shared.build("FOLDER/fresh", "CACHE").await;
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(done.stderr.contains("icaclient 24.11.0.85 (Stand-in EULA)") && done.stderr.contains("livery store allow"), "{done:?}");
-    assert!(!desk.path("store/metadata").exists() && !desk.path("store/blobs").exists());
-    let done = desk.build("FOLDER/fresh", "CACHE").await;
-    assert!(done.code == Some(3) && !desk.path("fresh").exists(), "{done:?}");
+    assert!(!shared.path("fresh").exists());
 
-    desk.livery(&["store", "allow", "STORE", "--restricted"]).await.good().unwrap();
-    let built = answer(&desk.build("STORE", "CACHE").await.good().unwrap());
-    let reference = built["image"].as_str().unwrap().to_owned();
-    let inspected = desk.livery(&["inspect", &reference, "--store", "STORE"]).await.good().unwrap();
-    assert!(inspected.stdout.contains("restricted icaclient 24.11.0.85 (Stand-in EULA)"), "{}", inspected.stdout);
-    let deb = fs::read(desk.path("client.deb")).unwrap();
-    assert!(
-        !holds_deb(&desk.path("store"), &deb) && !holds_deb(&desk.site.cache().join("debs"), &deb),
-        "the .deb stays where it was"
-    );
-
-    let root = desk.root_of(&reference).await;
+    let root = shared.root().await;
     let home = root.join("opt/Citrix/ICAClient");
     let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(fs::metadata(home.join("wfica")).unwrap().permissions().mode() & 0o777, 0o755);
@@ -164,7 +179,7 @@ async fn image_the_client_is_in_the_image_with_authorities_settings_and_answers(
     );
     // Authorities: the organisation's and the client's own, each under its hash, by the client's own tool.
     let cacerts = home.join("keystore/cacerts");
-    let ours = fs::read_to_string(desk.site.authority().join("ca.pem")).unwrap();
+    let ours = fs::read_to_string(site.authority().join("ca.pem")).unwrap();
     assert_eq!(fs::read_to_string(cacerts.join("livery-ca.pem")).unwrap(), ours);
     assert_eq!(linked(&cacerts, &cacerts.join("livery-ca.pem")), [Path::new("livery-ca.pem")]);
     assert_eq!(linked(&cacerts, &root.join(citrix_client::OWN_AUTHORITY)), [Path::new("Own_Root.pem")]);
@@ -185,34 +200,40 @@ async fn image_the_client_is_in_the_image_with_authorities_settings_and_answers(
     assert_eq!(text("etc/livery/citrix-store"), "https://gateway.assurance.example/\n");
     assert!(root.join("usr/lib/x86_64-linux-gnu/libspeex.so.1").exists());
 
-    // The same bits from another cache, where nothing that has the client in it lies yet.
-    let other = tempfile::tempdir_in(desk.site.cache().parent().unwrap()).unwrap();
-    for entry in fs::read_dir(desk.site.cache()).unwrap().flatten() {
+    // A copy of the store is not marked: no personal images there. Its files are hard links, replaced and never written to.
+    let copy = shared.path("copy");
+    let copied = Command::new("cp").arg("-al").arg(site.store()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    fs::remove_file(copy.join("RESTRICTED")).unwrap();
+    let roster = site.roster().display().to_string();
+    let personalise =
+        async || shared.livery(&["personalise", reference, "--roster", &roster, "--store", "FOLDER/copy", "--keys", "KEYS"]).await;
+    let done = personalise().await;
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.stderr.contains("icaclient") && done.stderr.contains("livery store allow"), "{}", done.stderr);
+    shared.livery(&["store", "allow", "FOLDER/copy", "--restricted"]).await.good().unwrap();
+    personalise().await.good().unwrap();
+}
+
+/// A root that a package's own scripts were run in, made from nothing: in another cache, where nothing that has the client in it lies yet.
+#[tokio::test]
+async fn image_variant_the_client_gives_the_same_bits_from_another_cache() {
+    let shared = Shared::new().await;
+    let cache = shared.site.cache();
+    let other = tempfile::tempdir_in(cache.parent().unwrap()).unwrap();
+    for entry in fs::read_dir(&cache).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if ["tools-", "boot-root-", "initrd-"].iter().any(|stage| name.starts_with(stage)) {
             let copied = Command::new("cp").args(["--archive", "--link"]).arg(entry.path()).arg(other.path()).status().unwrap();
             assert!(copied.success());
         }
     }
-    let again = {
-        desk.livery(&["store", "allow", "FOLDER/second", "--restricted"]).await.good().unwrap();
-        fs::rename(desk.path("store/debs"), desk.path("second/debs")).unwrap();
-        answer(&desk.build("FOLDER/second", &other.path().display().to_string()).await.good().unwrap())
-    };
-    assert_eq!((&again["image"], &again["manifest"]), (&built["image"], &built["manifest"]));
-
-    // A copy of the store is not marked: no personal images there.
-    let copied = Command::new("cp").arg("-r").arg(desk.path("second")).arg(desk.path("copy")).status().unwrap();
-    assert!(copied.success());
-    fs::remove_file(desk.path("copy/RESTRICTED")).unwrap();
-    let roster = desk.site.roster().display().to_string();
-    let personalise = async |store: &str| {
-        desk.livery(&["personalise", &reference, "--roster", &roster, "--store", store, "--keys", "KEYS"]).await
-    };
-    let done = personalise("FOLDER/copy").await;
-    assert_eq!(done.code, Some(3), "{done:?}");
-    assert!(done.stderr.contains("icaclient") && done.stderr.contains("livery store allow"), "{}", done.stderr);
-    personalise("FOLDER/second").await.good().unwrap();
+    shared.livery(&["store", "allow", "FOLDER/second", "--restricted"]).await.good().unwrap();
+    let debs = Command::new("cp").arg("-al").arg(shared.site.store().join("debs")).arg(shared.path("second")).status().unwrap();
+    assert!(debs.success());
+    let first = answer(&shared.build("STORE", "CACHE").await.good().unwrap());
+    let again = answer(&shared.build("FOLDER/second", &other.path().display().to_string()).await.good().unwrap());
+    assert_eq!((&again["image"], &again["manifest"]), (&first["image"], &first["manifest"]));
 }
 
 #[tokio::test]
