@@ -54,11 +54,13 @@ impl Accel {
         }
     }
 
-    /// QEMU's flags.
+    /// QEMU's flags. Emulated processors take turns in one thread: beside another device, which is how they run here, a start takes as long
+    /// as with a thread for each, for a sixth less of this host's processors; and guests lost interrupts with several threads (QEMU
+    /// 10.0.2: a timer of the kernel's that never came, a display that was never drawn again).
     pub const fn flags(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", EMULATED],
+            Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
         }
     }
 

@@ -413,7 +413,7 @@ mod tests {
         machine.prepare().unwrap();
         let line = machine.arguments(Accel::Tcg, Path::new("/run/m"), Path::new("/run/carry")).join(" ");
         for part in [
-            "-accel tcg,thread=multi -cpu max,-erms,-fsrm,-la57",
+            "-accel tcg,thread=single -cpu max,-erms,-fsrm,-la57",
             "product=Thin,, small",
             "snapshot=on,file=/",
             "format=qcow2,discard=unmap,file=/",
