@@ -136,7 +136,7 @@ pub fn fault(errors: &[RowError], path: &str) -> Fault {
     if errors.len() > 50 {
         what.push_str(&format!("\n  and {} more", errors.len() - 50));
     }
-    Fault::refused(what).at(path).fix("correct these rows and run the same command again; nothing was published")
+    Fault::refused(what).at(path).fix("correct these rows and run the same command again; nothing was written")
 }
 
 /// How a roster is written.
@@ -164,11 +164,14 @@ impl Format {
 /// # Errors
 /// Exit 3 where it can't be read, is over [`MAX_BYTES`], is not UTF-8 or has bad rows, all of them named at once.
 pub fn read(path: &Path, file: io::Result<impl Read>) -> Result<(String, Vec<Employee>), Fault> {
-    let failed = |error| Fault::refused("the roster can't be read").at(path.display()).cause(error);
+    let failed =
+        |error| Fault::refused("the roster can't be read").at(path.display()).cause(error).fix("name a readable CSV or TOML file");
     let mut bytes = Vec::new();
     file.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() > MAX_BYTES {
-        return Err(Fault::refused(format!("the roster is over the limit of {MAX_BYTES} bytes")).at(path.display()));
+        return Err(Fault::refused(format!("the roster is over the limit of {MAX_BYTES} bytes"))
+            .at(path.display())
+            .fix("split it into several files"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         Fault::refused(format!("the roster is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))

@@ -63,7 +63,7 @@ impl Doorbell {
         socket.map(Self).map_err(|error| Fault::internal("the link can't listen").at(place.display()).cause(error))
     }
 
-    /// The next call; words that are none are passed over.
+    /// The next call; unknown words are ignored.
     ///
     /// # Errors
     /// Exit 1 where the socket fails.

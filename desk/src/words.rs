@@ -108,7 +108,7 @@ impl Language {
                 settings: "Instellingen",
                 leave: "Sessie beëindigen",
                 really: "Nu beëindigen?",
-                nobody: "Geen persoonlijke instellingen – meld dit aan IT",
+                nobody: "Persoonlijke instellingen ontbreken – meld dit bij de IT-afdeling",
                 newer: "Er staat een update klaar",
                 restart: "De update wordt actief bij de volgende herstart. Tot dan verandert er niets: herstart wanneer het u uitkomt.",
             },

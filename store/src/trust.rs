@@ -92,7 +92,7 @@ pub(crate) fn fault(error: Tough, location: &Location) -> Fault {
         Tough::Transport { .. } => Fault::source("the store could not be read").at(location).cause(error).fix("check that the store can be read, or copy it again"),
         Tough::ParseTrustedMetadata { .. } => Fault::untrusted("the trusted root does not parse").cause(error).fix("give the root.json that `livery keygen` made"),
         _ => Fault::untrusted("the store's signatures are not valid").at(location).cause(error).fix(
-            "the keys in --trust did not sign this store, or somebody changed it: copy it again, and check which root.json belongs to it",
+            "other keys signed this store (see --trust, or --keys), or somebody changed it: copy it again, and check which root.json belongs to it",
         ),
     }
 }

@@ -8,6 +8,10 @@
 //! | [`evidence`] | judges a record by the bytes that the disk holds |
 //! | [`site`], [`line`], [`device`] | one organisation, its station, one of its devices |
 //! | [`at_the_desk`], [`at_the_laptop`] | a person at that device: keys, pictures |
+//! | [`fixtures`] | what many tests need, made once before the first |
+//! | [`facts`] | what a device says of itself, asked by the probe |
+//! | [`layer`] | the personal layer on a device's disk: read, changed, put back |
+//! | [`loop_device`] | a file as a block device of this host |
 //! | [`traces`] | what a test leaves behind |
 //! | [`turn`] | one at a time, of what tests share |
 //! | [`netns`], [`dnsmasq`] | a network of a test's own, and a factory's DHCP server in it |
@@ -19,7 +23,7 @@
 //! | [`elsewhere`] | a program run as another user on another machine would |
 //! | [`whole_way`] | all of it in one go: what `scripts/demo` prints and a test demands |
 //! | [`bad_server`] | a store behind HTTP(S) with one thing wrong with it |
-//! | [`serving`] | how both of these listen, with TLS or without |
+//! | [`serving`] | an HTTP server on the loopback interface, with TLS or without |
 //! | [`faults`] | a thousand faults in one command, each with a verdict |
 //! | [`right_disk`] | a device with many disks, and a table of what may be wrong with each |
 //! | [`false_station`] | a station that hands out wrong jobs |
@@ -28,7 +32,7 @@
 //! | [`pac`] | one PAC and its judges: Firefox, Chromium, pacparser |
 //! | [`container`] | a device's real root under its own systemd, in a container |
 //! | [`laptop`] | a laptop's real root with a headless display: an employee's day at it |
-//! | [`screen`] | a terminal's real root with a screen that is none: keys, pictures, network |
+//! | [`screen`] | a terminal's real root with a headless screen: keys, pictures, network |
 //! | [`security_key`] | a FIDO2 key for a device's USB port |
 //! | [`qemu`] | a virtual device: firmware, disks, serial console, screen, power |
 //! | [`bench`] | what `scripts/bench` is made of |

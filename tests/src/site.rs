@@ -147,8 +147,7 @@ impl Site {
     /// Where it can't be read or has errors.
     pub fn employees(&self) -> Result<Vec<Employee>> {
         let path = self.roster();
-        let content = fs::read_to_string(&path).map_err(|error| broken(&path, error))?;
-        roster::parse(&content, roster::Format::of_path(&path)).map_err(|errors| roster::fault(&errors, &text(&path)))
+        roster::read(&path, File::open(&path)).map(|(_, employees)| employees)
     }
 
     /// `livery check` on the profile: silent.

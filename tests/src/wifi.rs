@@ -1,4 +1,4 @@
-//! A home's Wi-Fi inside a device: two radios that are none (mac80211_hwsim), one of which is an access point with WPA2, made by the
+//! A home's Wi-Fi inside a device: two simulated radios (mac80211_hwsim), one of which is an access point with WPA2, made by the
 //! device's own wpa_supplicant and systemd-networkd. The other one is what the device finds. Handed over as a credential, like every
 //! probe: nothing of it is in the image, but for the kernel's module, which QEMU's hardware brings.
 

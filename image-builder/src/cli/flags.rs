@@ -38,7 +38,7 @@ Examples:
   livery diff terminal@2026.10 terminal@2026.11 --store store
   livery inspect terminal@2026.11 --store s3://images/livery --trust root.json
 
-Exit codes: 0 done; 2 wrong usage; 3 refused, nothing changed; 4 not trusted; 5 the source failed; 6 the device failed.";
+Exit codes: 0 done; 1 a fault of this program; 2 wrong usage; 3 refused, nothing was changed; 4 not trusted; 5 the source failed; 6 the device failed.";
 
 /// Builds, signs and keeps the images that devices are made with.
 #[derive(Debug, Parser)]

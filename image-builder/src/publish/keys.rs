@@ -140,9 +140,11 @@ pub(crate) async fn generate(folder: &Path) -> Result<Made> {
         devices: personal::keys::there(folder).is_none(),
     };
     if let (Some(path), false) = (there(folder), make.secure_boot || make.devices) {
-        return Err(Fault::refused("keys exist already; devices would no longer trust what they signed")
-            .at(path.display())
-            .fix("give an empty folder with --out, or keep using these keys"));
+        return Err(Fault::refused(
+            "all keys exist already and are never overwritten: devices would no longer trust what these signed",
+        )
+        .at(path.display())
+        .fix("give an empty folder with --out, or keep using these keys"));
     }
     fs::create_dir_all(folder).map_err(|error| Fault::refused("making the folder failed").at(folder.display()).cause(error))?;
     if make.store {

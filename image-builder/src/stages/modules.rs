@@ -134,7 +134,7 @@ const QEMU_STORAGE: &[&str] = &["virtio_blk", "virtio_pci", "virtio_scsi", "virt
 /// QEMU's other devices.
 const QEMU: &[&str] = &["virtio_net", "virtio_console", "virtio_input", "i8042", "atkbd"];
 
-/// Radios that are none: what tests join a Wi-Fi with.
+/// Simulated radios, with which tests join a Wi-Fi.
 const QEMU_WIFI: &[&str] = &["mac80211_hwsim"];
 
 /// What the device's initrd holds: enough to find the root.

@@ -29,7 +29,7 @@ Examples:
   livery-station record ORD-1001 --database sqlite:station.db --payload
   livery-station peers --database sqlite:station.db > peers.conf
 
-Exit codes: 0 done, 2 wrong usage, 3 refused and nothing touched, 4 not trusted, 5 the store or database failed.";
+Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 refused, nothing was changed, 4 not trusted, 5 the store or database failed.";
 
 /// The station of a factory line: orders, devices, jobs, images, records and the live page.
 #[derive(Debug, Parser)]

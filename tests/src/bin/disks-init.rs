@@ -18,7 +18,7 @@ fn main() {
         Err(error) => tell(&Told::Broken(error.to_string())),
     }
     tell(&Told::End);
-    // What was printed is on its way through the serial port. It fails where that is none, and then nothing is on its way.
+    // What was printed is on its way through the serial port. Where there is no port, nothing is left to send.
     let _ = nix::sys::termios::tcdrain(std::io::stdout());
     nix::unistd::sync();
     let _ = reboot(RebootMode::RB_POWER_OFF);

@@ -25,7 +25,7 @@ fn main() {
         Ok(code) => println!("\nFAULTS end {code}"),
         Err(error) => println!("\nFAULTS broken: {error}"),
     }
-    // What was printed is on its way through the serial port. It fails where that is none, and then nothing is on its way.
+    // What was printed is on its way through the serial port. Where there is no port, nothing is left to send.
     let _ = nix::sys::termios::tcdrain(std::io::stdout());
     let _ = reboot(RebootMode::RB_POWER_OFF);
 }

@@ -108,10 +108,7 @@ async fn run(flags: Flags) -> Result<()> {
             return Err(Fault::usage("a security key is one person's, and not in a roster")
                 .fix("make the accounts with another --factor, then write factor and [account.credential] into the file"));
         }
-        let text =
-            fs::read_to_string(path).map_err(|error| Fault::refused("the roster can't be read").cause(error).at(path.display()))?;
-        let employees = roster::parse(&text, roster::Format::of_path(path))
-            .map_err(|errors| roster::fault(&errors, &path.display().to_string()))?;
+        let (_, employees) = roster::read(path, fs::File::open(path))?;
         let mut accounts = Accounts::for_roster(&employees, "Assurance Desktop")?;
         for account in &mut accounts.account {
             (account.factor, account.receiver) = (flags.factor, flags.receiver);

@@ -229,7 +229,7 @@ impl Laptop {
         self.until(&format!("refused: {what}"), async || self.refusals().await > wrong).await
     }
 
-    /// What was refused until now does not count again: PAM tries a password that is none before it asks.
+    /// What was refused until now does not count again: PAM tries an empty password before it asks.
     pub async fn settles(&mut self) {
         self.wrong = self.refusals().await;
     }

@@ -1,4 +1,4 @@
-//! The terminal in its container, with a screen that is none. In: a disk, and what of it shall be otherwise than on a device. Out: its
+//! The terminal in its container, with a headless screen. In: a disk, and what of it shall be otherwise than on a device. Out: its
 //! browser asked. Fails where the image can't be mounted, or the container does not start.
 
 use std::{

@@ -1,4 +1,4 @@
-//! A terminal's real root in a [container](crate::container), with a screen that is none (wlroots' headless backend): for what
+//! A terminal's real root in a [container](crate::container), with a headless screen (wlroots' headless backend): for what
 //! a browser must be tried at for minutes, which in an emulated machine would be hours. Keys and pictures are real ones, the
 //! compositor's; so are units, watchdog, NetworkManager and the browser. What is not: kernel, seat, GPU, Wi-Fi.
 //!

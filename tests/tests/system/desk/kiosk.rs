@@ -1,5 +1,5 @@
 //! The terminal's screen as a person meets it: closed, back within ten seconds whatever happens to the browser, sure of its network,
-//! and nobody's once a session is over. The image's real root with its own systemd, in a container with a screen that is none.
+//! and nobody's once a session is over. The image's real root with its own systemd, in a container with a headless screen.
 
 mod bench;
 
