@@ -250,8 +250,13 @@ impl Laptop {
     /// # Errors
     /// Where it does not come.
     pub async fn speaks(&mut self, language: &str) -> Result<()> {
-        let script = format!("echo LANG={language}_XX.UTF-8 > /etc/locale.conf; systemctl restart livery-no-data lightdm");
-        self.machine.run(&script).await?.good()?;
+        const STARTED: &str = "systemctl is-active -q lightdm && systemctl show -P InvocationID lightdm";
+        let before = self.machine.run(STARTED).await?.stdout;
+        let restart = "systemctl restart --no-block livery-no-data lightdm";
+        self.machine.run(&format!("echo LANG={language}_XX.UTF-8 > /etc/locale.conf; {restart}")).await?.good()?;
+        // The one before takes as long to end as whoever was signing in at it.
+        let again = async || self.machine.run(STARTED).await.is_ok_and(|done| done.code == Some(0) && done.stdout != before);
+        self.until("the sign-in page is started anew", again).await?;
         // LightDM begins a log at each start.
         self.asked = 0;
         self.display = connect(&self.machine, &self.folder).await?;
