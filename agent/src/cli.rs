@@ -33,8 +33,8 @@ Examples:
   livery-agent run --config /etc/livery/agent.toml
   livery-agent update --json
 
-Exit codes: 0 done (write: and verified), 1 a fault of this program, 2 wrong usage, 3 refused, nothing was changed, 4 not trusted, 5 source failed,
-6 device failed. Interrupted: 3 before the first byte is written, 6 afterwards.";
+Exit codes: 0 done (write: and verified), 1 a fault of this program, 2 wrong usage,
+3 refused, nothing was changed, 4 not trusted, 5 source failed, 6 device failed. Interrupted: 3 before the first byte is written, 6 afterwards.";
 
 /// Writes an image to this device's disk, reads all of it back, and proves the result.
 #[derive(Debug, Parser)]

@@ -1,11 +1,15 @@
 //! Waits of a fixed length. A test that sleeps until something "should have happened" is slow where it has, and fails where it has not:
 //! it asks for the state, in a loop. A sleep outside of a loop says in a comment why there is no state to wait for.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use syn::{ExprCall, ExprForLoop, ExprLoop, ExprWhile, ItemFn, spanned::Spanned, visit::Visit};
 
-use crate::{Finding, workspace::Workspace};
+use crate::{
+    Finding,
+    tree::{parse, text_of},
+    workspace::Workspace,
+};
 
 /// Looks at all `.rs` files that stand in a folder `tests`; a product's pauses are its own.
 ///
@@ -20,17 +24,13 @@ pub fn find(workspace: &Workspace) -> Result<Vec<Finding>, Finding> {
 }
 
 fn in_file(root: &Path, file: &Path) -> Result<Vec<Finding>, Finding> {
-    let text = fs::read_to_string(root.join(file))
-        .map_err(|error| Finding::new(file, 0, format!("cannot be read: {error}"), "make it readable"))?;
+    let text = text_of(root, file)?;
     // Parsing takes longer than looking for a word.
     if !text.contains("sleep(") {
         return Ok(Vec::new());
     }
-    let parsed = syn::parse_file(&text).map_err(|error| {
-        Finding::new(file, error.span().start().line, format!("does not parse: {error}"), "mend it until it compiles")
-    })?;
     let mut sleeps = Sleeps::default();
-    sleeps.visit_file(&parsed);
+    sleeps.visit_file(&parse(file, &text)?);
     let lines: Vec<&str> = text.lines().collect();
     let commented = |line: usize| {
         let above = line.checked_sub(2).and_then(|above| lines.get(above));

@@ -103,14 +103,23 @@ impl Tree {
     }
 }
 
+/// The text of a source.
+pub(crate) fn text_of(root: &Path, file: &Path) -> Result<String, Finding> {
+    fs::read_to_string(root.join(file))
+        .map_err(|error| Finding::new(file, 0, format!("cannot be read: {error}"), "make it readable"))
+}
+
+/// The syntax of a source.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<syn::File, Finding> {
+    syn::parse_file(text).map_err(|error| {
+        Finding::new(file, error.span().start().line, format!("does not parse: {error}"), "mend it until it compiles")
+    })
+}
+
 /// Reads the file of a module; its own modules are in `folder`.
 fn read_file(tree: &mut Tree, root: &Path, module: usize, folder: PathBuf) -> Result<(), Finding> {
     let file = tree.modules[module].file.clone();
-    let text = fs::read_to_string(root.join(&file))
-        .map_err(|error| Finding::new(&file, 0, format!("cannot be read: {error}"), "make it readable"))?;
-    let parsed = syn::parse_file(&text).map_err(|error| {
-        Finding::new(&file, error.span().start().line, format!("does not parse: {error}"), "mend it until it compiles")
-    })?;
+    let parsed = parse(&file, &text_of(root, &file)?)?;
     let test = tree.modules[module].test || parsed.attrs.iter().any(is_for_tests);
     tree.modules[module].test = test;
     let mut reader = Reader { tree, root, module, folder, test, failure: None };

@@ -248,11 +248,8 @@ impl Site {
         if !lock.exists() {
             // What it has more than the terminal is added to the terminal's root, which is made already.
             self.build().await?;
-            let from = self.profile().with_extension("lock");
             // Older than its profile, so that the rest is added.
-            let copied = fs::copy(&from, &lock);
-            let copied = copied.and_then(|_| File::options().append(true).open(&lock)?.set_modified(SystemTime::UNIX_EPOCH));
-            copied.map_err(|error| broken(&lock, error))?;
+            copy_dated(&self.profile().with_extension("lock"), &lock, SystemTime::UNIX_EPOCH)?;
         }
         self.build_from(&path).await
     }
@@ -398,6 +395,15 @@ impl Site {
 /// Whom this organisation's devices tell what took effect.
 fn told() -> String {
     format!("[confirm]\nstation = \"https://{STATION}:8443\"\nstation-ca = \"station/ca.pem\"\n")
+}
+
+/// Copies a lockfile; whether a profile is newer than its lock goes by the file's time.
+///
+/// # Errors
+/// Where it can't be read or written.
+pub fn copy_dated(from: &Path, to: &Path, at: SystemTime) -> Result<()> {
+    let copied = fs::copy(from, to).and_then(|_| File::options().append(true).open(to)?.set_modified(at));
+    copied.map_err(|error| broken(to, error))
 }
 
 /// A file that stays as it was keeps its time too.

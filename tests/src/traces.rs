@@ -36,12 +36,6 @@ impl Deref for Traces {
     }
 }
 
-impl AsRef<Path> for Traces {
-    fn as_ref(&self) -> &Path {
-        &self.0
-    }
-}
-
 impl Drop for Traces {
     fn drop(&mut self) {
         if !std::thread::panicking() {

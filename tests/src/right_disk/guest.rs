@@ -52,13 +52,11 @@ pub struct Over {
     pub took: Duration,
 }
 
-/// Makes the device in `folder` and runs all cases.
+/// Makes the device in `folder`, which is empty, and runs all cases.
 ///
 /// # Errors
 /// Where it can't be made, or does not come to its end.
 pub async fn run(site: &Site, folder: &Path) -> Result<Over> {
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).map_err(|error| broken(folder, error))?;
     let image = folder.join("image.raw");
     let plan = import(folder, &image).await?;
     let medium = site.folder.join("medium");
