@@ -1,5 +1,4 @@
 //! A station on this machine's loopback, a signed store to serve, and a device to talk to it: everything real but the disk.
-#![allow(clippy::unwrap_used, dead_code)]
 
 use std::{
     collections::HashMap,

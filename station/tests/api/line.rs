@@ -1,11 +1,7 @@
 //! A device on the line, from enrolment to receipt, over real TLS.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Device, TestLine, manifest, master, sealed};
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{
@@ -22,6 +18,8 @@ use livery_station::{
 use reqwest::StatusCode;
 use uuid::Uuid;
 
+use crate::common::{Device, ROSTER, SIZE, TestLine, manifest, master, sealed};
+
 #[tokio::test]
 async fn from_order_to_receipt() {
     let line = TestLine::start().await;
@@ -31,7 +29,7 @@ async fn from_order_to_receipt() {
     assert_eq!(job.manifest, Digest::of(&manifest("ORD-1", "wt-0001").to_bytes()));
     assert_eq!(device.job(&line).await, job, "asking again gives the same job");
 
-    let progress = Progress { job: job.id, phase: Phase::Write, done: 1 << 21, total: common::SIZE, rate: 1 << 20 };
+    let progress = Progress { job: job.id, phase: Phase::Write, done: 1 << 21, total: SIZE, rate: 1 << 20 };
     assert_eq!(line.post("/api/v1/progress", sealed(&progress, &device.key)).await.status(), StatusCode::NO_CONTENT);
     let picture = line.line().await;
     let row = &picture["devices"][0];
@@ -250,10 +248,10 @@ async fn imports_are_all_or_nothing_and_idempotent() {
         std::fs::write(&file, text).unwrap();
         roster::import(database, catalogue, &file, &master()).await
     };
-    assert_eq!(import(common::ROSTER).await.unwrap().unchanged, 3);
+    assert_eq!(import(ROSTER).await.unwrap().unchanged, 3);
     // The line gave a serial: the roster without it does not take it away.
     operator::assign(database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
-    assert_eq!(import(common::ROSTER).await.unwrap().unchanged, 3);
+    assert_eq!(import(ROSTER).await.unwrap().unchanged, 3);
 
     let head = "order,serial,user,name,hostname,locale,keyboard\n";
     let row = |order: &str, serial: &str, host: &str| format!("{order},{serial},u,U,{host},fr_FR.UTF-8,fr\n");
@@ -266,12 +264,12 @@ async fn imports_are_all_or_nothing_and_idempotent() {
     assert!(fault.to_string().contains("two open orders, ORD-1 and ORD-2"), "{fault}");
     assert!(import(&format!("{head}bad row\n")).await.is_err());
     // Two orders may change their devices for one another's.
-    let swapped = common::ROSTER.replace("WT-0001", "X").replace("WT-0002", "WT-0001").replace(",X,", ",WT-0002,");
+    let swapped = ROSTER.replace("WT-0001", "X").replace("WT-0002", "WT-0001").replace(",X,", ",WT-0002,");
     assert_eq!(import(&swapped).await.unwrap().updated, 2);
 
     let job = Device::new(1, "WT-0001").job(&line).await;
     assert_eq!(job.order.as_str(), "ORD-2");
-    let fault = import(common::ROSTER).await.unwrap_err();
+    let fault = import(ROSTER).await.unwrap_err();
     assert!(fault.to_string().contains("order ORD-2 has begun already"), "{fault}");
     assert_eq!(import(&swapped).await.unwrap().unchanged, 3);
     line.stop().await;

@@ -1,11 +1,7 @@
 //! Devices in use, told by nobody but themselves: what the station believes, what it refuses, and what it shows.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Device, TestLine, sealed};
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{
@@ -24,6 +20,8 @@ use livery_station::{
     orders::usage::Usage,
 };
 use reqwest::StatusCode;
+
+use crate::common::{Device, TestLine, manifest, sealed};
 
 const PATH: &str = "/api/v1/confirmations";
 
@@ -151,7 +149,7 @@ async fn a_device_may_run_a_newer_image_that_the_store_vouches_for() {
         version: version.parse().unwrap(),
         personal: None,
         root_hash: Some(Digest::of(root)),
-        ..common::manifest("ORD-1", "wt-0001")
+        ..manifest("ORD-1", "wt-0001")
     };
     let all = [
         newer("terminal", "9", b"nine"),

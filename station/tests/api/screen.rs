@@ -1,8 +1,5 @@
 //! The live page in a real browser, over real TLS: its own policy lets it run, and what devices send stays text.
 //! `LIVERY_SCREENSHOT=FILE` stores the picture.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::{
     path::PathBuf,
@@ -10,13 +7,14 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use common::{Device, TestLine, sealed};
 use livery_contract::{
     Digest, Exit,
     fault::FaultReport,
     wire::{Failure, Phase, Progress},
 };
 use rcgen::PublicKeyData as _;
+
+use crate::common::{Device, TestLine, sealed};
 
 /// Has Chromium load the page, trusting only this station's key; gives what the document became.
 async fn browse(line: &TestLine, screenshot: Option<PathBuf>) -> String {

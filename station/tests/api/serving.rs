@@ -1,14 +1,12 @@
 //! The store over HTTP, and the page.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Device, TestLine};
 use futures::StreamExt as _;
 use reqwest::{StatusCode, header};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::common::{Device, TestLine};
 
 #[tokio::test]
 async fn blobs_with_ranges_and_for_good() {

@@ -1,15 +1,13 @@
 //! The log of records: nothing changes it, and whoever goes around that is found out.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Device, TestLine};
 use livery_station::{
     database::{Database, Open},
     evidence::audit::audit,
     keys,
 };
 use reqwest::StatusCode;
+
+use crate::common::{Device, TestLine};
 
 async fn two_records() -> TestLine {
     let line = TestLine::start().await;
