@@ -34,6 +34,22 @@ pub struct Monitor {
     connection: Arc<Mutex<Option<BufReader<UnixStream>>>>,
 }
 
+/// What QEMU answered to a command.
+enum Answer {
+    Returned(Value),
+    /// It does not do it; why.
+    Refused(String),
+}
+
+impl Answer {
+    fn returned(self) -> std::result::Result<Value, String> {
+        match self {
+            Self::Returned(value) => Ok(value),
+            Self::Refused(why) => Err(why),
+        }
+    }
+}
+
 impl Monitor {
     /// At this socket.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
@@ -121,7 +137,7 @@ impl Monitor {
         };
         let answer = self.ask(&mut stream, name, arguments).await?;
         *kept = Some(stream);
-        answer.map_err(|why| self.failed(&format!("{name}: {why}")))
+        answer.returned().map_err(|why| self.failed(&format!("{name}: {why}")))
     }
 
     async fn connect(&self) -> Result<BufReader<UnixStream>> {
@@ -132,27 +148,22 @@ impl Monitor {
             return Err(self.failed("it does not greet as QMP"));
         }
         let name = "qmp_capabilities";
-        self.ask(&mut stream, name, json!({})).await?.map_err(|why| self.failed(&format!("{name}: {why}")))?;
+        self.ask(&mut stream, name, json!({})).await?.returned().map_err(|why| self.failed(&format!("{name}: {why}")))?;
         Ok(stream)
     }
 
-    /// What QEMU answers: what it returns, or why it does not do it.
-    async fn ask(
-        &self,
-        stream: &mut BufReader<UnixStream>,
-        name: &str,
-        arguments: Value,
-    ) -> Result<std::result::Result<Value, String>> {
+    /// What QEMU answers. An error is one of the connection, which is of no more use.
+    async fn ask(&self, stream: &mut BufReader<UnixStream>, name: &str, arguments: Value) -> Result<Answer> {
         let mut text = json!({ "execute": name, "arguments": arguments }).to_string();
         text.push('\n');
         stream.write_all(text.as_bytes()).await.map_err(|error| self.failed("it hung up").cause(error))?;
         loop {
             let mut answer = self.line(stream).await?;
             if let Some(result) = answer.get_mut("return") {
-                return Ok(Ok(result.take()));
+                return Ok(Answer::Returned(result.take()));
             }
             if let Some(error) = answer.get("error") {
-                return Ok(Err(error["desc"].as_str().unwrap_or("an error without a text").to_owned()));
+                return Ok(Answer::Refused(error["desc"].as_str().unwrap_or("an error without a text").to_owned()));
             }
             // Events come in between; nobody here waits for one.
         }

@@ -97,7 +97,9 @@ pub(crate) fn reserve(
     tools.put(&wish.file, &filler, &wanted).map_err(|fault| fault.at(named()))?;
 
     let changed = File::open(&inner).map_err(failed)?;
-    let offset = take_over(raw, &changed, partition, &disk, &wanted).map_err(failed)?.map_err(|why| {
+    let mut search = place::Search::new(&wanted);
+    take_over(raw, &changed, partition, &disk, &mut search).map_err(failed)?;
+    let offset = search.found().map_err(|why| {
         Fault::refused(why).at(named()).fix(
             "free space in the partition, defragment it, or choose another one; its file system needs blocks of 4096 bytes or more",
         )
@@ -176,10 +178,9 @@ fn extract(raw: &File, partition: &Partition, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings what the tools have changed onto the disk; where on it the file's bytes lie, or in words why that is no use.
-fn take_over(raw: &File, changed: &File, partition: &Partition, disk: &File, wanted: &[u8]) -> io::Result<Result<u64, String>> {
+/// Brings what the tools have changed onto the disk; `search` sees all of it.
+fn take_over(raw: &File, changed: &File, partition: &Partition, disk: &File, search: &mut place::Search<'_>) -> io::Result<()> {
     let (mut before, mut now) = (vec![0; STEP], vec![0; STEP]);
-    let mut search = place::Search::new(wanted);
     let mut at = 0;
     while at < partition.length {
         let length = step(partition.length - at);
@@ -192,7 +193,7 @@ fn take_over(raw: &File, changed: &File, partition: &Partition, disk: &File, wan
         }
         at += length as u64;
     }
-    Ok(search.found())
+    Ok(())
 }
 
 fn step(left: u64) -> usize {
