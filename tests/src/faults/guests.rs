@@ -131,7 +131,8 @@ impl Guests {
         File::create(console).map_err(|error| broken(console, error))?;
         let stderr = File::create(&errors).map_err(|error| broken(&errors, error))?;
         let child = Command::new(PROGRAM)
-            .args(["-M", "q35", "-smp", "2", "-m", "768", "-nodefaults", "-no-reboot", "-display", "none"])
+            .args(["-M", "q35", "-m", "768", "-nodefaults", "-no-reboot", "-display", "none"])
+            .args(["-smp", &accel.processors().to_string()])
             .args(accel.flags())
             .arg("-kernel")
             .arg(self.medium.join("vmlinuz"))

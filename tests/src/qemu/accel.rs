@@ -54,13 +54,20 @@ impl Accel {
         }
     }
 
-    /// QEMU's flags. Emulated processors take turns in one thread: beside another device, which is how they run here, a start takes as long
-    /// as with a thread for each, for a sixth less of this host's processors; and guests lost interrupts with several threads (QEMU
-    /// 10.0.2: a timer of the kernel's that never came, a display that was never drawn again).
+    /// QEMU's flags.
     pub const fn flags(self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
             Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
+        }
+    }
+
+    /// A guest's processors. An emulated one has a single one: two in turns cost a sixth more for the same start, and two at once a fifth;
+    /// and with a thread for each, guests lost interrupts (QEMU 10.0.2: a timer of the kernel's that never came).
+    pub const fn processors(self) -> u32 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg => 1,
         }
     }
 
@@ -84,7 +91,7 @@ async fn boots(accel: Accel, most: Duration) -> bool {
     let (Ok(_), Ok(stderr)) = (fs::copy(&firmware.vars, &vars), fs::File::create(&errors)) else { return false };
     let child = Command::new(PROGRAM)
         .args(accel.flags())
-        .args(["-M", "q35", "-m", "256", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-M", "q35", "-m", "256", "-smp", &accel.processors().to_string(), "-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-drive")
         .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.code.display()))
         .arg("-drive")

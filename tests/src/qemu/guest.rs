@@ -48,6 +48,10 @@ const ENDED: [&str; 2] = ["Kernel panic - not syncing", DEAD_TIMER];
 const AFTER_END: Duration = Duration::from_secs(120);
 /// Lines of the log that an error shows.
 const SHOWN: usize = 30;
+/// What a kernel's first complaint has (kernel/panic.c, lib/bug.c). What follows it in the log may be thousands of its kind.
+const COMPLAINTS: [&str; 4] = ["WARNING: CPU", "BUG:", "Oops:", "Kernel panic"];
+/// Lines of that one that an error shows.
+const OF_COMPLAINT: usize = 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -355,9 +359,19 @@ impl Guest {
         if !errors.trim().is_empty() {
             text.push_str(&format!("\n  QEMU says: {}", errors.trim()));
         }
+        let complaint = complaint(&console);
+        if !complaint.is_empty() {
+            text.push_str(&format!("\n  its kernel's first complaint:\n    {}", complaint.join("\n    ")));
+        }
         text.push_str(&format!("\n  the last lines of its console:\n    {}", lines.join("\n    ")));
         Fault::device(text).at(self.log.display())
     }
+}
+
+/// The first complaint of a kernel on this console, with what follows it.
+fn complaint(console: &str) -> Vec<String> {
+    let complains = |line: &&str| COMPLAINTS.iter().any(|what| line.contains(what));
+    console.lines().skip_while(|line| !complains(line)).take(OF_COMPLAINT).map(plain).collect()
 }
 
 /// What of a console is whole lines; and the last one too, a prompt perhaps, where nothing came since there were `before` bytes.
@@ -393,6 +407,15 @@ mod tests {
     #[test]
     fn control_sequences_are_left_out() {
         assert_eq!(plain("\u{1b}[0;32m  OK  \u{1b}[0m] Started\r"), "  OK  ] Started");
+    }
+
+    #[test]
+    fn the_first_complaint_is_shown_however_much_follows() {
+        let first = "[ 9.1] WARNING: CPU: 0 PID: 1 at kernel/x.c:1";
+        let console = format!("[ 1.0] all is well\r\n{first}\r\n{}", "[ 9.2] ------------[ cut here ]------------\r\n".repeat(99));
+        let shown = complaint(&console);
+        assert_eq!((shown.len(), shown[0].as_str()), (OF_COMPLAINT, first));
+        assert!(complaint("[ 1.0] all is well").is_empty());
     }
 
     #[test]

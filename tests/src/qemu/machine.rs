@@ -129,8 +129,6 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// What is started instead of what the disks hold.
     pub direct: Option<Direct>,
-    /// Processors.
-    pub processors: u32,
     /// Memory in MiB.
     pub memory: u32,
     /// Ports of the host's loopback interface that lead into the guest: (host, guest). The guest reaches the host's
@@ -162,7 +160,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Two processors, 2 GiB, no disks, a network card, a screen of 1280 by 800, a random UUID.
+    /// 2 GiB, no disks, a network card, a screen of 1280 by 800, a random UUID.
     ///
     /// # Errors
     /// Where the folder can't be made, or there is no firmware.
@@ -182,7 +180,6 @@ impl Machine {
             tpm: false,
             disks: Vec::new(),
             direct: None,
-            processors: 2,
             memory: 2048,
             forwards: Vec::new(),
             services: Vec::new(),
@@ -264,7 +261,7 @@ impl Machine {
         for pair in accel.flags().chunks(2) {
             add(pair[0], pair[1].into());
         }
-        add("-smp", self.processors.to_string());
+        add("-smp", accel.processors().to_string());
         add("-m", self.memory.to_string());
         add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escape(&self.firmware.code)));
         add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&self.variables())));
@@ -351,7 +348,8 @@ impl Machine {
             add("-device", "intel-hda".into());
             add("-device", "hda-output,audiodev=loudspeakers".into());
         }
-        add("-device", format!("virtio-vga,xres={},yres={}", self.screen.0, self.screen.1));
+        // Not virtio's: as the device switches itself off, Linux 6.12 still draws there what it logs, and logs each time that it can't.
+        add("-device", format!("VGA,xres={},yres={}", self.screen.0, self.screen.1));
         add("-device", "virtio-tablet-pci".into());
         add("-device", "virtio-rng-pci".into());
         add("-serial", format!("file:{}", escape(&self.serial_log())));

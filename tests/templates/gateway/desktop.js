@@ -18,14 +18,16 @@ line.addEventListener("message", ({ data }) => {
     requestAnimationFrame(() => requestAnimationFrame(() => say("drawn")));
   }
 });
-// Rings once, at the first key: a page may be heard only after that.
-function bell() {
+// Rings once, at the first key: a page may be heard only after that. A slow device needs seconds to open its loudspeakers, and the
+// clock of what is played may run before.
+async function bell() {
   const audio = new AudioContext();
+  await audio.resume();
   const tone = audio.createOscillator();
   tone.frequency.value = 440;
   tone.connect(audio.destination);
   tone.start();
-  tone.stop(audio.currentTime + 2);
+  tone.stop(audio.currentTime + 5);
 }
 let rung = false;
 
