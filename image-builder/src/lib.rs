@@ -16,7 +16,8 @@
 //! | `gpt` | partition tables, read and made |
 //! | `plan` | a build as keys: what would run, and why |
 //! | `trust` | who signs what a device checks |
-//! | `build` | the stages in their order: `livery build`, `livery medium` |
+//! | `build` | the stages of a master in their order: `livery build` |
+//! | `medium` | the stages of the agent's boot medium: `livery medium` |
 //! | `image` | masters and personal images: import, personalise, list, inspect, export |
 //! | `personal` | what is one device's own: signed personal layers, recovery keys |
 //! | `codes` | one-time codes for a roster: `livery codes` |
@@ -40,6 +41,7 @@ mod gpt;
 mod image;
 mod inspect;
 mod lock;
+mod medium;
 mod personal;
 mod plan;
 mod profiles;

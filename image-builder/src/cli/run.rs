@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::flags::{Cli, Command, SaasCommand, StoreArgs, StoreCommand};
 use crate::{
-    build::{self, SiteOptions},
-    codes,
+    build, codes,
     image::{export, import, master::Published, personalise, show},
     inspect::{
         diff::{self, text::Text},
         sbom,
     },
     lock::command as lock,
+    medium::{self, SiteOptions},
     personal,
     plan::Planned,
     profiles,
@@ -124,7 +124,7 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
                 Publisher::open(store, &keys).await?;
             }
             let options = SiteOptions { station, station_ca, job_key, agent };
-            let medium = build::medium(&profile, store.as_deref(), &keys, &out, options, with.setup(&progress), json).await?;
+            let medium = medium::make(&profile, store.as_deref(), &keys, &out, options, with.setup(&progress), json).await?;
             progress.summary();
             say(json, &medium, || {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")

@@ -15,6 +15,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use livery_contract::{Digest, Fault, Result};
@@ -148,6 +149,21 @@ pub(crate) fn supply(workshop: &Workshop, profile: &Profile) -> Result<()> {
         }
     }
     workshop.supply.bring(&lacking, profile, &workshop.cache, &workshop.progress)
+}
+
+/// The device's root and the boot root, made in parallel: they share nothing but the .debs.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) fn both(workshop: &Workshop, profile: &Profile) -> Result<(Root, Root)> {
+    supply(workshop, profile)?;
+    thread::scope(|scope| {
+        let device = scope.spawn(|| make(workshop, profile, RootName::Device));
+        let boot = make(workshop, profile, RootName::Boot)?;
+        make(workshop, profile, RootName::Tools)?;
+        let device = device.join().map_err(|_| Fault::internal("a stage stopped"))??;
+        Ok((device, boot))
+    })
 }
 
 /// A root: the tools', the one that kernel and initrd are made from, or the device's as its packages make it.
