@@ -96,14 +96,17 @@ pub(crate) async fn shown(connection: &mut Connection, since: i64, done_since: i
     sqlx::query_as(
         "SELECT j.*, o.sign_in, o.person, o.hostname, o.confirmation, o.amiss, o.heard_at, o.runs, d.manufacturer, d.product, d.macs FROM jobs j \
          JOIN orders o ON o.id = j.order_id JOIN devices d ON d.device_key = j.device_key \
-         WHERE ((j.state IN ('issued', 'working', 'failed') AND j.last_seen >= $1) OR (j.state = 'done' AND (j.last_seen >= $2 OR o.heard_at >= $1))) \
-         AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.order_id = j.order_id AND k.state <> 'replaced' \
+         WHERE ((j.state NOT IN ($4, $5) AND j.last_seen >= $1) OR (j.state = $4 AND (j.last_seen >= $2 OR o.heard_at >= $1))) \
+         AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.order_id = j.order_id AND k.state <> $5 \
              AND (k.issued_at > j.issued_at OR (k.issued_at = j.issued_at AND k.id > j.id))) \
-         ORDER BY CASE WHEN j.state = 'failed' OR o.amiss <> '[]' THEN 0 WHEN j.state = 'done' THEN 2 ELSE 1 END, j.last_seen DESC LIMIT $3",
+         ORDER BY CASE WHEN j.state = $6 OR o.amiss <> '[]' THEN 0 WHEN j.state = $4 THEN 2 ELSE 1 END, j.last_seen DESC LIMIT $3",
     )
     .bind(since)
     .bind(done_since)
     .bind(most)
+    .bind(JobState::Done)
+    .bind(JobState::Replaced)
+    .bind(JobState::Failed)
     .fetch_all(connection)
     .await
     .map_err(failed)
@@ -111,8 +114,9 @@ pub(crate) async fn shown(connection: &mut Connection, since: i64, done_since: i
 
 /// How many jobs were done since.
 pub(crate) async fn done_count(connection: &mut Connection, since: i64) -> Result<i64> {
-    sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = 'done' AND last_seen >= $1")
+    sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE state = $2 AND last_seen >= $1")
         .bind(since)
+        .bind(JobState::Done)
         .fetch_one(connection)
         .await
         .map_err(failed)

@@ -71,8 +71,9 @@ pub async fn get(connection: &mut Connection, id: &str) -> Result<Option<Order>>
 
 /// The order of a device: the open one, else the one done last.
 pub(crate) async fn of_serial(connection: &mut Connection, serial: &str) -> Result<Option<Order>> {
-    sqlx::query_as("SELECT * FROM orders WHERE serial = $1 ORDER BY CASE state WHEN 'open' THEN 0 ELSE 1 END, record DESC LIMIT 1")
+    sqlx::query_as("SELECT * FROM orders WHERE serial = $1 ORDER BY CASE state WHEN $2 THEN 0 ELSE 1 END, record DESC LIMIT 1")
         .bind(serial)
+        .bind(OrderState::Open)
         .fetch_optional(connection)
         .await
         .map_err(failed)
@@ -80,7 +81,11 @@ pub(crate) async fn of_serial(connection: &mut Connection, serial: &str) -> Resu
 
 /// How many are open.
 pub(crate) async fn open_count(connection: &mut Connection) -> Result<i64> {
-    sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE state = 'open'").fetch_one(connection).await.map_err(failed)
+    sqlx::query_scalar("SELECT COUNT(*) FROM orders WHERE state = $1")
+        .bind(OrderState::Open)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
 }
 
 /// The numbers of orders for which a job was ever issued.
