@@ -36,6 +36,10 @@ pub(crate) struct Words {
     pub newer: &'static str,
     /// And when it takes effect.
     pub restart: &'static str,
+    /// Behind a number.
+    pub percent: &'static str,
+    /// Day and time, as `strftime` has it (CLDR's short formats).
+    pub clock: &'static str,
 }
 
 impl Language {
@@ -69,6 +73,8 @@ impl Language {
                 nobody: "Persönliche Einstellungen fehlen – bitte die IT informieren",
                 newer: "Ein Update steht bereit",
                 restart: "Es wird beim nächsten Neustart aktiv. Bis dahin ändert sich nichts: Starten Sie neu, wann es Ihnen passt.",
+                percent: "\u{a0}%",
+                clock: "%d.%m.  %H:%M",
             },
             Self::English => Words {
                 away: "No network",
@@ -83,6 +89,8 @@ impl Language {
                 nobody: "Personal settings are missing – please tell IT",
                 newer: "An update is ready",
                 restart: "It takes effect at the next restart. Nothing changes until then: restart when it suits you.",
+                percent: "%",
+                clock: "%d/%m  %H:%M",
             },
             Self::French => Words {
                 away: "Pas de réseau",
@@ -97,6 +105,8 @@ impl Language {
                 nobody: "Réglages personnels absents – prévenez le service informatique",
                 newer: "Une mise à jour est prête",
                 restart: "Elle prendra effet au prochain redémarrage. Rien ne change d’ici là : redémarrez quand cela vous convient.",
+                percent: "\u{a0}%",
+                clock: "%d/%m  %H:%M",
             },
             Self::Dutch => Words {
                 away: "Geen netwerk",
@@ -111,6 +121,8 @@ impl Language {
                 nobody: "Persoonlijke instellingen ontbreken – meld dit bij de IT-afdeling",
                 newer: "Er staat een update klaar",
                 restart: "De update wordt actief bij de volgende herstart. Tot dan verandert er niets: herstart wanneer het u uitkomt.",
+                percent: "%",
+                clock: "%d-%m  %H:%M",
             },
         }
     }

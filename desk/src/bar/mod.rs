@@ -98,7 +98,7 @@ impl Bar {
         }));
         blocks.extend(self.volume.map(|volume| match volume {
             Volume { muted: true, .. } => Block::new("sound", words.mute),
-            Volume { percent, .. } => Block::new("sound", format!("{} {percent} %", words.sound)),
+            Volume { percent, .. } => Block::new("sound", format!("{} {percent}{}", words.sound, words.percent)),
         }));
         blocks.push(Block::new("keyboard", self.keyboard.name()));
         blocks.push(Block::new("settings", words.settings));
@@ -106,7 +106,7 @@ impl Bar {
             true => Block::new("leave", words.really).colour(ALARM),
             false => Block::new("leave", words.leave),
         });
-        blocks.push(Block::new("clock", jiff::Zoned::now().strftime("%d.%m.  %H:%M").to_string()));
+        blocks.push(Block::new("clock", jiff::Zoned::now().strftime(words.clock).to_string()));
         blocks
     }
 
@@ -179,10 +179,7 @@ mod tests {
         assert_eq!(names(&bar)[..4], ["network=Cable", "keyboard=⌨ FR oss", "settings=Settings", "leave=End session"]);
         bar.personal = false;
         bar.volume = Some(Volume { percent: 40, muted: false });
-        assert_eq!(
-            names(&bar)[..3],
-            ["notice=Personal settings are missing – please tell IT", "network=Cable", "sound=Sound 40 %"]
-        );
+        assert_eq!(names(&bar)[..3], ["notice=Personal settings are missing – please tell IT", "network=Cable", "sound=Sound 40%"]);
     }
 
     #[tokio::test]
