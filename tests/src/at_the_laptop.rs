@@ -21,6 +21,10 @@ use crate::{
 
 /// The account on the laptop, as systemd-homed names it.
 pub const ACCOUNT: &str = "lea-martin";
+/// Colours that a screen shows at least: a pointer on a plain ground has nearly as many; a desktop's background and icons have all that are
+/// counted.
+const SOMETHING: usize = 20;
+const DESKTOP: usize = 256;
 /// From one look at the screen to the next.
 const GLANCE: Duration = Duration::from_secs(3);
 /// What a window for a command covers of the screen, at least; what tells of an update is less.
@@ -92,7 +96,8 @@ impl Person {
             self.types(&format!("{text}\n")).await?;
         }
         let come = self.guest.until("pidof xfce4-panel > /dev/null", self.most).await;
-        self.looks("signed-in").await?;
+        // Its panel's process is there long before it takes keys: what is drawn last are the background and the icons on it.
+        self.shows("signed-in", DESKTOP).await?;
         come
     }
 
@@ -128,6 +133,11 @@ impl Person {
     }
 
     async fn looks(&self, name: &str) -> Result<Picture> {
+        self.shows(name, SOMETHING).await
+    }
+
+    /// What the screen looks like, once it has this many colours and stands still.
+    async fn shows(&self, name: &str, colours: usize) -> Result<Picture> {
         let (picture, begun) = (self.pictures.join(format!("{name}.png")), Instant::now());
         let mut before: Option<Picture> = None;
         loop {
@@ -135,7 +145,7 @@ impl Person {
             self.guest.screenshot(&picture).await?;
             let now = Picture::read(&picture)?;
             // A cursor that blinks is less, and so is a clock.
-            if now.colours() > 20 && before.is_some_and(|before| now.differs(&before) < 0.001) {
+            if now.colours() >= colours && before.is_some_and(|before| now.differs(&before) < 0.001) {
                 return Ok(now);
             }
             if begun.elapsed() > self.most {
@@ -182,34 +192,34 @@ impl Person {
     async fn has_run(&self, command: &str, name: &str) -> Result<bool> {
         let before = self.looks(name).await?;
         self.presses(&["alt", "f2"]).await?;
-        if !self.changes(name, &before).await? {
+        if !self.changes(name, &before, WINDOW).await? {
             return Ok(false);
         }
         let empty = self.looks(name).await?;
         // In the place of what may stand there.
         self.presses(&["ctrl", "a"]).await?;
         self.types(command).await?;
-        let typed = self.looks(name).await?;
-        if typed.differs(&empty) < TEXT {
+        if !self.changes(name, &empty, TEXT).await? {
             return Ok(false);
         }
+        let typed = self.looks(name).await?;
         // The first Enter may only take what is offered to complete it.
         for _ in 0..2 {
             self.types("\n").await?;
-            if self.changes(name, &typed).await? {
+            if self.changes(name, &typed, WINDOW).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether a window opens or closes, after this picture and in a short time.
-    async fn changes(&self, name: &str, before: &Picture) -> Result<bool> {
+    /// Whether this much of the screen changes, after this picture and in a short time.
+    async fn changes(&self, name: &str, before: &Picture, part: f64) -> Result<bool> {
         let (picture, begun) = (self.pictures.join(format!("{name}.png")), Instant::now());
         while begun.elapsed() < self.most / 20 {
             sleep(GLANCE).await;
             self.guest.screenshot(&picture).await?;
-            if Picture::read(&picture)?.differs(before) > WINDOW {
+            if Picture::read(&picture)?.differs(before) > part {
                 return Ok(true);
             }
         }
