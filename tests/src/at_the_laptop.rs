@@ -21,10 +21,10 @@ use crate::{
 
 /// The account on the laptop, as systemd-homed names it.
 pub const ACCOUNT: &str = "lea-martin";
-/// Colours that a screen shows at least: a pointer on a plain ground has nearly as many; a desktop's background and icons have all that are
-/// counted.
-const SOMETHING: usize = 20;
-const DESKTOP: usize = 256;
+/// Colours that a screen shows at least: a pointer on a plain ground has nearly as many.
+const COLOURS: usize = 20;
+/// How much of a desktop has the same colour at most. Its background picture has a quarter; without it, nine tenths.
+const PLAIN: f64 = 0.5;
 /// From one look at the screen to the next.
 const GLANCE: Duration = Duration::from_secs(3);
 /// What a window for a command covers of the screen, at least; what tells of an update is less.
@@ -96,8 +96,8 @@ impl Person {
             self.types(&format!("{text}\n")).await?;
         }
         let come = self.guest.until("pidof xfce4-panel > /dev/null", self.most).await;
-        // Its panel's process is there long before it takes keys: what is drawn last are the background and the icons on it.
-        self.shows("signed-in", DESKTOP).await?;
+        // Its panel is there long before all of it takes keys: what is drawn last is the background.
+        self.shows("signed-in", |picture| picture.plain() < PLAIN).await?;
         come
     }
 
@@ -133,11 +133,11 @@ impl Person {
     }
 
     async fn looks(&self, name: &str) -> Result<Picture> {
-        self.shows(name, SOMETHING).await
+        self.shows(name, |picture| picture.colours() > COLOURS).await
     }
 
-    /// What the screen looks like, once it has this many colours and stands still.
-    async fn shows(&self, name: &str, colours: usize) -> Result<Picture> {
+    /// What the screen looks like, once it is so and stands still.
+    async fn shows(&self, name: &str, so: impl Fn(&Picture) -> bool) -> Result<Picture> {
         let (picture, begun) = (self.pictures.join(format!("{name}.png")), Instant::now());
         let mut before: Option<Picture> = None;
         loop {
@@ -145,7 +145,7 @@ impl Person {
             self.guest.screenshot(&picture).await?;
             let now = Picture::read(&picture)?;
             // A cursor that blinks is less, and so is a clock.
-            if now.colours() >= colours && before.is_some_and(|before| now.differs(&before) < 0.001) {
+            if so(&now) && before.is_some_and(|before| now.differs(&before) < 0.001) {
                 return Ok(now);
             }
             if begun.elapsed() > self.most {

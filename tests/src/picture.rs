@@ -1,6 +1,6 @@
 //! Reads a PNG, and counts colours in it: how a test looks at a screen.
 
-use std::{fs::File, io::BufReader, ops::Range, path::Path};
+use std::{collections::HashMap, fs::File, io::BufReader, ops::Range, path::Path};
 
 use livery_contract::{Fault, Result};
 
@@ -68,6 +68,15 @@ impl Picture {
     /// How many pixels have this colour, each channel within `slack`.
     pub fn count(&self, colour: [u8; 3], slack: u8) -> usize {
         self.pixels.iter().filter(|pixel| pixel.iter().zip(colour).all(|(is, want)| is.abs_diff(want) <= slack)).count()
+    }
+
+    /// How much of it the commonest colour covers, of 1; by a pixel in eleven.
+    pub fn plain(&self) -> f64 {
+        let mut seen: HashMap<[u8; 3], u32> = HashMap::new();
+        let sample = self.pixels.iter().step_by(11);
+        let all = sample.len().max(1);
+        sample.for_each(|pixel| *seen.entry(*pixel).or_default() += 1);
+        f64::from(seen.into_values().max().unwrap_or(0)) / all as f64
     }
 
     /// Whether each of these colours covers at least a thousandth of the picture.
@@ -155,6 +164,13 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_picture_is_told_from_one_with_a_background() {
+        let picture = |of: fn(u8) -> u8| Picture::of(16, 16, (0..=255).map(|at| [of(at); 3]).collect()).unwrap();
+        assert!(picture(|_| 7).plain() > 0.99 && picture(|at| if at < 32 { at } else { 7 }).plain() > 0.8);
+        assert!(picture(|at| at).plain() < 0.1);
+    }
 
     #[test]
     fn a_block_is_told_from_text() {
