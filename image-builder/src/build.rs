@@ -80,8 +80,7 @@ fn note_newer(built: &Reference, publisher: &Publisher, progress: &Progress) {
     }
 }
 
-/// A thread that panicked.
-pub(crate) fn stopped(error: tokio::task::JoinError) -> Fault {
+fn stopped(error: tokio::task::JoinError) -> Fault {
     Fault::internal("a stage stopped").cause(error)
 }
 

@@ -9,7 +9,6 @@ use livery_contract::{Fault, Result, manifest::Role};
 use livery_profile::{Profile, Role as ProfileRole};
 
 use crate::{
-    build::stopped,
     gpt,
     lock::RootName,
     plan, profiles,
@@ -58,20 +57,18 @@ pub(crate) struct Medium {
 ///
 /// # Errors
 /// Exit 3 where the profile or the site's facts are incomplete, 5 where packages can't be had.
-pub(crate) async fn make(
+pub(crate) fn make(
     path: &Path,
     store: Option<&Path>,
     keys: &Path,
     out: &Path,
-    options: SiteOptions,
-    setup: Setup,
+    options: &SiteOptions,
+    setup: &Setup,
     json: bool,
 ) -> Result<Medium> {
     let profile = profiles::load(path, json)?;
     let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
-    let (store, out) = (store.map(Path::to_owned), out.to_owned());
-    let make = move || made(&setup.open(&profile, store.as_deref())?, &profile, (&keys, &signer), &out, &options);
-    tokio::task::spawn_blocking(make).await.map_err(stopped)?
+    made(&setup.open(&profile, store)?, &profile, (&keys, &signer), out, options)
 }
 
 fn made(

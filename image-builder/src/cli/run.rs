@@ -124,7 +124,8 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
                 Publisher::open(store, &keys).await?;
             }
             let options = SiteOptions { station, station_ca, job_key, agent };
-            let medium = medium::make(&profile, store.as_deref(), &keys, &out, options, with.setup(&progress), json).await?;
+            let setup = with.setup(&progress);
+            let medium = aside(move || medium::make(&profile, store.as_deref(), &keys, &out, &options, &setup, json)).await?;
             progress.summary();
             say(json, &medium, || {
                 [&medium.uki, &medium.usb, &medium.kernel, &medium.initrd].map(|path| path.display().to_string()).join("\n")
