@@ -132,7 +132,6 @@ impl Guests {
         let stderr = File::create(&errors).map_err(|error| broken(&errors, error))?;
         let child = Command::new(PROGRAM)
             .args(["-M", "q35", "-m", "768", "-nodefaults", "-no-reboot", "-display", "none"])
-            .args(["-smp", &accel.processors().to_string()])
             .args(accel.flags())
             .arg("-kernel")
             .arg(self.medium.join("vmlinuz"))

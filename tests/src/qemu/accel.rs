@@ -54,20 +54,13 @@ impl Accel {
         }
     }
 
-    /// QEMU's flags.
-    pub const fn flags(self) -> [&'static str; 4] {
+    /// QEMU's flags: who runs the guest's processors, what they can do, and how many they are. An emulated one is alone: two in turns cost
+    /// a sixth more for the same start, and two at once a fifth; and with a thread for each, guests lost interrupts (QEMU 10.0.2: a timer
+    /// of the kernel's that never came).
+    pub const fn flags(self) -> [&'static str; 6] {
         match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
-        }
-    }
-
-    /// A guest's processors. An emulated one has a single one: two in turns cost a sixth more for the same start, and two at once a fifth;
-    /// and with a thread for each, guests lost interrupts (QEMU 10.0.2: a timer of the kernel's that never came).
-    pub const fn processors(self) -> u32 {
-        match self {
-            Self::Kvm => 2,
-            Self::Tcg => 1,
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host", "-smp", "2"],
+            Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", EMULATED, "-smp", "1"],
         }
     }
 
@@ -91,7 +84,7 @@ async fn boots(accel: Accel, most: Duration) -> bool {
     let (Ok(_), Ok(stderr)) = (fs::copy(&firmware.vars, &vars), fs::File::create(&errors)) else { return false };
     let child = Command::new(PROGRAM)
         .args(accel.flags())
-        .args(["-M", "q35", "-m", "256", "-smp", &accel.processors().to_string(), "-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-M", "q35", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-drive")
         .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", firmware.code.display()))
         .arg("-drive")

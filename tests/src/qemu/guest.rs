@@ -352,26 +352,27 @@ impl Guest {
     /// A fault of this device, with the last lines of its console.
     pub fn failed(&self, what: &str) -> Fault {
         let console = self.console().unwrap_or_default();
-        let mut lines: Vec<String> = console.lines().rev().filter(|line| !line.trim().is_empty()).take(SHOWN).map(plain).collect();
-        lines.reverse();
+        let lines: Vec<&str> = console.lines().filter(|line| !line.trim().is_empty()).collect();
+        let (earlier, last) = lines.split_at(lines.len().saturating_sub(SHOWN));
         let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
         let mut text = format!("{}: {what}", self.name);
         if !errors.trim().is_empty() {
             text.push_str(&format!("\n  QEMU says: {}", errors.trim()));
         }
-        let complaint = complaint(&console);
+        let complaint = complaint(earlier);
         if !complaint.is_empty() {
             text.push_str(&format!("\n  its kernel's first complaint:\n    {}", complaint.join("\n    ")));
         }
-        text.push_str(&format!("\n  the last lines of its console:\n    {}", lines.join("\n    ")));
+        let last: Vec<String> = last.iter().copied().map(plain).collect();
+        text.push_str(&format!("\n  the last lines of its console:\n    {}", last.join("\n    ")));
         Fault::device(text).at(self.log.display())
     }
 }
 
-/// The first complaint of a kernel on this console, with what follows it.
-fn complaint(console: &str) -> Vec<String> {
-    let complains = |line: &&str| COMPLAINTS.iter().any(|what| line.contains(what));
-    console.lines().skip_while(|line| !complains(line)).take(OF_COMPLAINT).map(plain).collect()
+/// A kernel's first complaint in these lines of a console, with what follows it.
+fn complaint(lines: &[&str]) -> Vec<String> {
+    let complains = |line: &str| COMPLAINTS.iter().any(|what| line.contains(what));
+    lines.iter().copied().skip_while(|line| !complains(line)).take(OF_COMPLAINT).map(plain).collect()
 }
 
 /// What of a console is whole lines; and the last one too, a prompt perhaps, where nothing came since there were `before` bytes.
@@ -413,9 +414,9 @@ mod tests {
     fn the_first_complaint_is_shown_however_much_follows() {
         let first = "[ 9.1] WARNING: CPU: 0 PID: 1 at kernel/x.c:1";
         let console = format!("[ 1.0] all is well\r\n{first}\r\n{}", "[ 9.2] ------------[ cut here ]------------\r\n".repeat(99));
-        let shown = complaint(&console);
+        let shown = complaint(&console.lines().collect::<Vec<_>>());
         assert_eq!((shown.len(), shown[0].as_str()), (OF_COMPLAINT, first));
-        assert!(complaint("[ 1.0] all is well").is_empty());
+        assert!(complaint(&["[ 1.0] all is well"]).is_empty());
     }
 
     #[test]

@@ -261,7 +261,6 @@ impl Machine {
         for pair in accel.flags().chunks(2) {
             add(pair[0], pair[1].into());
         }
-        add("-smp", accel.processors().to_string());
         add("-m", self.memory.to_string());
         add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escape(&self.firmware.code)));
         add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&self.variables())));

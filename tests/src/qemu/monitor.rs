@@ -34,22 +34,6 @@ pub struct Monitor {
     connection: Arc<Mutex<Option<BufReader<UnixStream>>>>,
 }
 
-/// What QEMU answered to a command.
-enum Answer {
-    Returned(Value),
-    /// It does not do it; why.
-    Refused(String),
-}
-
-impl Answer {
-    fn returned(self) -> std::result::Result<Value, String> {
-        match self {
-            Self::Returned(value) => Ok(value),
-            Self::Refused(why) => Err(why),
-        }
-    }
-}
-
 impl Monitor {
     /// At this socket.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
@@ -137,7 +121,7 @@ impl Monitor {
         };
         let answer = self.ask(&mut stream, name, arguments).await?;
         *kept = Some(stream);
-        answer.returned().map_err(|why| self.failed(&format!("{name}: {why}")))
+        self.returned(name, answer)
     }
 
     async fn connect(&self) -> Result<BufReader<UnixStream>> {
@@ -148,24 +132,33 @@ impl Monitor {
             return Err(self.failed("it does not greet as QMP"));
         }
         let name = "qmp_capabilities";
-        self.ask(&mut stream, name, json!({})).await?.returned().map_err(|why| self.failed(&format!("{name}: {why}")))?;
+        let answer = self.ask(&mut stream, name, json!({})).await?;
+        self.returned(name, answer)?;
         Ok(stream)
     }
 
-    /// What QEMU answers. An error is one of the connection, which is of no more use.
-    async fn ask(&self, stream: &mut BufReader<UnixStream>, name: &str, arguments: Value) -> Result<Answer> {
+    /// QEMU's answer, which may be a refusal. An error is one of the connection, which is of no more use.
+    async fn ask(&self, stream: &mut BufReader<UnixStream>, name: &str, arguments: Value) -> Result<Value> {
         let mut text = json!({ "execute": name, "arguments": arguments }).to_string();
         text.push('\n');
         stream.write_all(text.as_bytes()).await.map_err(|error| self.failed("it hung up").cause(error))?;
         loop {
-            let mut answer = self.line(stream).await?;
-            if let Some(result) = answer.get_mut("return") {
-                return Ok(Answer::Returned(result.take()));
-            }
-            if let Some(error) = answer.get("error") {
-                return Ok(Answer::Refused(error["desc"].as_str().unwrap_or("an error without a text").to_owned()));
-            }
+            let answer = self.line(stream).await?;
             // Events come in between; nobody here waits for one.
+            if answer.get("return").is_some() || answer.get("error").is_some() {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// What an answer to a command returns.
+    fn returned(&self, name: &str, mut answer: Value) -> Result<Value> {
+        match answer.get_mut("return") {
+            Some(result) => Ok(result.take()),
+            None => {
+                let why = answer["error"]["desc"].as_str().unwrap_or("an error without a text");
+                Err(self.failed(&format!("{name}: {why}")))
+            }
         }
     }
 
