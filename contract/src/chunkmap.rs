@@ -34,7 +34,7 @@ pub const MAX_BYTES: u64 = 60 << 20;
 /// more than 64 MiB. With chunks of 80 KiB these are 80 GiB of data; zeros hardly count.
 pub const MAX_CHUNKS: u32 = 1 << 20;
 const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 64 << 20);
-/// The most sections that a chunk map may have: [`MAX_SECTIONS`](crate::manifest::MAX_SECTIONS), some for the bounds of 128
+/// The most sections that a chunk map may have: `MAX_SECTIONS` of the manifest, some for the bounds of 128
 /// partitions, and each cut by runs of zeros.
 const MAX_SECTIONS: u32 = 1 << 14;
 /// The most bytes that a pack may have.
