@@ -23,14 +23,14 @@ use crate::{
     },
     work::{Work, threads},
     write::{
+        batch::BATCH,
         fetch,
+        moves::{Copy, Move, join},
         runs::{ToFetch, runs},
         stream::write_all,
     },
 };
 
-/// Chunks that are neighbours in both slots are copied together, up to this many bytes.
-const BATCH: usize = 4 << 20;
 /// The most bytes of a chunk.
 const CHUNK: usize = 1 << 20;
 /// How many chunks are looked at to learn whether an earlier run has begun.
@@ -73,7 +73,7 @@ pub(crate) fn fill<S: Source>(
     let mut sorted = Sorted::new(part.composed(), &in_place, &running);
     work.progress.enter(Phase::Write, sorted.to_write);
     if let Some((source, _)) = from {
-        for piece in copy(&sorted.copies, source, device, work)? {
+        for piece in copy(&join(std::mem::take(&mut sorted.moves)), source, device, work)? {
             sorted.fetch(piece);
         }
     }
@@ -128,19 +128,10 @@ fn holds(all: &Composed, which: &[usize], device: &Device, work: &Work) -> Resul
     )
 }
 
-/// Neighbours in both slots.
-#[derive(Debug, PartialEq, Eq)]
-struct Copy {
-    from: u64,
-    to: u64,
-    length: usize,
-    pieces: Vec<Piece>,
-}
-
 /// A part's content, by what is to be done with it.
 #[derive(Debug, Default)]
 struct Sorted {
-    copies: Vec<Copy>,
+    moves: Vec<Move>,
     pieces: ToFetch,
     zeros: Vec<(u64, u64)>,
     to_write: u64,
@@ -162,28 +153,13 @@ impl Sorted {
                     sorted.to_write += extent.length;
                     let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
                     match running.get(&digest) {
-                        Some(from) => sorted.copy(*from, piece),
+                        Some(from) => sorted.moves.push(Move { from: *from, piece }),
                         None => sorted.fetch(piece),
                     }
                 }
             }
         }
         sorted
-    }
-
-    fn copy(&mut self, from: u64, piece: Piece) {
-        let (to, length) = (piece.places[0], usize::try_from(piece.length).unwrap_or(usize::MAX));
-        match self.copies.last_mut() {
-            Some(last)
-                if last.from + last.length as u64 == from
-                    && last.to + last.length as u64 == to
-                    && last.length.saturating_add(length) <= BATCH =>
-            {
-                last.length += length;
-                last.pieces.push(piece);
-            }
-            _ => self.copies.push(Copy { from, to, length, pieces: vec![piece] }),
-        }
     }
 
     fn fetch(&mut self, Piece { frame, length, digest, places }: Piece) {
@@ -198,20 +174,13 @@ fn copy(copies: &[Copy], from: &Device, to: &Device, work: &Work) -> Result<Vec<
         || AlignedBuffer::new(BATCH),
         |buffer, copy| {
             work.stop.check()?;
-            let bytes = &mut buffer[..copy.length];
+            let bytes = &mut buffer[..usize::try_from(copy.length).unwrap_or(BATCH).min(BATCH)];
             from.read(copy.from, bytes)?;
-            let mut at = 0;
-            let wrong = copy.pieces.iter().any(|piece| {
-                let end = at + usize::try_from(piece.length).unwrap_or(usize::MAX);
-                let differs = bytes.get(at..end).is_none_or(|bytes| Digest::of(bytes) != piece.digest);
-                at = end;
-                differs
-            });
-            if wrong {
+            if !copy.is(bytes) {
                 return Ok(copy.pieces.clone());
             }
             to.write(copy.to, bytes)?;
-            work.progress.add(copy.length as u64);
+            work.progress.add(copy.length);
             Ok(Vec::new())
         },
     )?;

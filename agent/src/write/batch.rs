@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Neighbouring chunks are written together, up to this many bytes.
-pub(super) const BATCH: usize = 4 << 20;
+pub(crate) const BATCH: usize = 4 << 20;
 
 /// Checked chunks that lie side by side on the disk, to be written with one call, while the next are decoded.
 pub(super) struct Batch<'a> {

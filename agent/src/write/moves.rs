@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use livery_contract::Digest;
 
+use super::batch::BATCH;
 use crate::image::piece::Piece;
 
-/// The most bytes that are copied at once: what a reader must be ready to allocate.
-pub(crate) const MAX_COPY: u64 = 4 << 20;
+/// The most bytes that are copied at once.
+const MAX_COPY: u64 = BATCH as u64;
 
 /// One chunk on its way from one place on the disk to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,22 @@ pub(crate) struct Copy {
     /// Bytes.
     pub length: u64,
     /// The chunks, end to end.
-    pub chunks: Vec<(u64, Digest)>,
-    pieces: Vec<Piece>,
+    pub pieces: Vec<Piece>,
+}
+
+impl Copy {
+    /// Whether these bytes are its chunks.
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        let whole = self.pieces.iter().all(|piece| {
+            let chunk = usize::try_from(piece.length).ok().and_then(|length| rest.split_at_checked(length));
+            chunk.is_some_and(|(chunk, behind)| {
+                rest = behind;
+                Digest::of(chunk) == piece.digest
+            })
+        });
+        whole && rest.is_empty()
+    }
 }
 
 /// Sorts the moves into an order in which nothing is written over before it was read. What can't be moved comes second.
@@ -87,20 +102,18 @@ pub(crate) fn order(moves: Vec<Move>) -> (Vec<Copy>, Vec<Piece>) {
 }
 
 /// Neighbours in both places into one copy.
-fn join(mut moves: Vec<Move>) -> Vec<Copy> {
+pub(crate) fn join(mut moves: Vec<Move>) -> Vec<Copy> {
     let place = |one: &Move| one.piece.places.first().copied().unwrap_or_default();
     moves.sort_by_key(place);
     let mut copies: Vec<Copy> = Vec::new();
     for one in moves {
         let (from, to, length) = (one.from, place(&one), one.piece.length);
-        let chunk = (length, one.piece.digest);
         match copies.last_mut() {
             Some(last) if last.from + last.length == from && last.to + last.length == to && last.length + length <= MAX_COPY => {
                 last.length += length;
-                last.chunks.push(chunk);
                 last.pieces.push(one.piece);
             }
-            _ => copies.push(Copy { from, to, length, chunks: vec![chunk], pieces: vec![one.piece] }),
+            _ => copies.push(Copy { from, to, length, pieces: vec![one.piece] }),
         }
     }
     copies
@@ -136,7 +149,7 @@ mod tests {
             let length = one.piece.length;
             disk[at(one.piece.places[0], length)] == before[at(one.from, length)]
         });
-        let moved: usize = copies.iter().map(|copy| copy.chunks.len()).sum();
+        let moved: usize = copies.iter().map(|copy| copy.pieces.len()).sum();
         (right && moved + fetched.len() == moves.len(), fetched.len())
     }
 

@@ -8,7 +8,7 @@
 //! has in other places is copied first; what it has in place is left.
 
 use jiff::Timestamp;
-use livery_contract::{Digest, Fault, Result, record::Traffic, wire::Phase};
+use livery_contract::{Fault, Result, record::Traffic, wire::Phase};
 
 use super::{batch::BATCH, ends::cleared, fetch, found::Found, moves::Copy, plan::Plan, stream::write_all};
 use crate::{
@@ -95,15 +95,10 @@ fn copy_all(device: &Device, copies: &[Copy], work: &Work) -> Result<()> {
         let length = usize::try_from(copy.length).map_err(|_| Fault::internal("a copy is larger than memory"))?;
         let bytes = &mut buffer[..length];
         device.read(copy.from, bytes)?;
-        let mut rest = &*bytes;
-        for (length, digest) in &copy.chunks {
-            let (chunk, after) = rest.split_at(usize::try_from(*length).unwrap_or(rest.len()).min(rest.len()));
-            if Digest::of(chunk) != *digest {
-                return Err(device
-                    .fault("two reads of the same range returned different data", copy.from, copy.length)
-                    .fix("the disk is faulty: replace it, then start again"));
-            }
-            rest = after;
+        if !copy.is(bytes) {
+            return Err(device
+                .fault("two reads of the same range returned different data", copy.from, copy.length)
+                .fix("the disk is faulty: replace it, then start again"));
         }
         device.write(copy.to, bytes)?;
         work.progress.add(copy.length);
