@@ -4,11 +4,17 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use livery_agent::cli::{self, Cli};
-use livery_contract::Exit;
+use livery_contract::{Exit, Fault};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        if let Some(fix) = Fault::fix_within(&error) {
+            eprintln!("  fix: {fix}");
+        }
+        std::process::exit(error.exit_code())
+    });
     let filter = EnvFilter::try_from_env("LIVERY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -139,6 +139,18 @@ impl Fault {
         self.exit
     }
 
+    /// What to do about a fault that another error has underneath, as clap's has of a flag's value: its own text leaves that out.
+    pub fn fix_within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(fault) = error.downcast_ref::<Self>() {
+                return fault.fix.as_deref();
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// The parts that a machine wants, with the whole chain of causes in `what`.
     pub fn report(&self) -> FaultReport {
         FaultReport { exit: self.exit, what: self.to_string(), at: self.at.clone(), fix: self.fix.clone() }
@@ -204,5 +216,25 @@ mod tests {
         let fault = Fault::device("writing failed: disk on fire").cause(cause).at("/dev/vda").fix("call the fire brigade");
         assert_eq!(fault.render(), "error: writing failed: disk on fire\n   at: /dev/vda\n  fix: call the fire brigade");
         assert_eq!(fault.exit().code(), 6);
+    }
+
+    #[test]
+    fn a_fix_is_found_below_another_error() {
+        /// As clap's: the fault is its source.
+        #[derive(Debug)]
+        struct Above(Fault);
+        impl fmt::Display for Above {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("invalid value")
+            }
+        }
+        impl std::error::Error for Above {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        assert_eq!(Fault::fix_within(&Above(Fault::usage("not a size").fix("use 512 or 4096"))), Some("use 512 or 4096"));
+        assert_eq!(Fault::fix_within(&Above(Fault::usage("not a size"))), None);
+        assert_eq!(Fault::fix_within(&std::io::Error::other("no fault")), None);
     }
 }

@@ -18,7 +18,13 @@ use crate::rootless;
 
 /// The program: parses flags, runs, reports, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        if let Some(fix) = Fault::fix_within(&error) {
+            eprintln!("  fix: {fix}");
+        }
+        std::process::exit(error.exit_code())
+    });
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

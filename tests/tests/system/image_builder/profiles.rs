@@ -68,6 +68,10 @@ async fn a_cycle_and_a_missing_base_are_found() {
     assert!(done.stderr.contains("nowhere.toml"), "{done:?}");
     assert_eq!(check(&[&folder.path().join("absent.toml")]).await.code, Some(3));
     assert_eq!(Program::Livery.run(["check"]).await.unwrap().code, Some(2));
+    // What a flag can't be, and what it can.
+    let done = Program::Livery.run(["inspect", "terminal", "--store", "store"]).await.unwrap();
+    assert!(done.code == Some(2) && done.stderr.contains("not an image reference: \"terminal\""), "{done:?}");
+    assert!(done.stderr.contains("  fix: write NAME@VERSION"), "{done:?}");
 }
 
 #[tokio::test]
