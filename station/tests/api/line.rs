@@ -1,7 +1,5 @@
 //! A device on the line, from enrolment to receipt, over real TLS.
 
-use std::time::Duration;
-
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{
@@ -191,8 +189,7 @@ async fn one_order_is_at_work_on_one_device() {
     let reason = second.waits(&line).await;
     assert!(reason.contains("another device with this serial is at work"), "{reason}");
     // Switched off in the middle, and started anew: another key, no operator.
-    tokio::time::sleep(Duration::from_millis(900)).await;
-    let fresh = second.job(&line).await;
+    let fresh = second.job_in_the_end(&line).await;
     assert_ne!(fresh.id, job.id);
     assert_eq!(fresh.device_key, PublicKey::of(&second.key));
     // The first job is void.

@@ -5,6 +5,7 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use aws_lc_rs::rand::SystemRandom;
@@ -292,13 +293,25 @@ impl Device {
     /// Enrols, and opens the job as an agent does.
     pub async fn job(&self, line: &TestLine) -> Job {
         match self.enrol(line).await {
-            EnrolAnswer::Job { job } => {
-                let job: Job = job.open(&line.job_key).unwrap();
-                job.check(&self.serial, &PublicKey::of(&self.key), Timestamp::now()).unwrap();
-                job
-            }
+            EnrolAnswer::Job { job } => self.takes(&job, line),
             EnrolAnswer::Waiting { reason, .. } => panic!("waits: {reason}"),
         }
+    }
+
+    /// Enrols again and again until it gets a job.
+    pub async fn job_in_the_end(&self, line: &TestLine) -> Job {
+        loop {
+            match self.enrol(line).await {
+                EnrolAnswer::Job { job } => return self.takes(&job, line),
+                EnrolAnswer::Waiting { .. } => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn takes(&self, job: &Envelope, line: &TestLine) -> Job {
+        let job: Job = job.open(&line.job_key).unwrap();
+        job.check(&self.serial, &PublicKey::of(&self.key), Timestamp::now()).unwrap();
+        job
     }
 
     /// Enrols, and says why it must wait.
