@@ -2,20 +2,18 @@
 //! agent tells it afterwards. It has no store: an agent that believed it would not come far.
 
 use std::{
-    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{Json, Router, body::Bytes, extract::State, http::StatusCode, routing::post};
-use axum_server::{Handle, tls_rustls::RustlsConfig};
 use livery_contract::{
-    Fault, Result,
+    Result,
     envelope::Envelope,
     wire::{Enrol, EnrolAnswer, Failure},
 };
 
-use crate::gateway::pki;
+use crate::serving::Serving;
 
 type Make = dyn Fn(&Enrol) -> EnrolAnswer + Send + Sync;
 
@@ -27,8 +25,7 @@ struct Shared {
 
 /// A running one; it stops when dropped.
 pub struct FalseStation {
-    address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    serving: Serving,
     shared: Arc<Shared>,
 }
 
@@ -38,24 +35,15 @@ impl FalseStation {
     /// # Errors
     /// Where no port can be had.
     pub async fn start(ca: &Path, make: impl Fn(&Enrol) -> EnrolAnswer + Send + Sync + 'static) -> Result<Self> {
-        let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let identity = pki::identity(ca, "Some station", &["127.0.0.1".into()])?;
-        let tls = RustlsConfig::from_pem(identity.certificate_pem.into(), identity.key_pem.into()).await.map_err(failed)?;
         let shared = Arc::new(Shared { make: Box::new(make), failures: Mutex::default(), enrolled: Mutex::default() });
         let routes =
             Router::new().route("/api/v1/enrol", post(enrol)).route("/api/v1/failures", post(failure)).with_state(shared.clone());
-        let handle = Handle::new();
-        let server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?.handle(handle.clone());
-        tokio::spawn(server.serve(routes.into_make_service()));
-        Ok(Self { address, handle, shared })
+        Ok(Self { serving: Serving::start(routes, 0, Some(ca), "Some station", &["127.0.0.1".into()]).await?, shared })
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        self.serving.origin()
     }
 
     /// What agents said when they gave up.
@@ -66,12 +54,6 @@ impl FalseStation {
     /// Who asked for a job.
     pub fn enrolled(&self) -> Vec<Enrol> {
         self.shared.enrolled.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for FalseStation {
-    fn drop(&mut self) {
-        self.handle.shutdown();
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     io::SeekFrom,
-    net::SocketAddr,
     path::{Component, Path, PathBuf},
     pin::Pin,
     sync::{
@@ -19,20 +18,20 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use axum_server::Handle;
-use livery_contract::{Fault, Result};
+use livery_contract::Result;
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
     sync::mpsc,
 };
+
+use crate::serving::Serving;
 
 /// Bytes that are read and handed on together.
 const PIECE: usize = 64 << 10;
 
 /// A running one; it stops when dropped.
 pub struct CountingServer {
-    address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    serving: Serving,
     shared: Arc<Shared>,
 }
 
@@ -48,31 +47,19 @@ impl CountingServer {
     /// # Errors
     /// Where no port can be had.
     pub fn start(folder: &Path) -> Result<Self> {
-        let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared { folder: folder.to_owned(), sent: AtomicU64::new(0), requests: AtomicU64::new(0) });
-        let service = Router::new().fallback(answer).with_state(shared.clone()).into_make_service();
-        let handle = Handle::new();
-        tokio::spawn(axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone()).serve(service));
-        Ok(Self { address, handle, shared })
+        let service = Router::new().fallback(answer).with_state(shared.clone());
+        Ok(Self { serving: Serving::plain(service, 0)?, shared })
     }
 
     /// The store's URL.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("{}/", self.serving.origin())
     }
 
     /// Bytes of ranges and requests for them since the last time that this was asked.
     pub fn take(&self) -> (u64, u64) {
         (self.shared.sent.swap(0, Ordering::Relaxed), self.shared.requests.swap(0, Ordering::Relaxed))
-    }
-}
-
-impl Drop for CountingServer {
-    fn drop(&mut self) {
-        self.handle.shutdown();
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`measured`] | a command with its seconds, processor seconds and peak memory |
 //! | [`material`], [`images`], [`extents`] | disk images like real systems, in every form that a contestant reads |
 //! | [`shelf`] | a store of the benchmark's own, with its keys |
-//! | [`loop_device`], [`target`] | the disk that is written, in the same state before each run |
+//! | [`target`] | the disk that is written, in the same state before each run |
 //! | [`virtual_disk`] | an NVMe disk in QEMU as that disk: the same program, run in a guest |
 //! | [`contestants`], [`limit`] | who writes it, and the limit by fio |
 //! | [`counting_server`] | a store behind HTTP that counts what it sends |
@@ -29,7 +29,6 @@ pub mod images;
 pub mod interrupt;
 pub mod limit;
 pub mod link;
-pub mod loop_device;
 pub mod material;
 pub mod measured;
 pub mod outcome;

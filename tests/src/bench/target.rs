@@ -11,10 +11,10 @@ use livery_contract::{Fault, Result};
 
 use super::{
     extents::{Found, SHEET, Survey},
-    loop_device::LoopDevice,
     measured::{shell, tool},
     place,
 };
+use crate::loop_device::LoopDevice;
 
 /// See the module.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Target {
         place::check_room(folder, size)?;
         let broken = |error| Fault::refused("the target can't be made").cause(error).at(file.0.display());
         File::create(&file.0).and_then(|file| file.set_len(size)).map_err(broken)?;
-        let device = LoopDevice::attach(&file.0)?;
+        let device = LoopDevice::attach(&file.0, 512)?;
         Ok(Self { path: device.path().to_owned(), below: Some(Below { _device: device, file }), size, fills: 0 })
     }
 

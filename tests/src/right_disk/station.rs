@@ -1,7 +1,6 @@
 //! A station inside the device: one job, for a disk that the case names. Plain HTTP, which the agent allows on the loopback.
 
 use std::{
-    net::SocketAddr,
     os::unix::fs::FileExt as _,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -15,11 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use axum_server::Handle;
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{
-    Digest, Fault, Result,
+    Digest, Result,
     envelope::{Envelope, PublicKey},
     job::{DiskHints, Job, SCHEMA},
     record::Record,
@@ -28,6 +26,7 @@ use livery_contract::{
 use uuid::Uuid;
 
 use super::cases::Plan;
+use crate::serving::Serving;
 
 /// What the agent told.
 #[derive(Clone, Debug, Default)]
@@ -53,8 +52,7 @@ struct Shared {
 
 /// A running one; it stops when dropped.
 pub struct Station {
-    address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    serving: Serving,
     shared: Arc<Shared>,
 }
 
@@ -64,10 +62,6 @@ impl Station {
     /// # Errors
     /// Where no port can be had.
     pub fn start(store: &Path, plan: &Plan, hints: DiskHints) -> Result<Self> {
-        let failed = |error: std::io::Error| Fault::internal("can't listen").cause(error);
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared {
             store: store.to_owned(),
             plan: plan.clone(),
@@ -83,15 +77,12 @@ impl Station {
             .route("/api/v1/records", post(record))
             .fallback(file)
             .with_state(shared.clone());
-        let handle = Handle::new();
-        let server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
-        tokio::spawn(server.serve(routes.into_make_service()));
-        Ok(Self { address, handle, shared })
+        Ok(Self { serving: Serving::plain(routes, 0)?, shared })
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.origin()
     }
 
     /// The key that signs its jobs.
@@ -108,12 +99,6 @@ impl Station {
     pub fn hearing(&self) -> impl Fn() -> Heard + Send + use<> {
         let shared = self.shared.clone();
         move || shared.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Station {
-    fn drop(&mut self) {
-        self.handle.shutdown();
     }
 }
 
