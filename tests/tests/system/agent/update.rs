@@ -1,8 +1,8 @@
-//! Devices in use get a newer image over the network, beside the one that runs. One is started once, with a browser, and kept when it is
-//! up; what is ready takes effect when a session ends; one whose root is damaged gives way to the one before. On another device, without
-//! a screen: nothing is fetched on a line that is paid by the byte; what is not what was signed is not taken; the power is cut on the way;
-//! what power cuts left on the EFI system partition takes no room for long; one whose kiosk does not come up gives way, too. A kernel's
-//! panic and the end of PID 1 start a device again.
+//! Devices in use get a newer image over the network, beside the one that runs. One is started once, and kept when it is up, in a variant
+//! with its browser; one whose root is damaged gives way to the one before. On another device, without a screen: nothing is fetched on a
+//! line that is paid by the byte; what is not what was signed is not taken; the power is cut on the way; what power cuts left on the EFI
+//! system partition takes no room for long; one whose kiosk does not come up gives way, too. A kernel's panic and the end of PID 1 start
+//! a device again.
 
 use std::{
     collections::BTreeSet,
@@ -139,9 +139,23 @@ impl Started {
     }
 }
 
+/// Its browser is a process that does nothing: whether it is up is asked of its unit, and the real one takes an emulated device longer
+/// than all the rest. That a session that ends is when a newer image is taken, `desk::kiosk` tries.
 #[tokio::test]
 async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
-    let ground = Ground::new(WHOLE, "kept").await;
+    let process = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\nWatchdogSec=0\n";
+    let browser = Credential::new("systemd.unit-dropin.livery-browser.service", process);
+    newer_image("kept", vec![browser], "systemctl --no-block reboot").await;
+}
+
+#[tokio::test]
+async fn qemu_variant_a_newer_image_is_kept_with_its_browser_and_another_taken_when_a_session_ends() {
+    newer_image("kept-with-browser", Vec::new(), "XDG_RUNTIME_DIR=/run/kiosk livery-desk leave").await;
+}
+
+/// On which `with` is otherwise where the newer image is started, and `end` what ends that.
+async fn newer_image(folder: &str, with: Vec<Credential>, end: &str) {
+    let ground = Ground::new(WHOLE, folder).await;
     let Ground { site, employee, device, .. } = &ground;
     let [first, second, third] = [1, 2, 3].map(|version| updates::image(WHOLE, version).unwrap());
 
@@ -156,14 +170,13 @@ async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
 
     // Started once, up, kept; and then another one.
     updates::release(site).await.unwrap();
-    let mut started = ground.start("2", Vec::new()).await;
+    let mut started = ground.start("2", with).await;
     assert_eq!(started.runs(employee).await, second);
     started.until("systemctl is-active -q livery-browser.service").await;
     assert_eq!(started.blessed().await, format!("{second} came up healthy; the device now starts it by default"));
     assert_eq!(started.ask("systemctl is-active livery-kiosk.service livery-browser.service").await, "active\nactive");
     started.gets(&third).await;
-    // The session ends, as after a time without a touch, and the terminal starts again.
-    started.until("XDG_RUNTIME_DIR=/run/kiosk livery-desk leave").await;
+    started.until(end).await;
     started.starts_again().await;
 
     // Its root goes bad before it is started, so the initrd is as far as it gets.

@@ -411,4 +411,22 @@ async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
     let files = r"find /run /tmp /var /home /root -path /run/printed -prune -o -name '*.pdf' -print";
     assert_eq!(bench.desk.machine.run(files).await.unwrap().stdout, "");
     assert_eq!(bench.desk.windows().await.unwrap().len(), 1);
+    a_session_that_ends_is_when_a_newer_image_is_taken(bench).await;
+}
+
+/// Nobody is in the middle of anything then. Where nothing is ready, another session begins; where a newer image is, the terminal starts
+/// again.
+async fn a_session_that_ends_is_when_a_newer_image_is_taken(bench: Bench) {
+    let session = bench.session().await.0;
+    bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
+    let other = async || bench.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != session);
+    bench.wait("another session", SOON, other).await;
+    let up = async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active");
+    bench.wait("another session is up", START, up).await;
+    // As `livery-agent update` leaves it there, which `agent::update` reads on a device.
+    let ready =
+        "mkdir -p /run/livery-update; echo '{\"state\":\"ready\",\"newer\":\"terminal@2\"}' > /run/livery-update/state.json";
+    bench.desk.machine.run(ready).await.unwrap().good().unwrap();
+    bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
+    bench.desk.machine.ended(SOON).await.unwrap();
 }
