@@ -68,16 +68,17 @@ pub(crate) fn make(
 ) -> Result<Medium> {
     let profile = profiles::load(path, json)?;
     let (keys, signer) = (Keys::open(keys)?, Signer::open(keys)?);
-    made(&setup.open(&profile, store)?, &profile, (&keys, &signer), out, options)
+    let program = match &options.agent {
+        Some(path) => path.clone(),
+        None => medium::agent_beside_us()?,
+    };
+    // Before anything is fetched or built: what is wrong with a flag is said at once.
+    let site = site(&profile, &keys, &program, options)?;
+    made(&setup.open(&profile, store)?, &profile, &site, &signer, out)
 }
 
-fn made(
-    workshop: &Workshop,
-    profile: &Profile,
-    (keys, signer): (&Keys, &Signer),
-    out: &Path,
-    options: &SiteOptions,
-) -> Result<Medium> {
+/// What the medium shall know of its site, from flags and profile.
+fn site<'a>(profile: &Profile, keys: &'a Keys, program: &'a Path, options: &SiteOptions) -> Result<Site<'a>> {
     let ProfileRole::Agent(agent) = &profile.role else {
         return Err(Fault::refused(format!("a {} profile does not make a boot medium", profile.kind().as_str()))
             .at(profile.path.display())
@@ -108,12 +109,8 @@ fn made(
         station.as_str().trim_end_matches('/'),
         agent.after.as_str(),
     );
-    let program = match &options.agent {
-        Some(path) => path.clone(),
-        None => medium::agent_beside_us()?,
-    };
-    let site = Site {
-        agent: &program,
+    Ok(Site {
+        agent: program,
         configuration,
         station_ca: authorities.iter().map(|authority| authority.pem.as_str()).collect(),
         root_json: keys.root_json(),
@@ -126,9 +123,12 @@ fn made(
                 Ok((format!("{name}.auth"), fs::read(&path).map_err(unreadable)?))
             })
             .collect::<Result<_>>()?,
-    };
+    })
+}
+
+fn made(workshop: &Workshop, profile: &Profile, site: &Site<'_>, signer: &Signer, out: &Path) -> Result<Medium> {
     let (root, boot) = roots::both(workshop, profile)?;
-    let system = medium::make(workshop, profile, &boot, &root, &site)?;
+    let system = medium::make(workshop, profile, &boot, &root, site)?;
     let version = modules::kernel_version(&boot.path)?;
     let kernel = boot.path.join("boot").join(format!("vmlinuz-{version}"));
     let command_line = uki::command_line(profile, &["systemd.firstboot=no".to_owned()]);

@@ -12,7 +12,8 @@ const EXAMPLES: &str = "\
 Examples:
   livery-agent inventory
   livery-agent write terminal@2026.11 --from ./store --trust root.json --disk disk.img
-  livery-agent verify terminal@2026.11 --from https://station.example:8443/store/ --ca ca.pem --trust root.json --disk /dev/nvme0n1
+  livery-agent verify terminal@2026.11 --from https://station.example:8443/store/ --ca ca.pem \\
+      --trust root.json --disk /dev/nvme0n1
   livery-agent write terminal@2026.11 --from s3://images/livery --trust root.json --disk /dev/sda
   livery-agent run --config /etc/livery/agent.toml
   livery-agent update --json

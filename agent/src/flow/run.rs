@@ -65,10 +65,7 @@ pub(crate) async fn run(settings: &Settings, console: &Console, stop: &Stop) -> 
                     format!("image    {}", record.image),
                     format!("disk     {}", choose::describe(&record.disk)),
                     format!("boot     {}", record.boot_entry.as_deref().unwrap_or("through the disk's default loader")),
-                    format!(
-                        "bound    {}",
-                        if record.bound.is_some() { "to this device's TPM" } else { "to no TPM (the layer is only signed)" }
-                    ),
+                    format!("bound    {}", if record.bound.is_some() { "to this device's TPM" } else { "not to a TPM" }),
                     format!("record   no. {} of the station, all {} bytes read back", receipt.sequence, record.size),
                     String::new(),
                     "The device is ready to ship.".into(),

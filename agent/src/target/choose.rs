@@ -118,10 +118,10 @@ pub(crate) fn choose<'a>(disks: &'a [Disk], hints: &DiskHints, needs: Needs) -> 
             .fix("check that the disk is plugged in, and that no RAID mode in the firmware hides it")),
         [] => Err(Fault::refused("no disk of this device may be written")
             .at(list(&|_| true))
-            .fix("stop whatever uses the disk, or correct the order's disk hints; then start again")),
+            .fix("stop whatever uses the disk, or put in a disk that the image fits; then start again")),
         _ => Err(Fault::refused(format!("{} disks qualify, and the order does not say which to write", fitting.len()))
             .at(list(&<[String]>::is_empty))
-            .fix("unplug the others, or set the disk's serial number in the order")),
+            .fix("unplug the disks that are not meant; then start again")),
     }
 }
 

@@ -32,7 +32,13 @@ pub(super) fn check(raw: RawRow) -> Result<Employee, Vec<(&'static str, String)>
         problems.push(("user", format!("{:?} is not a sign-in name (1 to 128 bytes, no spaces)", raw.user)));
     }
     if !text(&raw.name) {
-        problems.push(("name", "a person's name has 1 to 128 bytes and no control characters".into()));
+        problems.push((
+            "name",
+            match raw.name.is_empty() {
+                true => "is empty: write the person's name".into(),
+                false => "a person's name has at most 128 bytes and no control characters".into(),
+            },
+        ));
     }
     if !is_hostname(&raw.hostname) {
         problems.push((

@@ -41,7 +41,7 @@ pub fn fault(errors: &[RowError], path: &str) -> Fault {
     if errors.len() > 50 {
         what.push_str(&format!("\n  and {} more", errors.len() - 50));
     }
-    Fault::refused(what).at(path).fix("correct these rows and run the same command again; nothing was written")
+    Fault::refused(what).at(path).fix("correct the roster and run the same command again; nothing was written")
 }
 
 /// The file as a whole.

@@ -156,7 +156,7 @@ pub(super) enum Command {
         #[command(flatten)]
         with: BuildArgs,
     },
-    /// List the stages of a build: which ones would run now, and why.
+    /// List the stages of a build: which ones would run now, and why. Without a lockfile, it asks the mirrors first.
     Plan {
         /// The profile (TOML).
         profile: PathBuf,
@@ -171,7 +171,7 @@ pub(super) enum Command {
         /// The agent's profile (TOML).
         #[arg(long)]
         profile: PathBuf,
-        /// The store that the agent will be given; its folder must belong to the keys.
+        /// The store with the locked packages of the profile.
         #[arg(long)]
         store: Option<PathBuf>,
         /// The folder that `livery keygen` made; the agent will trust its root.json.

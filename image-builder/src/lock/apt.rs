@@ -11,6 +11,7 @@ use std::{
     process::Command,
 };
 
+use deb822_fast::borrowed::{BorrowedField, BorrowedParagraph, iter_paragraphs_borrowed};
 use livery_contract::{Digest, Fault, Result};
 use livery_profile::{Debian, Mirrors};
 
@@ -34,7 +35,7 @@ pub(crate) struct Apt {
 pub(crate) struct Listed {
     /// Suite and component.
     pub(crate) origin: String,
-    /// Its stanza, field by field (Debian Policy 5.1).
+    /// What the index says of it, field by field (Debian Policy 5.1).
     pub(crate) fields: BTreeMap<String, String>,
 }
 
@@ -132,11 +133,12 @@ impl Apt {
                     Fault::source(format!("an index of {length} bytes is over the limit of {MAX_INDEX}")).at(path.display())
                 );
             }
-            let text = fs::read(path).map_err(|error| failed(path, error))?;
-            for stanza in String::from_utf8_lossy(&text).split("\n\n") {
-                let digest = stanza.rsplit_once("\nSHA256: ").and_then(|(_, rest)| rest.lines().next());
-                if let Some(digest) = digest.and_then(|text| wanted.get(text)) {
-                    let listed = Listed { origin: origin.to_owned(), fields: fields(stanza) };
+            let index = fs::read(path).map_err(|error| failed(path, error))?;
+            for paragraph in iter_paragraphs_borrowed(&String::from_utf8_lossy(&index)) {
+                let odd = |error| Fault::source("an index of packages does not parse").at(path.display()).cause(error);
+                let paragraph = paragraph.map_err(odd)?;
+                if let Some(digest) = paragraph.get_single("SHA256").and_then(|text| wanted.get(text)) {
+                    let listed = Listed { origin: origin.to_owned(), fields: fields(&paragraph) };
                     found.entry(*digest).or_insert(listed);
                 }
             }
@@ -209,13 +211,10 @@ impl Apt {
     }
 }
 
-/// A stanza's fields; of one that goes over several lines, the first.
-fn fields(stanza: &str) -> BTreeMap<String, String> {
-    let field = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        (!name.starts_with(' ')).then(|| (name.to_owned(), value.trim().to_owned()))
-    };
-    stanza.lines().filter_map(field).collect()
+/// A package's fields; of one that goes over several lines, the first.
+fn fields(paragraph: &BorrowedParagraph<'_>) -> BTreeMap<String, String> {
+    let first = |field: &BorrowedField<'_>| field.lines().first().map(|line| line.trim()).unwrap_or_default().to_owned();
+    paragraph.iter().map(|field| (field.name().to_owned(), first(field))).collect()
 }
 
 /// The mirrors of Debian that this machine itself is kept up to date from.
@@ -253,8 +252,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stanza_has_fields() {
-        let fields = fields("Package: cage\nVersion: 0.2.0-2\nDescription: kiosk\n Compositor: no field\nSize: 5");
+    fn a_package_has_fields() {
+        let index = "Package: cage\nVersion: 0.2.0-2\nDescription: kiosk\n Compositor: no field\nSize: 5";
+        let fields = fields(&iter_paragraphs_borrowed(index).next().unwrap().unwrap());
         assert_eq!(fields["Version"], "0.2.0-2");
         assert_eq!(fields["Size"], "5");
         assert_eq!(fields.len(), 4);

@@ -141,10 +141,10 @@ pub(crate) async fn generate(folder: &Path) -> Result<Made> {
     };
     if let (Some(path), false) = (there(folder), make.secure_boot || make.devices) {
         return Err(Fault::refused(
-            "all keys exist already and are never overwritten: devices would no longer trust what these signed",
+            "this folder has keys of every kind already, and keys are never overwritten: devices would no longer trust what these signed",
         )
         .at(path.display())
-        .fix("give an empty folder with --out, or keep using these keys"));
+        .fix("keep using these keys; get a file that is missing from your safe, as a new one would not belong to the others"));
     }
     fs::create_dir_all(folder).map_err(|error| Fault::refused("making the folder failed").at(folder.display()).cause(error))?;
     if make.store {

@@ -56,9 +56,11 @@ async fn answer(station: &Shared, enrol: &Enrol, now: Timestamp) -> Result<Enrol
         Some(serial) => {
             let order = orders::of_serial(&mut *station.database.connection().await?, serial).await?;
             match order {
-                None => Issue::Wait(format!("no order for serial {serial} yet: import a roster or assign one")),
+                None => Issue::Wait(format!(
+                    "no order for serial {serial} yet: import a roster that names it, or run `livery-station assign`"
+                )),
                 Some(order) if order.is_done() => Issue::Wait(format!(
-                    "order {} is done already (record #{}): an operator can reopen it",
+                    "order {} is done already (record #{}): to write it once more, run `livery-station reopen`",
                     order.id,
                     order.record.unwrap_or_default()
                 )),

@@ -23,8 +23,10 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   livery-station keygen --out keys --host station.factory.example --host 192.0.2.10
-  livery-station import roster.csv --image terminal@2026.11 --database sqlite:station.db --store store --trust root.json
-  livery-station serve --store store --trust root.json --keys keys --database sqlite:station.db --listen 0.0.0.0:8443
+  livery-station import roster.csv --image terminal@2026.11 --database sqlite:station.db \\
+      --store store --trust root.json
+  livery-station serve --store store --trust root.json --keys keys --database sqlite:station.db \\
+      --listen 0.0.0.0:8443
   livery-station orders --database sqlite:station.db
   livery-station record ORD-1001 --database sqlite:station.db --payload
   livery-station peers --database sqlite:station.db > peers.conf
@@ -82,7 +84,7 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Assign a device to an order that has none in the roster.
+    /// Assign a device to an order that has no serial number in the roster.
     Assign {
         /// The order.
         #[arg(long)]
@@ -176,7 +178,7 @@ impl Cli {
             Command::Keygen { out, hosts } => {
                 let made = keys::generate(&out, &hosts)?;
                 let text = format!(
-                    "made keys in {}\njob key  {}\nmedium   carries ca.pem and job.pub; all .key files stay on the station",
+                    "made keys in {}\njob key  {}\nnext     livery medium … --station-ca {0}/ca.pem --job-key {0}/job.pub; all .key files stay on the station",
                     out.display(),
                     made.job_key
                 );

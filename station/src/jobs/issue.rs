@@ -53,7 +53,7 @@ pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &
     // The order may have changed while the store was looked at.
     match orders::get(&mut transaction, &order.id).await? {
         Some(current) if current == *order => {}
-        _ => return Ok(Issue::Wait(format!("order {} has just changed", order.id))),
+        _ => return Ok(Issue::Wait(format!("order {} has just changed: asking again", order.id))),
     }
     let key_text = key.to_string();
     if let Some(other) = table::at_work(&mut transaction, &order.id).await?.filter(|job| job.device_key != key_text) {

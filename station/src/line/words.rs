@@ -67,7 +67,7 @@ pub(super) const fn step(phase: Phase) -> &'static str {
         Phase::Write => "Writing",
         Phase::Flush => "Emptying disk cache",
         Phase::Verify => "Reading back",
-        Phase::Finish => "Boot entry",
+        Phase::Finish => "Finishing",
         Phase::Report => "Sending record",
         Phase::Done => "Done",
         Phase::Failed => "Failed",

@@ -80,9 +80,17 @@ async fn nothing_but_the_store_is_served() {
     std::fs::write(line.store.folder.join("secret.json"), "SECRET").unwrap();
     std::fs::write(line.top.path().join("metadata.json"), "SECRET").unwrap();
     std::fs::write(line.store.folder.join("targets/.hidden.json"), "SECRET").unwrap();
+    // What a build's store has besides: packages that it was made from, and the mark of one that may not be passed on.
+    let deb = line.store.folder.join("debs").join("0".repeat(64));
+    std::fs::create_dir_all(deb.parent().unwrap()).unwrap();
+    std::fs::write(&deb, "SECRET").unwrap();
+    std::fs::write(line.store.folder.join("RESTRICTED"), "SECRET").unwrap();
     assert!(raw(&line, "/store/metadata/timestamp.json").await.starts_with("HTTP/1.1 200"), "the way of asking works");
     for path in [
         "/store/",
+        "/store/debs/",
+        &format!("/store/debs/{}", "0".repeat(64)),
+        "/store/RESTRICTED",
         "/store/metadata",
         "/store/metadata/",
         "/store/blobs/sha256/",

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_probe_tells_a_running_guest_from_none() {
+    async fn qemu_probe_tells_a_running_guest_from_none() {
         // Emulation always runs; if the probe does not see it there, it would never find KVM either.
         assert!(boots(Accel::Tcg, Duration::from_secs(120)).await);
         assert!(!boots(Accel::Tcg, Duration::from_millis(1)).await);

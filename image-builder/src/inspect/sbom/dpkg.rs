@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use deb822_fast::borrowed::{BorrowedParagraph, parse_borrowed};
 use livery_contract::{Fault, Result};
 
 /// The most bytes of a copyright file that are read.
@@ -44,7 +45,9 @@ impl Records {
             fs::read_to_string(&path)
                 .map_err(|error| Fault::internal("the root's packages can't be read").at(path.display()).cause(error))
         };
-        let mut packages = installed(&read(folder.join("status"))?);
+        let path = folder.join("status");
+        let odd = |error| Fault::internal("the root's packages can't be read").at(path.display()).cause(error);
+        let mut packages = installed(&read(path.clone())?).map_err(odd)?;
         packages.sort_by(|one, other| one.name.cmp(&other.name));
         let list = |package: &Installed| {
             // With its architecture where several of one name could be there ("Multi-Arch: same").
@@ -108,12 +111,9 @@ fn merged_usr(path: &str) -> String {
 }
 
 /// The installed packages of a `status` file.
-fn installed(status: &str) -> Vec<Installed> {
-    let stanzas = status.split("\n\n").filter_map(|stanza| {
-        let field = |name: &str| {
-            let mut values = stanza.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            values.next().map(str::trim).filter(|value| !value.is_empty())
-        };
+fn installed(status: &str) -> std::result::Result<Vec<Installed>, deb822_fast::Error> {
+    let package = |package: &BorrowedParagraph<'_>| {
+        let field = |name: &str| package.get_single(name).filter(|value| !value.is_empty());
         let (name, version) = (field("Package")?, field("Version")?);
         if !field("Status").is_some_and(|status| status.ends_with(" installed")) {
             return None;
@@ -131,8 +131,8 @@ fn installed(status: &str) -> Vec<Installed> {
             source: source.into(),
             source_version: source_version.into(),
         })
-    });
-    stanzas.collect()
+    };
+    Ok(parse_borrowed(status)?.iter().filter_map(package).collect())
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nSource: glibc\nVersion: 2.41-12\n\n\
                       Package: libgcc-s1\nStatus: install ok installed\nArchitecture: amd64\nSource: gcc-14 (14.2.0-19)\nVersion: 14.2.0-19+b1\n\n\
                       Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n";
-        let all = installed(status);
+        let all = installed(status).unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].source.as_str(), all[0].source_version.as_str()), ("glibc", "2.41-12"));
         assert_eq!((all[1].source.as_str(), all[1].source_version.as_str()), ("gcc-14", "14.2.0-19"));

@@ -76,6 +76,11 @@ fn tokens_are_found_by_their_forms_and_nothing_longer() {
         format!("eyJhbGciOi{}.eyJzdWIiOi{}.{}", &letters[..20], &letters[..10], &letters[..30]),
         format!("npm_{letters}"),
         format!("sk_live_{}", &letters[..24]),
+        format!("pypi-AgEIcHlwaS5vcmc{letters}{letters}"),
+        format!("hvs.{letters}{letters}"),
+        format!("SG.{}.{}", &letters[..22], format!("{letters}{letters}").get(..43).unwrap()),
+        format!("dop_v1_{}", "0123456789abcdef".repeat(4)),
+        format!("dckr_pat_{}", &letters[..27]),
         format!("DefaultEndpointsProtocol=https;AccountKey={}==;", format!("{letters}{letters}{letters}").get(..86).unwrap()),
     ];
     for token in cases {

@@ -18,6 +18,7 @@ use std::{
     thread,
 };
 
+use deb822_fast::borrowed::{BorrowedParagraph, parse_borrowed};
 use livery_contract::{Digest, Fault, Result};
 use livery_profile::Profile;
 use serde::Serialize;
@@ -266,14 +267,11 @@ fn just_these(root: &Path, locked: &[&Package]) -> Result<()> {
     let path = root.join("var/lib/dpkg/status");
     let status = fs::read_to_string(&path)
         .map_err(|error| Fault::internal("the root's packages can't be read").at(path.display()).cause(error))?;
-    let installed: BTreeSet<(String, String)> = status
-        .split("\n\n")
-        .filter_map(|stanza| {
-            let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-            let name = field("Package:");
-            (!name.is_empty()).then(|| (name, field("Version:")))
-        })
-        .collect();
+    let packages = parse_borrowed(&status)
+        .map_err(|error| Fault::internal("the root's packages can't be read").at(path.display()).cause(error))?;
+    let field = |package: &BorrowedParagraph<'_>, name| package.get_single(name).unwrap_or_default().to_owned();
+    let installed: BTreeSet<(String, String)> =
+        packages.iter().map(|package| (field(package, "Package"), field(package, "Version"))).collect();
     let locked: BTreeSet<(String, String)> = locked.iter().map(|package| (package.name.clone(), package.version.clone())).collect();
     match installed.symmetric_difference(&locked).next() {
         None => Ok(()),

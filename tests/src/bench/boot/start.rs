@@ -19,8 +19,6 @@ use crate::{
 
 /// Where a device finds the Gateway.
 const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 102), 443);
-/// What every line of the probe begins with.
-const PROBE: &str = "LIVERY-BOOT";
 /// The most for one start, on an emulated processor.
 const MOST: Duration = Duration::from_secs(900);
 
@@ -56,13 +54,15 @@ pub struct Start {
 /// # Errors
 /// Where no page comes in time.
 pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) -> Result<Start> {
-    let mut machine = Machine::new(name, folder)?;
+    let mut machine = Machine::new(name, folder)?.with_probe();
     machine.memory = 3072;
     machine.system.uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
     machine.disks.push(Disk::new(disk, Bus::Nvme).serial("BOOT0001"));
     machine.services.push(Service { at: AT, on: gateway.address() });
     machine.credentials.push(Credential::new("network.hosts", format!("127.0.0.1 localhost\n{} {GATEWAY}\n", AT.ip())));
-    machine.credentials.extend(probe());
+    // It has told its station long ago: neither does again.
+    let never = "[Unit]\nConditionPathExists=/nowhere\n";
+    machine.credentials.push(Credential::new("systemd.unit-dropin.livery-confirm.service", never));
     let before = gateway.beacons().len();
     let mut guest = machine.start().await?;
     guest.wait_for("the end of the firmware's part", "BdsDxe: starting", MOST).await?;
@@ -81,14 +81,12 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
     };
     let mut moments = BTreeMap::new();
     let (mut blame, mut processors) = (Vec::new(), Vec::new());
-    loop {
-        let line = guest.wait_for("systemd's word", PROBE, MOST).await?;
-        let Some((key, value)) = line.split(PROBE).nth(1).and_then(|rest| rest.trim().split_once('=')) else { continue };
+    for line in guest.ask(WHEN, MOST).await?.good()?.stdout.lines() {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let words = || value.split_whitespace().collect::<Vec<_>>().join(" ");
         match key {
-            "end" => break,
-            "blame" => blame.push(value.split_whitespace().collect::<Vec<_>>().join(" ")),
-            "processors" => processors.push(value.split_whitespace().collect::<Vec<_>>().join(" ")),
-            "uptime" => drop(moments.insert("kernel", guest.elapsed().as_secs_f64() - value.trim().parse::<f64>().unwrap_or(0.0))),
+            "blame" => blame.push(words()),
+            "processors" => processors.push(words()),
             _ => {
                 let units = [("initrd", 1e6), ("userspace", 1e6), ("screen", 1e6), ("busy", 100.0), ("read", 2048.0)];
                 let known = units.into_iter().find(|(name, _)| *name == key);
@@ -96,6 +94,8 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
             }
         }
     }
+    let uptime = guest.ask("cut -d ' ' -f 1 /proc/uptime", MOST).await?.good()?.stdout;
+    moments.insert("kernel", guest.elapsed().as_secs_f64() - uptime.trim().parse::<f64>().unwrap_or(0.0));
     guest.cut_power().await?;
     // Moments since power-on, the kernel's; and since the kernel began, the others.
     let of = |name: &str| moments.get(name).copied().unwrap_or(0.0);
@@ -119,47 +119,26 @@ pub async fn start(name: &str, folder: &Path, disk: &Path, gateway: &Gateway) ->
     })
 }
 
-/// Asks systemd, when the start is over.
-fn probe() -> [Credential; 4] {
-    let unit = "[Unit]\nDescription=Probe\n\
-        [Service]\nType=exec\nStandardOutput=null\nStandardError=null\nImportCredential=probe.*\n\
-        ExecStart=/bin/sh ${CREDENTIALS_DIRECTORY}/probe.script\n";
-    let script = format!(
-        r#"say() {{ echo "{PROBE} $1=$2"; }}
-of() {{ systemctl show --value --property "$2" "$1"; }}
+/// What systemd and the kernel say, once the browser is up: moments in microseconds since the kernel began; what the processors were busy
+/// for, in hundredths of a second (Linux: Documentation/filesystems/proc.rst); what was read, in sectors of 512 bytes
+/// (admin-guide/iostats.rst); of each control group its name, without the path, and milliseconds.
+const WHEN: &str = r#"say() { printf '%s=%s\n' "$1" "$2"; }
+of() { systemctl show --value --property "$2" "$1"; }
 for i in $(seq 900); do
     up=$(of livery-browser.service ActiveEnterTimestampMonotonic)
-    [ "${{up:-0}}" -gt 0 ] && break
-    sleep 3
+    [ "${up:-0}" -gt 0 ] && break
+    sleep 1
 done
-# In hundredths of a second and in sectors of 512 bytes (Linux: Documentation/filesystems/proc.rst, admin-guide/iostats.rst).
 read -r _ user nice system _ _ irq softirq _ < /proc/stat
 read -r _ _ sectors _ < /sys/block/nvme0n1/stat
 groups=$(cd /sys/fs/cgroup && grep -H ^usage_usec init.scope/cpu.stat system.slice/*/cpu.stat)
-# Not beside what is measured.
-sleep 20
-# Only now: a Debian's getty hangs up on all who held the line before it.
-exec >/dev/ttyS0
-echo
-say uptime "$(cut -d ' ' -f 1 /proc/uptime)"
-manager() {{ busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "$1" | cut -d ' ' -f 2; }}
+manager() { busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "$1" | cut -d ' ' -f 2; }
 say initrd "$(manager InitRDTimestampMonotonic)"
 say userspace "$(manager UserspaceTimestampMonotonic)"
 say screen "$(of livery-kiosk.service ActiveEnterTimestampMonotonic)"
 say busy "$((user + nice + system + irq + softirq))"
 say read "$sectors"
-# Of each its name, without the path, and microseconds.
 echo "$groups" | sed -E 's!(.*/)?([^/]+)/cpu\.stat:usage_usec!\2!' | sort -k 2 -n -r | head -n 10 |
     while read -r group micros; do say processors "$((micros / 1000)) ms $group"; done
 systemd-analyze blame --no-pager | grep -v '\.device$' | head -n 10 | while read -r line; do say blame "$line"; done
-say end yes
-"#
-    );
-    [
-        Credential::new("systemd.extra-unit.livery-probe.service", unit),
-        Credential::new("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=livery-probe.service\n"),
-        Credential::new("probe.script", script),
-        // It has told its station long ago: neither does again.
-        Credential::new("systemd.unit-dropin.livery-confirm.service", "[Unit]\nConditionPathExists=/nowhere\n"),
-    ]
-}
+"#;

@@ -4,6 +4,7 @@
 //! The terminal's disk is one that asks the most of the agent and of the firmware: larger than the image, with sectors of 4096 bytes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
@@ -51,7 +52,10 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
         Program::Livery.run_within(arguments, Duration::from_secs(20)).await.unwrap()
     };
     assert!(keygen().await.good().unwrap().stdout.contains("Secure Boot"));
-    let root = fs::read(at("keys/root.json")).unwrap();
+    let all = || {
+        let files = fs::read_dir(at("keys")).unwrap().flatten().filter(|entry| entry.path().is_file());
+        files.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect::<BTreeMap<_, _>>()
+    };
 
     // A folder from before there were such keys.
     fs::create_dir(at("before")).unwrap();
@@ -62,12 +66,18 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
     }
     let done = build().await;
     assert!(done.code == Some(2) && done.stderr.contains("livery keygen"), "{done:?}");
+    let before = all();
     let said = keygen().await.good().unwrap().stdout;
     assert!(said.contains("Secure Boot") && !said.contains("root.pem"), "{said}");
-    assert_eq!(fs::read(at("keys/root.json")).unwrap(), root);
-    let kept = fs::read(at("keys/secure-boot.key")).unwrap();
+    let now = all();
+    assert!(before.iter().all(|(name, bytes)| now[name] == *bytes) && now.len() > before.len(), "others were changed");
+    // Nor is a single file made anew that is somewhere else: it would not belong to the others.
+    fs::rename(at("keys/root.pem"), at("safe.pem")).unwrap();
+    let done = keygen().await;
+    assert!(done.code == Some(3) && done.stderr.contains("from your safe"), "{done:?}");
+    fs::rename(at("safe.pem"), at("keys/root.pem")).unwrap();
     assert_eq!(keygen().await.code, Some(3));
-    assert_eq!(fs::read(at("keys/secure-boot.key")).unwrap(), kept);
+    assert_eq!(all(), now);
 
     // The key of one pair with the certificate of another.
     fs::copy(at("before/secure-boot.key"), at("keys/secure-boot.key")).unwrap();

@@ -262,12 +262,16 @@ async fn an_expired_store_is_refused() {
     let bench = Bench::new(12).await;
     let disk = bench.disk(0);
     let before = raw_disk::digest_all(&disk).unwrap();
-    let mut command = Command::new("faketime");
-    command.arg("+90 days").arg(Program::Agent.path().unwrap()).args(bench.arguments("write", &bench.store(), &disk));
-    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").stdin(Stdio::null()).kill_on_drop(true);
-    let done = livery_tests::programs::run(command, "livery-agent", Duration::from_secs(60)).await.unwrap();
+    let at = async |when: &str| {
+        let mut command = Command::new("faketime");
+        command.arg(when).arg(Program::Agent.path().unwrap()).args(bench.arguments("write", &bench.store(), &disk));
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").stdin(Stdio::null()).kill_on_drop(true);
+        livery_tests::programs::run(command, "livery-agent", Duration::from_secs(60)).await.unwrap()
+    };
+    let done = at("+31 days").await;
     assert!(refused(&done, 4).what.contains("expired"), "{done:?}");
     assert_eq!(raw_disk::digest_all(&disk).unwrap(), before);
+    at("+29 days").await.good().unwrap();
 }
 
 #[tokio::test]

@@ -172,7 +172,10 @@ async fn without_its_data_partition_nobody_signs_in_and_the_page_says_whom_to_ca
 const TOLD: [(&str, [&str; 2]); 4] = [
     (
         "fr",
-        ["Le disque contenant vos fichiers n'a pas pu être ouvert.", "Connexion impossible. Contactez votre service informatique."],
+        [
+            "Le disque contenant vos fichiers n'a pas pu être ouvert.",
+            "Ouverture de session impossible. Contactez votre service informatique.",
+        ],
     ),
     (
         "nl",
