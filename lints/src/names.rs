@@ -24,8 +24,19 @@ impl Place {
 const STEPS: usize = 32;
 
 impl Tree {
-    /// Where a path leads that the code of module `at` names; nothing where it leads out of the crate, or to a local name.
+    /// Where a path leads that the code of module `at` names; nothing where it leads out of the crate, or to a local name. Its last
+    /// name is a function's or a type's before it is a module's of the same name.
     pub fn resolve(&self, at: usize, path: &[String]) -> Option<Place> {
+        let (last, before) = path.split_last()?;
+        if let Some(Place::Module(module)) = (!before.is_empty()).then(|| self.follow(at, before, STEPS)).flatten() {
+            let found = &self.modules[module];
+            if found.items.contains(last) {
+                return Some(Place::Item(module));
+            }
+            if let Some(import) = binding(found, last) {
+                return Some(self.follow_import(module, import, STEPS).unwrap_or(Place::Item(module)));
+            }
+        }
         self.follow(at, path, STEPS)
     }
 

@@ -41,9 +41,14 @@ fn circles_in(files: &[(&str, &str)]) -> Vec<Finding> {
 /// What is said of these pages, a line each.
 fn claims_of(claims: &str, threats: &str) -> String {
     let tested = "#[cfg(test)]\nmod tests {\n    #[test]\n    fn holds() {}\n    #[test]\n    #[ignore]\n    fn sleeps() {}\n\
-        \n    proptest! {\n        #[test]\n        fn any(x in 0..9) { let _ = x; }\n    }\n}\n";
+        \n    proptest! {\n        #[test]\n        fn any(x in 0..9) { let _ = x; }\n    }\n\
+        \n    #[test]\n    #[cfg(windows)]\n    fn elsewhere() {}\n}\n\
+        \n#[cfg(all(test, windows))]\nmod elsewhere {\n    #[test]\n    fn holds() {}\n}\n";
+    let manifest = format!("{MANIFEST}\n[[bin]]\nname = \"room\"\npath = \"src/main.rs\"\ntest = false\n");
     let outside = "mod flash;\n#[tokio::test]\nasync fn qemu_whole() {}\n";
     let folder = tree(&[
+        ("Cargo.toml", &manifest),
+        ("src/main.rs", "fn main() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn exits() {}\n}\n"),
         ("src/lib.rs", "mod job;\n"),
         ("src/job.rs", tested),
         ("tests/system/main.rs", outside),
@@ -175,6 +180,15 @@ fn what_is_wrong_with_a_claim_is_told_at_its_line() {
         ("## README.md", "## GUIDE.md", 5, "there is no document \"GUIDE.md\""),
         ("| A job is once |", "|", 7, "a claim's row needs claim, tests and tier"),
         ("| a matter of prices |", "| |", 20, "needs a document, a claim and a reason"),
+        // A row that nothing reads.
+        ("| The whole way |", "\n| The whole way |", 9, "a row that belongs to no table"),
+        ("| The whole way |", "<!-- later -->\n| The whole way |", 9, "a row that belongs to no table"),
+        ("| The whole way |", "The whole way |", 8, "a row that belongs to no table"),
+        // A test that no run runs.
+        ("`livery-room job::tests::any`", "`livery-room job::tests::elsewhere`", 7, "compiled under a condition"),
+        ("`livery-room job::tests::any`", "`livery-room job::elsewhere::holds`", 7, "compiled under a condition"),
+        ("`livery-room job::tests::any`", "`livery-room tests::exits`", 7, "there is no test"),
+        ("`livery-room job::tests::any`", "livery-room job::tests::gone", 7, "between the names of the row's tests"),
         ("| replay a job |", "| repeat a job |", 14, "the threat model has no row that begins with \"repeat a job\""),
     ] {
         let text = claims_of(&HELD.replacen(from, to, 1), ROW);
@@ -202,8 +216,58 @@ fn a_sleep_asks_for_a_state_or_says_why_there_is_none() {
     let text = "fn polls() {\n    loop {\n        std::thread::sleep(SOON);\n    }\n}\n\nfn waits() {\n    sleep(SOON);\n\
         \n    // A person's pace.\n    sleep(SOON);\n    for _ in 0..9 {\n        fn inner() { sleep(SOON) }\n    }\n}\n\n\
         /// What it does is no reason.\nasync fn documented() { tokio::time::sleep(SOON).await }\n";
-    let found = sleeps::find(&read(&tree(&[("src/lib.rs", "fn free() { sleep(SOON) }\n"), ("tests/it.rs", text)]))).unwrap();
-    assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [8, 13, 18], "{found:?}");
+    let found = slept("tests/it.rs", text);
+    assert_eq!(lines(&found), [8, 13, 18], "{found:?}");
     let said = found[0].to_string();
     assert!(said.starts_with("error: tests/it.rs:8: ") && said.contains("fix: ask for the state in a loop"), "{said}");
+}
+
+#[test]
+fn a_sleep_is_seen_in_unit_tests_in_macros_and_in_loops_that_ask_for_nothing() {
+    let text = "fn product() { sleep(SOON) }\n#[cfg(test)]\nmod tests {\n    fn waits() { sleep(SOON) }\n}\n";
+    assert_eq!(lines(&slept("src/lib.rs", text)), [4]);
+    assert_eq!(lines(&slept("tests/it.rs", "async fn waits() {\n    join!(sleep(SOON), other());\n}\n")), [2]);
+    let text = "fn waits() {\n    for page in PAGES {\n        sleep(SOON);\n    }\n    for _ in 0..9 {\n        if there() { break }\n\
+        \n        sleep(SOON);\n    }\n}\n";
+    assert_eq!(lines(&slept("tests/it.rs", text)), [3]);
+    let renamed = slept("tests/it.rs", "use tokio::time::sleep as nap;\nasync fn waits() { nap(SOON).await }\n");
+    assert!(lines(&renamed) == [1] && renamed[0].to_string().contains("by another name"), "{renamed:?}");
+    // The reason may stand above its statement, or behind it.
+    let text = "fn waits() {\n    // No state.\n    let done =\n        sleep(SOON);\n    sleep(SOON); // nor here\n}\n";
+    assert_eq!(lines(&slept("tests/it.rs", text)), [] as [usize; 0]);
+}
+
+fn slept(file: &str, text: &str) -> Vec<Finding> {
+    sleeps::find(&read(&tree(&[("src/lib.rs", "fn free() { sleep(SOON) }\n"), (file, text)]))).unwrap()
+}
+
+fn lines(found: &[Finding]) -> Vec<usize> {
+    found.iter().map(|finding| finding.line).collect()
+}
+
+#[test]
+fn a_function_is_found_before_a_module_of_its_name() {
+    let lib = "mod explain;\nmod merge;\npub use explain::explain;\n";
+    let found = circles_in(&[
+        ("src/lib.rs", lib),
+        ("src/explain/mod.rs", "mod explained;\npub use explained::explain;\n"),
+        ("src/explain/explained.rs", "pub fn explain() { crate::merge::again() }\n"),
+        ("src/merge.rs", "pub fn again() { crate::explain() }\n"),
+    ]);
+    assert!(found.len() == 1 && found[0].to_string().contains("src/explain/explained.rs"), "{found:?}");
+    // And no circle where the module's file names what the folder's first file defines by the name of the module.
+    let found = circles_in(&[
+        ("src/lib.rs", "mod parse;\nmod expr;\npub fn parse() {}\n"),
+        ("src/parse.rs", "use super::expr::Expr;\npub fn all(_: Expr) {}\n"),
+        ("src/expr.rs", "pub struct Expr;\nfn new() { super::parse() }\n"),
+    ]);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn an_editors_files_are_left_out() {
+    let folder = tree(&[]);
+    std::os::unix::fs::symlink("me@host.1:1", folder.path().join("src/.#lib.rs")).unwrap();
+    let workspace = read(&folder);
+    assert!(orphans::find(&workspace).is_empty() && sleeps::find(&workspace).unwrap().is_empty());
 }

@@ -33,6 +33,8 @@ pub struct Module {
     pub parent: usize,
     /// Compiled for tests only.
     pub test: bool,
+    /// Compiled under another condition than `test`.
+    pub conditional: bool,
     /// The modules that it declares.
     pub children: BTreeMap<String, usize>,
     /// What `use` brings in.
@@ -78,8 +80,8 @@ pub struct Mention {
 pub struct Test {
     /// The function's name.
     pub name: String,
-    /// Marked `#[ignore]`: no run without asking runs it.
-    pub ignored: bool,
+    /// Marked `#[ignore]`, or compiled under another condition than `test`: it may be that no run runs it.
+    pub left_out: bool,
     /// The line, from 1.
     pub line: usize,
 }
@@ -122,6 +124,7 @@ fn read_file(tree: &mut Tree, root: &Path, module: usize, folder: PathBuf) -> Re
     let parsed = parse(&file, &text_of(root, &file)?)?;
     let test = tree.modules[module].test || parsed.attrs.iter().any(is_for_tests);
     tree.modules[module].test = test;
+    tree.modules[module].conditional |= parsed.attrs.iter().any(is_conditional);
     let mut reader = Reader { tree, root, module, folder, test, failure: None };
     for item in &parsed.items {
         reader.visit_item(item);
@@ -159,7 +162,8 @@ impl Reader<'_> {
         let named = path_attribute(&declared.attrs);
         let module = self.tree.modules.len();
         let test = self.test;
-        let mut new = Module { path, file: self.here().file.clone(), parent: self.module, test, ..Module::default() };
+        let conditional = self.here().conditional || declared.attrs.iter().any(is_conditional);
+        let mut new = Module { path, file: self.here().file.clone(), parent: self.module, test, conditional, ..Module::default() };
         if let Some((_, items)) = &declared.content {
             self.here().children.insert(name.clone(), module);
             self.tree.modules.push(new);
@@ -248,8 +252,12 @@ impl Reader<'_> {
                     if let Some(TokenTree::Ident(name)) = tokens.get(at + 1)
                         && attributes.iter().any(|attribute| attribute == "test")
                     {
-                        let ignored = attributes.iter().any(|attribute| attribute.starts_with("ignore"));
-                        let test = Test { name: plain(name), ignored, line: name.span().start().line };
+                        let left_out = |attribute: &String| {
+                            attribute.starts_with("ignore")
+                                || attribute.starts_with("cfg") && attribute.replace(' ', "") != "cfg(test)"
+                        };
+                        let left_out = self.here().conditional || attributes.iter().any(left_out);
+                        let test = Test { name: plain(name), left_out, line: name.span().start().line };
                         self.here().tests.push(test);
                     }
                     attributes.clear();
@@ -326,9 +334,10 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
         if function.attrs.iter().any(is_test) {
-            let ignored = function.attrs.iter().any(|attribute| attribute.path().is_ident("ignore"));
+            let left_out = |attribute: &Attribute| attribute.path().is_ident("ignore") || is_conditional(attribute);
+            let left_out = self.here().conditional || function.attrs.iter().any(left_out);
             let name = &function.sig.ident;
-            self.here().tests.push(Test { name: plain(name), ignored, line: name.span().start().line });
+            self.here().tests.push(Test { name: plain(name), left_out, line: name.span().start().line });
         }
         self.among(&function.attrs, |reader| syn::visit::visit_item_fn(reader, function));
     }
@@ -423,16 +432,24 @@ fn is_test(attribute: &Attribute) -> bool {
 }
 
 /// `#[cfg(test)]`, or another condition that holds in tests only.
-fn is_for_tests(attribute: &Attribute) -> bool {
+pub(crate) fn is_for_tests(attribute: &Attribute) -> bool {
     attribute.path().is_ident("test")
         || attribute.path().is_ident("cfg") && matches!(&attribute.meta, syn::Meta::List(list) if needs_test(list.tokens.clone()))
 }
 
-/// Whether a condition holds in tests only: `test`, or `all(...)` with such a condition in it.
+/// `#[cfg(…)]` of anything but tests, or `#[cfg_attr(…)]` that may have a test ignored.
+fn is_conditional(attribute: &Attribute) -> bool {
+    let syn::Meta::List(list) = &attribute.meta else { return false };
+    let condition = list.tokens.to_string();
+    attribute.path().is_ident("cfg") && condition != "test"
+        || attribute.path().is_ident("cfg_attr") && (condition.contains("ignore") || condition.contains("cfg"))
+}
+
+/// Whether a condition holds in tests only (`doc`: in no program either): `test`, or `all(...)` with such a condition in it.
 fn needs_test(tokens: TokenStream) -> bool {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     tokens.iter().enumerate().any(|(at, token)| match token {
-        TokenTree::Ident(word) if word == "test" => true,
+        TokenTree::Ident(word) if word == "test" || word == "doc" => true,
         TokenTree::Ident(word) if word == "all" => match tokens.get(at + 1) {
             Some(TokenTree::Group(group)) => needs_test(group.stream()),
             _ => false,

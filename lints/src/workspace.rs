@@ -29,6 +29,8 @@ pub struct Target {
     pub name: String,
     /// What it is for.
     pub kind: Kind,
+    /// Whether a run of the workspace's tests runs its tests: it is in the workspace, has not `test = false`, and needs no feature.
+    pub tested: bool,
     /// Its modules.
     pub tree: Tree,
 }
@@ -74,7 +76,8 @@ impl Workspace {
             if packages.values().any(|package: &Package| package.folder == folder) {
                 continue;
             }
-            for package in ask_cargo(&root, &manifest)? {
+            let member = manifest == Path::new("Cargo.toml");
+            for package in ask_cargo(&root, &manifest, member)? {
                 packages.entry(package.name.clone()).or_insert(package);
             }
         }
@@ -96,10 +99,14 @@ fn walk(root: &Path, folder: &Path, manifests: &mut Vec<PathBuf>, sources: &mut 
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name();
+        // Hidden ones are an editor's or git's.
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
         let relative = path.strip_prefix(root).unwrap_or(&path);
         if path.is_dir() {
             let made = relative == Path::new("target") || relative == Path::new("out") || path.join("CACHEDIR.TAG").exists();
-            if !made && !path.is_symlink() && !name.to_string_lossy().starts_with('.') {
+            if !made && !path.is_symlink() {
                 walk(root, &path, manifests, sources)?;
             }
         } else if name == "Cargo.toml" {
@@ -111,7 +118,7 @@ fn walk(root: &Path, folder: &Path, manifests: &mut Vec<PathBuf>, sources: &mut 
     Ok(())
 }
 
-fn ask_cargo(root: &Path, manifest: &Path) -> Result<Vec<Package>, Finding> {
+fn ask_cargo(root: &Path, manifest: &Path, member: bool) -> Result<Vec<Package>, Finding> {
     let refused = |why: String| Finding::new(manifest, 0, format!("cargo does not take it: {why}"), "mend the manifest");
     let output = Command::new("cargo")
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"])
@@ -136,7 +143,8 @@ fn ask_cargo(root: &Path, manifest: &Path) -> Result<Vec<Package>, Finding> {
                 _ => Kind::Product,
             };
             let tree = Tree::read(root, &below(&target["src_path"]))?;
-            targets.push(Target { name: target["name"].as_str().unwrap_or_default().to_owned(), kind, tree });
+            let tested = member && target["test"] == true && array(&target["required-features"]).is_empty();
+            targets.push(Target { name: target["name"].as_str().unwrap_or_default().to_owned(), kind, tested, tree });
         }
         packages.push(Package {
             name: package["name"].as_str().unwrap_or_default().to_owned(),

@@ -27,8 +27,8 @@ const UNSHOWN: &str = "Not shown by a test";
 /// Where one of the two pages, or what says which tests run when, cannot be read.
 pub fn find(workspace: &Workspace) -> Result<Vec<Finding>, Finding> {
     let tiers = Tiers::read(&workspace.root)?;
-    let tables = page::read(&workspace.root, CLAIMS)?;
     let mut findings = Vec::new();
+    let tables = page::read(&workspace.root, CLAIMS, &mut findings)?;
     for table in &tables {
         findings.extend(
             table.section.is_empty().then(|| at(CLAIMS, table.line, "a table outside of a section", "put it below a heading")),
@@ -39,7 +39,8 @@ pub fn find(workspace: &Workspace) -> Result<Vec<Finding>, Finding> {
             document(workspace, &tiers, table, &mut findings);
         }
     }
-    threats(&page::read(&workspace.root, THREATS)?, &tables, &mut findings);
+    let model = page::read(&workspace.root, THREATS, &mut findings)?;
+    threats(&model, &tables, &mut findings);
     findings.sort();
     Ok(findings)
 }
@@ -66,6 +67,10 @@ fn document(workspace: &Workspace, tiers: &Tiers, table: &Table, findings: &mut 
             let fix =
                 format!("name one as `package module::function`; if there is none yet, write one, or say in \"{UNSHOWN}\" why not");
             findings.push(at(CLAIMS, row.line, "the claim has no test", fix));
+        }
+        if tests.split('`').step_by(2).any(|text| !text.replace("<br>", "").trim_matches([' ', ',']).is_empty()) {
+            let what = "something between the names of the row's tests is none";
+            findings.push(at(CLAIMS, row.line, what, "put each test's name between backquotes: `package module::function`"));
         }
         let mut first = Some(0);
         for name in named {

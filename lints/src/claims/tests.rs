@@ -1,6 +1,6 @@
 //! Whether a test exists, by the name that nextest lists it with: package, then modules and function.
 
-use crate::workspace::{Kind, Package, Target, Workspace};
+use crate::workspace::{Package, Target, Workspace};
 
 /// Looks a test up.
 ///
@@ -18,10 +18,11 @@ pub fn check(workspace: &Workspace, name: &str) -> Result<(), (String, String)> 
     };
     let tests = all(found);
     match tests.iter().find(|test| test.path == path) {
-        Some(Named { ignored: false, .. }) => Ok(()),
-        Some(_) => {
-            Err((format!("the test {name} is ignored, so it holds nothing"), "let it run again, or name another one".to_owned()))
-        }
+        Some(Named { left_out: false, .. }) => Ok(()),
+        Some(_) => Err((
+            format!("the test {name} is ignored, or compiled under a condition: it may hold nothing"),
+            "let it run always, or name another one".to_owned(),
+        )),
         None => Err((format!("there is no test {name}"), moved(workspace, path))),
     }
 }
@@ -44,11 +45,11 @@ fn moved(workspace: &Workspace, path: &str) -> String {
 
 struct Named {
     path: String,
-    ignored: bool,
+    left_out: bool,
 }
 
 fn all(package: &Package) -> Vec<Named> {
-    package.targets.iter().filter(|target| target.kind != Kind::Other).flat_map(of_target).collect()
+    package.targets.iter().filter(|target| target.tested).flat_map(of_target).collect()
 }
 
 /// In an integration test's binary, names begin with its modules, as in a library.
@@ -58,7 +59,7 @@ fn of_target(target: &Target) -> Vec<Named> {
         for test in &module.tests {
             let mut path = module.path.clone();
             path.push(test.name.clone());
-            named.push(Named { path: path.join("::"), ignored: test.ignored });
+            named.push(Named { path: path.join("::"), left_out: test.left_out });
         }
     }
     named
