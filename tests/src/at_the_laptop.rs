@@ -84,21 +84,30 @@ impl Person {
         self.guest.ask(&format!("({NO_REPEAT}) > /dev/null 2>&1 &"), self.most).await.map(drop)
     }
 
-    /// Signs in there. `then` is what it is told after that, such as a new password: of each, once it is asked for.
+    /// Signs in there, and waits for the desktop; as [`enters`](Self::enters).
     ///
     /// # Errors
     /// Where the desktop does not come up; with a picture.
     pub async fn signs_in(&mut self, password: &str, then: &[&str]) -> Result<()> {
+        self.enters(password, then).await?;
+        let come = self.guest.until("pidof xfce4-panel > /dev/null", self.most).await;
+        // Its panel is there long before all of it takes keys: what is drawn last is the background.
+        self.shows("signed-in", |picture| picture.plain() < PLAIN).await?;
+        come
+    }
+
+    /// Types what signs in there. `then` is what it is told after the password, such as a new one: of each, once it is asked for.
+    ///
+    /// # Errors
+    /// Where it is not asked for.
+    pub async fn enters(&mut self, password: &str, then: &[&str]) -> Result<()> {
         // The page has asked for the first one already.
         for (number, text) in (1..).zip([&password].into_iter().chain(then)) {
             self.guest.until(&format!("[ \"$({PROMPTS})\" -ge {number} ]"), self.most).await?;
             self.looks(&format!("signs-in-{number}")).await?;
             self.types(&format!("{text}\n")).await?;
         }
-        let come = self.guest.until("pidof xfce4-panel > /dev/null", self.most).await;
-        // Its panel is there long before all of it takes keys: what is drawn last is the background.
-        self.shows("signed-in", |picture| picture.plain() < PLAIN).await?;
-        come
+        Ok(())
     }
 
     /// Joins the home's Wi-Fi, by a command in the window for one; what came of it.

@@ -1,5 +1,5 @@
 //! A device applies only what is its own. On copies of a flashed terminal whose firmware enforces Secure Boot, with its TPM: with one bit of
-//! its personal layer turned over, with its disk in another device, and without a TPM. Somebody else's layer: `whole_way`.
+//! its personal layer turned over, and with its disk in another device; in a variant, without a TPM. Somebody else's layer: `whole_way`.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -78,8 +78,16 @@ async fn qemu_a_device_applies_only_what_is_its_own() {
     assert_eq!(guest.ask(&format!("cat {NOTE}"), most).await.unwrap().stdout.trim(), "kept", "by the recovery key");
     assert!(guest.facts(most).await.unwrap().encrypted);
     guest.cut_power().await.unwrap();
+}
 
-    // The same image on a device without a TPM: the signature is all that it asks for, and it keeps nothing.
+/// The same image on a device without a TPM: the signature is all that it asks for, and it keeps nothing. That a terminal without one
+/// applies its layer, `agent::secure_boot` shows too.
+#[tokio::test]
+async fn qemu_variant_without_a_tpm_a_device_asks_for_a_signature_alone_and_keeps_nothing() {
+    let site = Site::shared().await.unwrap();
+    let folder = Traces::new("no-tpm");
+    let record = flashed::terminal(&site).await.unwrap().record().unwrap();
+    let employee = site.employees().unwrap().remove(0);
     let plain = Device::new(&folder.join("plain"), "WT5070-8888", 1 << 20).unwrap();
     fs::remove_file(&plain.disk).unwrap();
     layer::export(&site, &record.image, &plain.disk).await.unwrap();
