@@ -48,6 +48,7 @@ pub use credential::Credential;
 pub use guest::Guest;
 pub use machine::{Bus, Direct, Disk, Machine, Service};
 pub use netboot::Pxe;
+pub use probe::RESTART;
 
 /// The program, found on `PATH`.
 pub const PROGRAM: &str = "qemu-system-x86_64";

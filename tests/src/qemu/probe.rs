@@ -19,6 +19,8 @@ use crate::programs::Done;
 
 /// What it says on the console once it can be asked.
 pub(super) const READY: &str = "LIVERY-PROBE ready";
+/// A command that has a device start again, a moment after the answer to it: the probe ends with the device.
+pub const RESTART: &str = "systemd-run --quiet --on-active=1 systemctl reboot";
 /// The most bytes of an answer.
 const MOST: usize = 8 << 20;
 

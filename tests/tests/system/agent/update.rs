@@ -18,7 +18,7 @@ use livery_tests::{
     fixtures::updates::{self, FAILING, WHOLE},
     line::Line,
     programs::{Program, tool},
-    qemu::{Credential, Guest, machine::Service},
+    qemu::{Credential, Guest, RESTART, machine::Service},
     site::{STATION, Site},
     traces::Traces,
 };
@@ -145,7 +145,7 @@ impl Started {
 async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
     let process = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\nWatchdogSec=0\n";
     let browser = Credential::new("systemd.unit-dropin.livery-browser.service", process);
-    newer_image("kept", vec![browser], "systemctl --no-block reboot").await;
+    newer_image("kept", vec![browser], RESTART).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use livery_tests::{
     at_the_laptop::{ACCOUNT, Person},
     fixtures::{flashed, masters},
     line::Line,
+    qemu::RESTART,
     site::Site,
     traces::Traces,
 };
@@ -59,7 +60,7 @@ async fn qemu_an_employee_signs_in_and_finds_it_again() {
     let told = format!("grep -q 'user has been notified' /home/{ACCOUNT}/.xsession-errors");
     person.guest.until(&told, person.most).await.unwrap();
     person.keeps("update-ready").await.unwrap();
-    person.guest.ask("systemctl reboot", person.most).await.unwrap();
+    person.guest.ask(RESTART, person.most).await.unwrap().good().unwrap();
     // QEMU ends where the device starts again.
     person.guest.wait_exit(person.most).await.unwrap();
 
