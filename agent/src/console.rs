@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,8 +30,26 @@ pub(crate) struct Console(Arc<Inner>);
 struct Inner {
     events: bool,
     terminal: bool,
-    others: Mutex<Vec<File>>,
     bar: ProgressBar,
+    /// Who holds it writes: a block is not torn by a line of progress that another thread tells.
+    pen: Mutex<Pen>,
+}
+
+#[derive(Debug)]
+struct Pen {
+    /// Further consoles.
+    others: Vec<File>,
+    /// How many [`Watch`]es there are.
+    watches: usize,
+}
+
+impl Pen {
+    /// Lines for the further consoles only.
+    fn elsewhere<T: AsRef<str>>(&mut self, lines: &[T]) {
+        let text: String = lines.iter().map(|line| format!("{}\r\n", line.as_ref())).collect();
+        // A console that went away is no reason to stop.
+        self.others.retain_mut(|file| file.write_all(text.as_bytes()).and_then(|()| file.flush()).is_ok());
+    }
 }
 
 impl Console {
@@ -50,21 +68,23 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {percent}%  {prefix}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self(Arc::new(Inner { events, terminal, others: Mutex::new(others.iter().filter_map(open).collect()), bar }))
+        let pen = Mutex::new(Pen { others: others.iter().filter_map(open).collect(), watches: 0 });
+        Self(Arc::new(Inner { events, terminal, bar, pen }))
     }
 
     /// A line for people.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
-        let line = ascii(line.as_ref());
-        self.0.bar.suspend(|| eprintln!("{line}"));
-        self.say_elsewhere(&line);
+        self.write(&mut self.pen(), &[ascii(line.as_ref())]);
     }
 
-    /// A line for the further consoles only.
-    fn say_elsewhere(&self, line: &str) {
-        let mut others = self.0.others.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A console that went away is no reason to stop.
-        others.retain_mut(|file| write!(file, "{line}\r\n").and_then(|()| file.flush()).is_ok());
+    fn pen(&self) -> MutexGuard<'_, Pen> {
+        self.0.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lines for people, together.
+    fn write(&self, pen: &mut Pen, lines: &[String]) {
+        self.0.bar.suspend(|| eprintln!("{}", lines.join("\n")));
+        pen.elsewhere(lines);
     }
 
     /// An event for programs: an object with `event` in it.
@@ -81,17 +101,10 @@ impl Console {
     /// The block that nobody can overlook.
     pub(crate) fn block(&self, title: &str, lines: &[String]) {
         let edge = format!("+{}+", "=".repeat(COLUMNS));
-        self.say("");
-        self.say(&edge);
-        self.say(row(""));
-        self.say(row(title));
-        self.say(row(""));
-        for line in lines.iter().flat_map(|line| wrap(line, COLUMNS - 4)) {
-            self.say(row(&line));
-        }
-        self.say(row(""));
-        self.say(&edge);
-        self.say("");
+        let mut block = vec![String::new(), edge.clone(), row(""), row(title), row("")];
+        block.extend(lines.iter().flat_map(|line| wrap(line, COLUMNS - 4)).map(|line| row(&line)));
+        block.extend([row(""), edge, String::new()]);
+        self.write(&mut self.pen(), &block);
     }
 
     /// The block of a failure: what, where, what to do.
@@ -108,6 +121,7 @@ impl Console {
     #[must_use]
     pub(crate) fn watch(&self, progress: &Progress) -> Watch {
         let (console, progress) = (self.clone(), progress.clone());
+        self.pen().watches += 1;
         if self.0.terminal {
             self.0.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
@@ -159,8 +173,14 @@ impl Console {
             Some(percent) => format!("{:9} {percent:3}%  {}", snapshot.phase.as_str(), tail(snapshot, rate)),
             None => snapshot.phase.as_str().to_owned(),
         };
-        // Where there is a terminal, it has the bar.
-        if self.0.terminal { self.say_elsewhere(&line) } else { self.say(line) }
+        let mut pen = self.pen();
+        match self.0.terminal {
+            // It came too late: what came of it all may have been said.
+            _ if pen.watches == 0 => {}
+            // A terminal has the bar.
+            true => pen.elsewhere(&[line]),
+            false => self.write(&mut pen, &[line]),
+        }
     }
 }
 
@@ -174,6 +194,7 @@ pub(crate) struct Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.task.abort();
+        self.console.pen().watches -= 1;
         self.console.0.bar.finish_and_clear();
         self.console.0.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
@@ -257,6 +278,32 @@ mod tests {
             assert!(row.is_ascii() && !row.contains('\u{1b}'));
             assert_eq!(row.len(), COLUMNS + 2);
         }
+    }
+
+    #[test]
+    fn no_progress_tears_a_block_or_comes_after_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console");
+        std::fs::write(&path, "").unwrap();
+        let console = Console::new(false, std::slice::from_ref(&path));
+        let snapshot = Snapshot { phase: Phase::Target, done: 0, total: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        std::thread::scope(|scope| {
+            let _entered = runtime.enter();
+            let watch = console.watch(&Progress::default());
+            scope.spawn(|| (0..2000).for_each(|_| console.line(snapshot, 0)));
+            (0..50).for_each(|_| console.block("FAILED", &["one".into(), "two".into()]));
+            drop(watch);
+            console.say("the end");
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        let edges: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("+=")).collect();
+        assert_eq!(edges.len(), 100);
+        for pair in edges.chunks(2) {
+            assert!(lines[pair[0] + 1..pair[1]].iter().all(|line| line.starts_with('|')), "{:?}", &lines[pair[0]..=pair[1]]);
+        }
+        assert_eq!(lines[lines.len() - 2..], ["the end", ""]);
     }
 
     proptest! {

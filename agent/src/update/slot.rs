@@ -72,16 +72,24 @@ pub(crate) fn fill<S: Source>(
         .collect();
     let mut sorted = Sorted::new(part.composed(), &in_place, &running);
     work.progress.enter(Phase::Write, sorted.to_write);
+    let (mut fetched, mut missed) = (0, 0);
+    let mut get = |pieces: ToFetch, zeros: &[(u64, u64)]| {
+        let runs = runs(pieces);
+        fetched += runs.iter().map(|run| run.length).sum::<u64>();
+        missed += runs.iter().flat_map(|run| &run.pieces).map(|piece| piece.length * piece.places.len() as u64).sum::<u64>();
+        let fetching = fetch::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
+        write_all(part, device, fetching, zeros, work)
+    };
+    // First, so that a store that can't be reached or trusted costs no gigabyte of copying.
+    get(std::mem::take(&mut sorted.pieces), &sorted.zeros)?;
     if let Some((source, _)) = from {
         for piece in copy(&join(std::mem::take(&mut sorted.moves)), source, device, work)? {
             sorted.fetch(piece);
         }
+        if !sorted.pieces.is_empty() {
+            get(std::mem::take(&mut sorted.pieces), &[])?;
+        }
     }
-    let runs = runs(sorted.pieces);
-    let fetched: u64 = runs.iter().map(|run| run.length).sum();
-    let missed: u64 = runs.iter().flat_map(|run| &run.pieces).map(|piece| piece.length * piece.places.len() as u64).sum();
-    let fetching = fetch::start(&work.handle, part.source(), &part.composed().packs, runs, &work.stop);
-    write_all(part, device, fetching, &sorted.zeros, work)?;
     work.progress.enter(Phase::Flush, 0);
     device.flush()?;
     let length = total(sections);

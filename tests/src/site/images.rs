@@ -62,14 +62,15 @@ impl Site {
         self.build_from(&self.profile()).await
     }
 
-    /// The same terminal, for disks of any sector size, with a last partition that takes the rest of a larger disk.
+    /// The same terminal, for disks of any sector size, with a last partition that takes the rest of a larger disk; it takes USB sticks.
     ///
     /// # Errors
     /// Where it fails.
     pub async fn build_for_any_disk(&self) -> Result<Reference> {
         let path = self.folder.join("terminal-any-disk.toml");
         let profile = "# The organisation's terminal, for any disk.\n\
-            schema = 1\nextends = \"terminal.toml\"\n\n[image]\nsectors = \"any\"\ngrow = true\n";
+            schema = 1\nextends = \"terminal.toml\"\n\n[image]\nsectors = \"any\"\ngrow = true\n\n\
+            [kiosk]\nusb-storage = true\n";
         write_if_other(&path, profile)?;
         self.build_from(&path).await
     }

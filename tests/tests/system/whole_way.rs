@@ -9,11 +9,9 @@ use livery_tests::{
     layer,
     line::Line,
     picture::Picture,
-    qemu::{Bus, Disk, Machine, machine::Service},
+    qemu::machine::Service,
     raw_disk,
-    screen::ground,
-    site::{Allow, STATION, Site},
-    stick,
+    site::{STATION, Site},
     traces::Traces,
     whole_way::{NOTE, OPEN, Stage, at_home, whole_way},
 };
@@ -69,7 +67,7 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
     let mut machine = device.machine("swapped").unwrap().with_probe();
     machine.memory = 3072;
     machine.services.push(Service { at: STATION_AT, on: line.address() });
-    machine.credentials.push(hosts(STATION_AT, STATION));
+    machine.credentials.extend([hosts(STATION_AT, STATION), without_browser()]);
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.until(OPEN, most).await.unwrap();
@@ -86,26 +84,6 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
     // The system too, as the service that refused the layer has failed.
     assert!(["layer", "order", "hostname", "system"].iter().all(|what| amiss.contains(what)), "{usage}");
     assert!(!["image", "data", "screen", "page"].iter().any(|what| amiss.contains(what)), "{usage}");
-    guest.cut_power().await.unwrap();
-}
-
-/// The same terminal with a profile that allows sticks: one is mounted, for the kiosk's user.
-#[tokio::test]
-async fn qemu_a_stick_where_the_profile_allows_it() {
-    let site = Site::shared().await.unwrap();
-    let disk = ground::disk(&site, Allow::All).await.unwrap();
-    let folder = Traces::new("stick");
-    let mut machine = Machine::new("stick", &folder).unwrap();
-    (machine.usb, machine.network) = (true, false);
-    machine.disks.push(Disk::new(disk, Bus::Nvme).unchanged());
-    machine.credentials.push(without_browser());
-    let mut guest = machine.with_probe().start().await.unwrap();
-    let most = Duration::from_secs(240) * guest.accel().patience();
-    // It is plugged in while the system is still starting.
-    guest.ask("true", most).await.unwrap();
-    stick::plug_in(guest.monitor(), &folder.join("stick.img")).await.unwrap();
-    guest.until(&stick::is_mounted(), most).await.unwrap();
-    assert_eq!(guest.ask(&stick::look(), most).await.unwrap().stdout.trim(), "disks=1 content=as it was");
     guest.cut_power().await.unwrap();
 }
 
@@ -135,7 +113,7 @@ async fn somebody_elses_settings_are_told(folder: &Path) {
     let mut machine = device.machine("another-layer").unwrap();
     machine.memory = 3072;
     machine.services.push(Service { at: STATION_AT, on: line.address() });
-    machine.credentials.push(hosts(STATION_AT, STATION));
+    machine.credentials.extend([hosts(STATION_AT, STATION), without_browser()]);
     let guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     let usage = line.hears(&employee.order, "amiss", most).await.unwrap();

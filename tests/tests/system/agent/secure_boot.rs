@@ -25,6 +25,7 @@ use livery_tests::{
     },
     raw_disk,
     site::Site,
+    stick,
     traces::Traces,
 };
 use tokio::process::Command;
@@ -119,9 +120,9 @@ async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
 
 /// A terminal's disk of 4096-byte sectors, larger than its image, with the last partition grown: the firmware finds the loader in the
 /// converted FAT by the fallback path, and the kernel its root, identity and verity. It starts by an entry of somebody else's, whose
-/// command line nobody takes. Then one bit of its root is turned over below it.
+/// command line nobody takes. A stick, which its profile allows, is the kiosk's. Then one bit of its root is turned over below it.
 #[tokio::test]
-async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_sectors() {
+async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_sectors_and_a_stick_is_its_kiosks() {
     let site = Site::shared().await.unwrap();
     let folder = Traces::new("sectors");
     let employee = site.employees().unwrap().remove(0);
@@ -132,15 +133,20 @@ async fn qemu_secure_boot_starts_the_terminal_from_a_larger_disk_of_4096_byte_se
     variables::boot(&terminal.variables(), Start::Next(&injected(&disk))).await.unwrap();
     // With a TPM it would apply no personal layer: none is bound to that.
     terminal.tpm = false;
-    terminal.memory = 3072;
+    (terminal.memory, terminal.usb) = (3072, true);
     terminal.disks.push(Disk::new(&disk, Bus::Nvme).sector(4096).serial("NVME4096"));
     terminal.credentials.push(without_browser());
     let mut guest = terminal.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     let started = guest.wait_for("what the firmware starts", "BdsDxe: starting", most).await.unwrap();
     assert!(started.contains("\"injected\"") && !started.contains(".EFI"), "by that entry, and the fallback path: {started}");
+    // It is plugged in while the system is still starting.
+    guest.ask("true", most).await.unwrap();
+    stick::plug_in(guest.monitor(), &folder.join("stick.img")).await.unwrap();
     guest.until("systemctl is-active -q livery-kiosk.service", most).await.unwrap();
     println!("{} s after power-on: its kiosk is up", guest.elapsed().as_secs());
+    guest.until(&stick::is_mounted(), most).await.unwrap();
+    assert_eq!(asked(&mut guest, &stick::look()).await, "disks=1 content=as it was");
     enforced(&mut guest).await;
     let facts = guest.facts(most).await.unwrap();
     assert_eq!(facts.verity, 2, "root and personal layer: {facts:?}");
