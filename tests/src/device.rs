@@ -268,6 +268,12 @@ pub fn without_browser() -> Credential {
     Credential::new("systemd.unit-dropin.livery-browser.service", "[Unit]\nConditionPathExists=/nowhere\n")
 }
 
+/// A terminal whose browser is a process that does nothing: its unit is up, which is what the system asks about it.
+pub fn idle_browser() -> Credential {
+    let process = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\nWatchdogSec=0\n";
+    Credential::new("systemd.unit-dropin.livery-browser.service", process)
+}
+
 /// Asks for [`DeskFacts`].
 const DESK: &str = r#"
 say() { printf '%s=%s\n' "$1" "$2"; }

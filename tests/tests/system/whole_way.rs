@@ -4,8 +4,8 @@ use std::{path::Path, time::Duration};
 
 use livery_contract::Reference;
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, without_browser},
-    fixtures::flashed,
+    device::{Device, STATION_AT, hosts, idle_browser},
+    fixtures::{enrolled, flashed},
     layer,
     line::Line,
     picture::Picture,
@@ -67,7 +67,7 @@ async fn with_somebody_elses_layer(site: &Site, device: &Device, image: &Referen
     let mut machine = device.machine("swapped").unwrap().with_probe();
     machine.memory = 3072;
     machine.services.push(Service { at: STATION_AT, on: line.address() });
-    machine.credentials.extend([hosts(STATION_AT, STATION), without_browser()]);
+    machine.credentials.extend([hosts(STATION_AT, STATION), idle_browser()]);
     let mut guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.until(OPEN, most).await.unwrap();
@@ -113,7 +113,7 @@ async fn somebody_elses_settings_are_told(folder: &Path) {
     let mut machine = device.machine("another-layer").unwrap();
     machine.memory = 3072;
     machine.services.push(Service { at: STATION_AT, on: line.address() });
-    machine.credentials.extend([hosts(STATION_AT, STATION), without_browser()]);
+    machine.credentials.extend([hosts(STATION_AT, STATION), idle_browser()]);
     let guest = machine.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     let usage = line.hears(&employee.order, "amiss", most).await.unwrap();
@@ -148,7 +148,10 @@ async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     let employee = site.employees().unwrap().remove(1);
     let serial = employee.serial.unwrap();
     let line = Line::start(&site, &folder.join("station"), Some((&site.roster(), &master))).await.unwrap();
-    let device = Device::new(&folder.join("device"), &serial, 64 << 20).unwrap();
+    let mut device = Device::new(&folder.join("device"), &serial, 64 << 20).unwrap();
+    // A firmware that has its keys: one start.
+    device.secure = true;
+    enrolled::give(&site, &device.machine("agent").unwrap()).await.unwrap();
     raw_disk::used(&device.disk, 64 << 20).unwrap();
     let before = raw_disk::digest_all(&device.disk).unwrap();
 

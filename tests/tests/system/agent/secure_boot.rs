@@ -28,6 +28,7 @@ use livery_tests::{
     stick,
     traces::Traces,
 };
+use memchr::memmem;
 use tokio::process::Command;
 
 /// What somebody would like to have on the command line.
@@ -291,7 +292,7 @@ async fn tool<const N: usize>(name: &str, arguments: [&Path; N]) {
 
 /// Where in a file these bytes are; they must be there once.
 fn only(path: &Path, wanted: &[u8]) -> u64 {
-    const STEP: usize = 1 << 20;
+    const STEP: usize = 4 << 20;
     let file = fs::File::open(path).unwrap();
     let length = file.metadata().unwrap().len();
     let mut found = Vec::new();
@@ -299,13 +300,7 @@ fn only(path: &Path, wanted: &[u8]) -> u64 {
     for at in (0..length).step_by(STEP) {
         let most = usize::try_from(length - at).unwrap_or(usize::MAX).min(buffer.len());
         file.read_exact_at(&mut buffer[..most], at).unwrap();
-        // A disk is mostly empty.
-        if buffer[..most].iter().all(|byte| *byte == 0) {
-            continue;
-        }
-        found.extend(
-            buffer[..most].windows(wanted.len()).enumerate().filter(|(_, here)| here == &wanted).map(|(n, _)| at + n as u64),
-        );
+        found.extend(memmem::find_iter(&buffer[..most], wanted).map(|n| at + n as u64));
     }
     found.dedup();
     assert_eq!(found.len(), 1, "{} in {}", BASE64_STANDARD.encode(wanted), path.display());

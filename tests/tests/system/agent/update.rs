@@ -14,7 +14,7 @@ use std::{
 
 use livery_contract::{Reference, manifest::Role, roster::Employee};
 use livery_tests::{
-    device::{Device, STATION_AT, hosts, without_browser},
+    device::{Device, STATION_AT, hosts, idle_browser, without_browser},
     fixtures::updates::{self, FAILING, WHOLE},
     line::Line,
     programs::{Program, tool},
@@ -143,9 +143,7 @@ impl Started {
 /// than all the rest. That a session that ends is when a newer image is taken, `desk::kiosk` tries.
 #[tokio::test]
 async fn qemu_a_newer_image_is_started_once_and_kept_when_it_is_up() {
-    let process = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\nWatchdogSec=0\n";
-    let browser = Credential::new("systemd.unit-dropin.livery-browser.service", process);
-    newer_image("kept", vec![browser], RESTART).await;
+    newer_image("kept", vec![idle_browser()], RESTART).await;
 }
 
 #[tokio::test]
