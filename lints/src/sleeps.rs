@@ -3,17 +3,17 @@
 //!
 //! Known by its name, `sleep`, which no import may change. A `for` counts as such a loop only where something in it can end it early.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::{
-    Attribute, Expr, ExprCall, ExprForLoop, ExprLoop, ExprWhile, Item, ItemFn, Macro, Stmt, UseRename, spanned::Spanned,
-    visit::Visit,
-};
+use syn::{Expr, ExprCall, ExprForLoop, ExprLoop, ExprWhile, Item, ItemFn, Macro, Stmt, UseRename, spanned::Spanned, visit::Visit};
 
 use crate::{
     Finding,
-    tree::{is_for_tests, parse, text_of},
+    tree::{Module, attributes_of, is_for_tests, parse, text_of},
     workspace::Workspace,
 };
 
@@ -24,14 +24,14 @@ use crate::{
 pub fn find(workspace: &Workspace) -> Result<Vec<Finding>, Finding> {
     let modules = workspace.packages.iter().flat_map(|package| &package.targets).flat_map(|target| &target.tree.modules);
     // A module between braces has the file of the one around it.
-    let whole: BTreeSet<&Path> =
-        modules.clone().filter(|module| module.test).map(|module| module.file.as_path()).collect::<BTreeSet<_>>();
-    let part: BTreeSet<&Path> = modules.filter(|module| !module.test).map(|module| module.file.as_path()).collect();
+    let (whole, part): (Vec<_>, Vec<_>) = modules.partition(|module| module.test);
+    let files = |modules: Vec<&Module>| modules.into_iter().map(|module| module.file.clone()).collect::<BTreeSet<PathBuf>>();
+    let (whole, part) = (files(whole), files(part));
     let mut findings = Vec::new();
     for file in &workspace.sources {
         let tests = file.components().any(|part| part.as_os_str() == "tests");
-        let only = !tests && part.contains(file.as_path());
-        if tests || whole.contains(file.as_path()) {
+        let only = !tests && part.contains(file);
+        if tests || whole.contains(file) {
             findings.extend(in_file(&workspace.root, file, only)?);
         }
     }
@@ -110,15 +110,6 @@ impl Sleeps {
     }
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        _ => &[],
-    }
-}
-
 /// Whether something ends a loop before its list does.
 #[derive(Default)]
 struct Ends(bool);
@@ -139,7 +130,7 @@ impl<'ast> Visit<'ast> for Sleeps {
         let only = self.only;
         if only {
             match item {
-                _ if attributes(item).iter().any(is_for_tests) => self.only = false,
+                _ if attributes_of(item).iter().any(is_for_tests) => self.only = false,
                 // What it holds may be.
                 Item::Mod(_) | Item::Impl(_) => {}
                 _ => return,
