@@ -419,8 +419,7 @@ async fn what_the_profile_allows_works_printing_and_a_larger_scale() {
 async fn a_session_that_ends_is_when_a_newer_image_is_taken(bench: Bench) {
     let session = bench.session().await.0;
     bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
-    let other = async || bench.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != session);
-    bench.wait("another session", SOON, other).await;
+    bench.begins_another_session(&session, SOON).await;
     let up = async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active");
     bench.wait("another session is up", START, up).await;
     // As `livery-agent update` leaves it there, which `agent::update` reads on a device.

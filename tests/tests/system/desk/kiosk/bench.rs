@@ -96,11 +96,16 @@ impl Bench {
         self.drawn_again("/Citrix/StoreWeb/", before[2], SOON).await;
     }
 
-    /// Waits for another session than this, with its page drawn.
-    pub(super) async fn another_session(&self, than: &str, most: Duration) -> Duration {
-        let since = Instant::now();
+    /// Waits for another session than this to begin.
+    pub(super) async fn begins_another_session(&self, than: &str, most: Duration) {
         let other = async || self.desk.browser("InvocationID").await.is_ok_and(|now| !now.is_empty() && now != than);
         self.wait("another session", most, other).await;
+    }
+
+    /// The same, with its page drawn.
+    pub(super) async fn another_session(&self, than: &str, most: Duration) -> Duration {
+        let since = Instant::now();
+        self.begins_another_session(than, most).await;
         self.drawn_again(SIGN_IN, self.gateway.drawn(SIGN_IN), SOON).await;
         since.elapsed()
     }
