@@ -30,7 +30,7 @@ impl LoopDevice {
         let name = file.display().to_string();
         for line in losetup(&["--list", "--noheadings", "--output", "NAME,BACK-FILE"], file)?.lines() {
             if let Some((device, below)) = line.split_once(' ')
-                && below.trim().trim_end_matches("(deleted)").trim() == name
+                && below.trim().strip_suffix("(deleted)").unwrap_or(below).trim() == name
             {
                 losetup(&["--detach", device], file)?;
             }

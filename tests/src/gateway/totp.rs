@@ -11,6 +11,9 @@ pub const STEP: u64 = 30;
 /// How many steps a phone's clock may be off, either way (RFC 6238, section 6).
 pub const DRIFT: u16 = 1;
 
+/// The most bytes of a secret.
+const MOST: usize = 128;
+
 /// A user's shared secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Totp);
@@ -29,11 +32,16 @@ impl Secret {
     /// From Base32, as an authenticator app takes it: capitals or not, spaces and padding ignored.
     ///
     /// # Errors
-    /// Where it is not Base32, or shorter than 128 bits (RFC 4226, section 4, R6).
+    /// Where it is not Base32, shorter than 128 bits (RFC 4226, section 4, R6), or longer than [`MOST`].
     pub fn parse(text: &str) -> Result<Self> {
         let text: String = text.chars().filter(|character| !matches!(character, ' ' | '=')).collect();
         let secret = totp_rs::Secret::try_from_base32(text.to_ascii_uppercase());
-        Self::of(secret.map_err(|error| Fault::refused("a one-time code's secret is not Base32 (A-Z, 2-7)").cause(error))?)
+        let secret = secret.map_err(|error| Fault::refused("a one-time code's secret is not Base32 (A-Z, 2-7)").cause(error))?;
+        let length = secret.as_bytes().len();
+        if length > MOST {
+            return Err(Fault::refused(format!("a one-time code's secret has {length} bytes, at most {MOST} are allowed")));
+        }
+        Self::of(secret)
     }
 
     fn of(secret: totp_rs::Secret) -> Result<Self> {
@@ -92,7 +100,13 @@ mod tests {
         let secret = Secret::parse(RFC).unwrap();
         assert_eq!(secret.to_base32(), RFC);
         assert_eq!(Secret::parse("gezd gnbv gy3t qojq gezd gnbv gy3t qojq ====").unwrap(), secret);
+        for length in 16..40 {
+            let bytes: Box<[u8]> = (0_u8..length).map(|byte| byte.wrapping_mul(37)).collect();
+            let secret = Secret::of(totp_rs::Secret::new(bytes)).unwrap();
+            assert_eq!(Secret::parse(&secret.to_base32().to_lowercase()).unwrap(), secret);
+        }
         assert!(Secret::parse("GEZDGNBV").is_err(), "too short");
+        assert!(Secret::parse(&"A".repeat(8 * 26)).is_err(), "too long");
         assert!(Secret::parse("0EZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").is_err());
     }
 
