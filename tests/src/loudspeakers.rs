@@ -1,17 +1,46 @@
 //! A device's loudspeakers: what was heard from them, and what the device itself says of its sound.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use livery_contract::{Fault, Result};
+use tokio::time::sleep;
+
+use crate::qemu::Guest;
 
 /// What a line about them begins with, behind the probe's own beginning.
 const KEY: &str = "sound=";
+/// A sample that one hears: a tenth of the loudest.
+const AUDIBLE: u16 = 3276;
+/// From one look at what was heard to the next.
+const GLANCE: Duration = Duration::from_secs(1);
 
-/// The loudest sample of a WAV file as QEMU writes it: 16 bits, behind 44 bytes of header.
+/// Waits until something is heard from a device's loudspeakers, which QEMU records in the file `heard`; the loudest sample so far.
 ///
 /// # Errors
-/// Where it can't be read.
-pub fn loudest(heard: &Path) -> Result<u16> {
+/// Where nothing is audible in time; with what the device says of its sound.
+pub async fn hear(guest: &mut Guest, heard: &Path) -> Result<u16> {
+    let most = Duration::from_secs(30) * guest.accel().patience();
+    let begun = Instant::now();
+    loop {
+        let loudest = loudest(heard)?;
+        if loudest >= AUDIBLE {
+            return Ok(loudest);
+        }
+        if guest.ended()?.is_some() || begun.elapsed() > most {
+            let said = said(guest.console()?.lines());
+            let missed = format!("its desktop rings, but nothing was louder than {loudest}; it said:{said}");
+            return Err(guest.failed(&missed).at(heard.display()));
+        }
+        sleep(GLANCE).await;
+    }
+}
+
+/// The loudest sample of a WAV file as QEMU writes it: 16 bits, behind 44 bytes of header.
+fn loudest(heard: &Path) -> Result<u16> {
     let bytes = fs::read(heard).map_err(|error| Fault::device("nothing was heard").cause(error).at(heard.display()))?;
     let samples = bytes.get(44..).unwrap_or_default().chunks_exact(2);
     Ok(samples.map(|sample| i16::from_le_bytes([sample[0], sample[1]]).unsigned_abs()).max().unwrap_or(0))
@@ -35,6 +64,6 @@ done
 }
 
 /// What it said, of the console's lines.
-pub fn said<'a>(console: impl Iterator<Item = &'a str>) -> String {
+fn said<'a>(console: impl Iterator<Item = &'a str>) -> String {
     console.filter_map(|line| line.split_once(KEY)).map(|(_, what)| format!("\n  {}", what.trim())).collect()
 }

@@ -29,12 +29,20 @@ pub fn make(path: &Path, mib: u64, seed: u64) -> Result<()> {
         let bytes: Vec<u8> = match (block + seed) % 4 {
             0 => noise.bytes(64 << 10),
             1 => vec![0; 64 << 10],
-            2 => format!("row {:08}\n", block / 8).bytes().cycle().take(64 << 10).collect(),
+            2 => rows(block / 8, 64 << 10),
             _ => [noise.bytes(4 << 10), vec![0; 60 << 10]].concat(),
         };
         file.write_all(&bytes).map_err(|error| broken(&error))?;
     }
     file.sync_all().map_err(|error| broken(&error))
+}
+
+/// So many bytes of one line, again and again.
+fn rows(number: u64, count: usize) -> Vec<u8> {
+    let row = format!("row {number:08}\n");
+    let mut bytes = row.repeat(count.div_ceil(row.len())).into_bytes();
+    bytes.truncate(count);
+    bytes
 }
 
 /// An image of this many bytes with a partition table (name, bytes and type of each partition, from 1 MiB on) and no content.

@@ -47,9 +47,6 @@ const CIPHERS: &str = r#"while read -r key _ value; do
     case $key in driver) driver=$value ;; refcnt) case $driver in *xts*) [ "$value" -gt 1 ] && echo "$driver" ;; esac ;; esac
 done < /proc/crypto"#;
 
-/// A sample that one hears: a tenth of the loudest.
-const AUDIBLE: u16 = 3276;
-
 /// One stage that is over.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -197,6 +194,8 @@ impl AtHome<'_> {
             "password, one-time code, desktop in the same tab".into(),
             &out.join("desktop.png"),
         );
+        let loudest = loudspeakers::hear(&mut guest, &device.heard()).await?;
+        clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
 
         let before = line::usage(&database, &employee.order).await?;
         if !before.is_null() {
@@ -240,13 +239,6 @@ impl AtHome<'_> {
         guest.switch_off(Duration::from_secs(120) * guest.accel().patience()).await?;
         clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
 
-        let loudest = loudspeakers::loudest(&device.heard())?;
-        if loudest < AUDIBLE {
-            let said = loudspeakers::said(guest.console()?.lines());
-            let fault = Fault::device(format!("its desktop rang, but nothing was louder than {loudest}; it said:{said}"));
-            return Err(fault.at(device.heard().display()));
-        }
-        clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
         Ok(())
     }
 }

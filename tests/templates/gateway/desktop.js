@@ -18,8 +18,8 @@ line.addEventListener("message", ({ data }) => {
     requestAnimationFrame(() => requestAnimationFrame(() => say("drawn")));
   }
 });
-// Rings once, at the first key: a page may be heard only after that. A slow device needs seconds to open its loudspeakers, and the
-// clock of what is played may run before.
+// Rings from the first key on, a page may be heard only after that, until the session ends: a slow device needs a while to open its
+// loudspeakers, and the clock of what is played may run before.
 async function bell() {
   const audio = new AudioContext();
   await audio.resume();
@@ -27,7 +27,6 @@ async function bell() {
   tone.frequency.value = 440;
   tone.connect(audio.destination);
   tone.start();
-  tone.stop(audio.currentTime + 5);
 }
 let rung = false;
 
