@@ -15,6 +15,7 @@ use crate::{
         accounts::Account,
         totp::{STEP, Secret},
     },
+    loudspeakers,
     picture::Picture,
     qemu::{Guest, keyboard},
     security_key::{PrivateCredential, SecurityKey},
@@ -76,6 +77,17 @@ pub async fn work(guest: &mut Guest, gateway: &Gateway, account: &Account, layou
         Some(desktop) if desktop.login == account.login && !desktop.ended => Ok(()),
         other => Err(Fault::device(format!("the desktop is not {}'s: {other:?}", account.login))),
     }
+}
+
+/// Listens until the desktop is heard, which rings, and silences it; the loudest sample of the file that its loudspeakers are recorded in.
+///
+/// # Errors
+/// Where nothing is heard in time.
+pub async fn listens(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path, heard: &Path) -> Result<u16> {
+    let loudest = loudspeakers::hear(guest, heard).await?;
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    Person { guest, gateway, layout, pictures, most }.presses("esc").await?;
+    Ok(loudest)
 }
 
 /// Ends the session by two clicks on the status bar; another one begins. Comes back when the sign-in page is on the screen again.

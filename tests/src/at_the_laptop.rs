@@ -33,11 +33,11 @@ const WINDOW: f64 = 0.05;
 const TEXT: f64 = 0.0005;
 /// How often LightDM has asked for a password, or shown what PAM says of one.
 const PROMPTS: &str = "grep -c 'Prompt greeter' /var/log/lightdm/lightdm.log 2> /dev/null";
-/// What the employee does in the session at home, and what came of it.
+/// What the employee does in the session at home, and what came of it. An emulated laptop whose desktop is still busy needs minutes to join.
 const AT_HOME: &str = r#"
 exec > ~/.tried 2>&1
 for i in $(seq 60); do nmcli -t -f SSID device wifi list | grep -qx Maison && break; sleep 1; done
-echo "joins=$(LC_ALL=C nmcli --wait 120 device wifi connect Maison password moquette private yes 2>&1 | tail -n 1)"
+echo "joins=$(LC_ALL=C nmcli --wait 600 device wifi connect Maison password moquette private yes 2>&1 | tail -n 1)"
 echo "wifi=$(nmcli -t -f NAME,DEVICE connection show --active | grep '^Maison')"
 echo "owner=$(nmcli -g connection.permissions connection show Maison)"
 echo "image=$(. /usr/lib/os-release; echo $IMAGE_VERSION)"

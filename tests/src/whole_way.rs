@@ -18,7 +18,6 @@ use crate::{
         accounts::{Accounts, Factor},
     },
     line::{self, Line},
-    loudspeakers,
     qemu::Guest,
     security_key::PrivateCredential,
     site::{GATEWAY, Site},
@@ -194,7 +193,7 @@ impl AtHome<'_> {
             "password, one-time code, desktop in the same tab".into(),
             &out.join("desktop.png"),
         );
-        let loudest = loudspeakers::hear(&mut guest, &device.heard()).await?;
+        let loudest = at_the_desk::listens(&mut guest, &gateway, layout(employee), out, &device.heard()).await?;
         clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
 
         let before = line::usage(&database, &employee.order).await?;

@@ -277,7 +277,8 @@ fn leave_word(outcome: &Outcome) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use super::{running::Nodes, *};
+    use livery_contract::{Digest, manifest::Uki};
 
     #[test]
     fn the_newest_of_the_same_name_and_nobodys_own() {
@@ -288,5 +289,38 @@ mod tests {
         assert_eq!(newest("laptop@2026.9").as_deref(), Some("laptop@2026.11"));
         assert_eq!(newest("laptop@2026.11"), None, "never an older one");
         assert_eq!(newest("laptop@2026.12"), None);
+    }
+
+    #[test]
+    fn an_image_that_does_not_fit_the_spare_slot_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = |mib: u64| {
+            let path = folder.path().join(mib.to_string());
+            std::fs::File::create(&path).unwrap().set_len(mib << 20).unwrap();
+            path
+        };
+        let spare = Nodes { root: slot(2), verity: slot(1) };
+        let running = Running { used: spare.clone(), spare };
+        let guid = uuid::Uuid::from_u128(7);
+        let root = serde_json::json!([{"number": 1, "role": "root", "offset": 1 << 20, "length": 2 << 20,
+            "type_guid": guid, "guid": guid, "label": "root"}]);
+        let mut manifest = crate::image::sample::manifest(8 << 20, &root);
+        let verity = Partition { role: Role::RootVerity, length: 1 << 20, ..manifest.partitions[0].clone() };
+        manifest.partitions.push(verity);
+        let refused = |manifest: &Manifest, why: &str| {
+            let fault = fits(manifest, &running).unwrap_err();
+            assert!(fault.exit().code() == 3 && fault.render().contains(why), "{}", fault.render());
+        };
+        refused(&manifest, "where its UKI is");
+        manifest.root_hash = Some(Digest::of(b""));
+        manifest.uki = Some(Uki { offset: 512, length: 1000, digest: Digest::of(b"") });
+        fits(&manifest, &running).unwrap();
+        manifest.partitions[0].length += 4096;
+        refused(&manifest, "root has ");
+        // What it uses counts, not what it has room for.
+        manifest.partitions[0].used = Some(2 << 20);
+        fits(&manifest, &running).unwrap();
+        manifest.partitions[1].length += 4096;
+        refused(&manifest, "root-verity has ");
     }
 }

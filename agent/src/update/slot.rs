@@ -24,6 +24,7 @@ use crate::{
     work::{Work, threads},
     write::{
         batch::BATCH,
+        carry::carry,
         fetch,
         moves::{Copy, Move, join},
         runs::{ToFetch, runs},
@@ -181,15 +182,8 @@ fn copy(copies: &[Copy], from: &Device, to: &Device, work: &Work) -> Result<Vec<
         copies,
         || AlignedBuffer::new(BATCH),
         |buffer, copy| {
-            work.stop.check()?;
-            let bytes = &mut buffer[..usize::try_from(copy.length).unwrap_or(BATCH).min(BATCH)];
-            from.read(copy.from, bytes)?;
-            if !copy.is(bytes) {
-                return Ok(copy.pieces.clone());
-            }
-            to.write(copy.to, bytes)?;
-            work.progress.add(copy.length);
-            Ok(Vec::new())
+            let carried = carry(copy, from, to, buffer, work)?;
+            Ok(if carried { Vec::new() } else { copy.pieces.clone() })
         },
     )?;
     Ok(missing.into_iter().flatten().collect())

@@ -5,11 +5,13 @@
 //! | [`survey`](mod@survey) | what the disk has already: a [`Found`](found::Found) |
 //! | [`ends`] | what is cleared first and written last |
 //! | [`plan`] | what to fetch and where to put it, by [`moves`] and [`runs`](mod@runs) |
+//! | [`carry`](mod@carry) | a copy from where it lies to where it belongs |
 //! | [`fetch`] | runs of frames, several requests in flight |
 //! | [`stream`], [`batch`] | zeros and chunks onto the disk, by several threads |
 //! | [`written`] | all of it, in the right order: a [`Written`](written::Written) |
 
 pub(crate) mod batch;
+pub(crate) mod carry;
 pub(crate) mod ends;
 pub(crate) mod fetch;
 pub(crate) mod found;

@@ -10,7 +10,7 @@
 use jiff::Timestamp;
 use livery_contract::{Fault, Result, record::Traffic, wire::Phase};
 
-use super::{batch::BATCH, ends::cleared, fetch, found::Found, moves::Copy, plan::Plan, stream::write_all};
+use super::{batch::BATCH, carry::carry, ends::cleared, fetch, found::Found, moves::Copy, plan::Plan, stream::write_all};
 use crate::{
     device::{AlignedBuffer, Device},
     fit::patches::patches,
@@ -91,17 +91,11 @@ fn invalidate(device: &Device) -> Result<()> {
 fn copy_all(device: &Device, copies: &[Copy], work: &Work) -> Result<()> {
     let mut buffer = AlignedBuffer::new(if copies.is_empty() { 0 } else { BATCH });
     for copy in copies {
-        work.stop.check()?;
-        let length = usize::try_from(copy.length).map_err(|_| Fault::internal("a copy is larger than memory"))?;
-        let bytes = &mut buffer[..length];
-        device.read(copy.from, bytes)?;
-        if !copy.is(bytes) {
+        if !carry(copy, device, device, &mut buffer, work)? {
             return Err(device
                 .fault("two reads of the same range returned different data", copy.from, copy.length)
                 .fix("the disk is faulty: replace it, then start again"));
         }
-        device.write(copy.to, bytes)?;
-        work.progress.add(copy.length);
     }
     Ok(())
 }

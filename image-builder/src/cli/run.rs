@@ -158,7 +158,7 @@ pub(super) async fn run(cli: Cli) -> Result<()> {
         Command::Refresh { store, keys } => {
             let publisher = Publisher::open(&store, &keys).await?;
             if publisher.current().is_none() {
-                return Err(Fault::refused("there is no store here").at(store.display()).fix("build or import an image first"));
+                return Err(no_store(&store));
             }
             publisher.commit().await?;
             say(json, &serde_json::json!({"refreshed": store}), || format!("{} is signed again", store.display()))
@@ -224,9 +224,19 @@ async fn open(args: &StoreArgs) -> Result<Store> {
                 .fix("give the root.json that its owner gave you"));
         }
     };
-    let root_json = read(&root, "the trusted root")?;
+    let root_json = match (&args.trust, &args.store) {
+        (None, Location::Folder(folder)) if !root.exists() => return Err(no_store(folder)),
+        _ => read(&root, "the trusted root")?,
+    };
     let authorities = args.ca.iter().map(|path| read(path, "an authority's certificate")).collect::<Result<_>>()?;
     Store::open(&args.store, &root_json, Access { authorities }).await
+}
+
+/// A folder without one.
+fn no_store(folder: &Path) -> Fault {
+    Fault::source("there is no store here")
+        .at(folder.display())
+        .fix("name the folder of a store, or build or import an image first")
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>> {

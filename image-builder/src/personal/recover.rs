@@ -13,6 +13,9 @@ use super::keys::RECOVERY_KEY;
 /// The most bytes of a file with a record in it.
 const MOST: u64 = 4 << 20;
 
+/// Where a record comes from.
+const WHICH: &str = "give the station's answer at /api/v1/records/ORDER, or its RECORD file";
+
 /// A recovery key, and whose device it opens.
 #[derive(Debug, Serialize)]
 pub(crate) struct Recovered {
@@ -31,12 +34,9 @@ pub(crate) struct Recovered {
 /// encrypted to.
 pub(crate) fn recover(keys: &Path, record: &Path) -> Result<Recovered> {
     let unreadable = |path: &Path, error| Fault::usage("the file can't be read").at(path.display()).cause(error);
-    let bytes = super::read(record, MOST).map_err(|error| unreadable(record, error))?;
-    let found = parse(&bytes).ok_or_else(|| {
-        Fault::refused("the file does not hold a device's record")
-            .at(record.display())
-            .fix("give the station's answer at /api/v1/records/ORDER, or its RECORD file")
-    })?;
+    let bytes = super::read(record, MOST).map_err(|error| unreadable(record, error).fix(WHICH))?;
+    let found =
+        parse(&bytes).ok_or_else(|| Fault::refused("the file does not hold a device's record").at(record.display()).fix(WHICH))?;
     let lacking = || {
         Fault::refused(format!("the record of device {:?} has no recovery key", found.system.serial))
             .at(record.display())

@@ -43,7 +43,7 @@ impl Catalogue {
     /// Opens the store in a folder, trusting the root in the file `trust`.
     ///
     /// # Errors
-    /// `Usage` for a URL (the station serves the store's files itself), else as [`Store::open`].
+    /// `Usage` for a URL (the station serves the store's files itself) and a root that can't be read, else as [`Store::open`].
     pub async fn open(store: &str, trust: &Path) -> Result<Self> {
         let location: Location = store.parse()?;
         let Location::Folder(folder) = location.clone() else {
@@ -52,7 +52,7 @@ impl Catalogue {
                 .fix("copy the store to this machine"));
         };
         let fault = |error: std::io::Error| {
-            Fault::refused("the trusted root cannot be read")
+            Fault::usage("the trusted root cannot be read")
                 .at(trust.display())
                 .fix("use --trust with the root.json that `livery keygen` made")
                 .cause(error)

@@ -34,41 +34,56 @@ async fn main() -> ExitCode {
     }
 }
 
-/// All of them; `tell` hears of each. Devices are flashed while further images are built: one keeps one processor busy, the other the
-/// other.
+/// All of them; `tell` hears of each. Images in two rows beside one another, and devices as soon as theirs is there: a build waits for packages,
+/// and a device has one processor.
 async fn all(site: &Site, tell: &dyn Fn(&str)) -> Result<()> {
     let (medium, new_medium) = oneshot::channel();
     let (terminal, new_terminal) = oneshot::channel();
     let (laptop, new_laptop) = oneshot::channel();
-    let images = async {
+    let (root, new_root) = oneshot::channel();
+    let terminals = async {
         site.medium().await?;
         tell("the agent's medium");
         let _ = medium.send(());
         let _ = terminal.send(masters::terminal(site).await?);
         tell("the terminal, with a data partition");
+        site.build().await?;
+        tell("the terminal");
+        let _ = root.send(());
+        updates::store(site).await?;
+        tell("terminals that get newer images");
+        Ok(())
+    };
+    let others = async {
         let _ = laptop.send(masters::laptop(site).await?);
         tell("the laptop");
-        masters::others(site, tell).await?;
-        // By now the devices are flashed, or nearly: one processor would have nothing to do.
-        let updates = async { updates::store(site).await.map(|_| tell("terminals that get newer images")) };
-        tokio::try_join!(updates, masters::on_a_virtual_screen(site, tell)).map(drop)
+        masters::newer_laptop(site).await?;
+        tell("a newer laptop");
+        // Where an image failed nothing is sent, and the other one tells why.
+        let Ok(()) = new_root.await else { return Ok(()) };
+        masters::on_a_virtual_screen(site, tell).await
     };
     let devices = async {
-        // Where an image failed nothing is sent, and the other one tells why.
         let Ok(()) = new_medium.await else { return Ok(()) };
         enrolled::kept(site).await?;
         tell("a firmware with the organisation's keys");
-        let Ok(master) = new_terminal.await else { return Ok(()) };
-        flashed::terminal_of(site, &master).await?;
-        tell("a flashed terminal");
-        let Ok((master, roster)) = new_laptop.await else { return Ok(()) };
-        flashed::laptop_of(site, &master, &roster).await?;
-        tell("a flashed laptop");
-        laptop::ground::disk(site).await?;
-        tell("a laptop's disk for a container");
-        Ok(())
+        let flashed_terminal = async {
+            let Ok(master) = new_terminal.await else { return Ok(()) };
+            flashed::terminal_of(site, &master).await?;
+            tell("a flashed terminal");
+            Ok(())
+        };
+        let flashed_laptop = async {
+            let Ok((master, roster)) = new_laptop.await else { return Ok(()) };
+            flashed::laptop_of(site, &master, &roster).await?;
+            tell("a flashed laptop");
+            laptop::ground::disk(site).await?;
+            tell("a laptop's disk for a container");
+            Ok(())
+        };
+        tokio::try_join!(flashed_terminal, flashed_laptop).map(drop)
     };
-    tokio::try_join!(images, devices).map(drop)
+    tokio::try_join!(terminals, others, devices).map(drop)
 }
 
 /// What each test need not find out for itself, as all of them are processes of their own (nextest's `NEXTEST_ENV`).

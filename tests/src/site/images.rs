@@ -113,7 +113,7 @@ impl Site {
         let own = fs::read_to_string(&authority).map_err(|error| broken(&authority, error))?;
         let client = self.client();
         let digest = {
-            let _lock = self.lock().await?;
+            let _turn = self.turn("client").await?;
             self.livery(["store", "allow", &text(&self.store()), "--restricted"], Duration::from_secs(60)).await?;
             citrix_client::make(&client, &own, true, &citrix_client::program()?).await?
         };
@@ -192,7 +192,8 @@ impl Site {
     }
 
     async fn build_from(&self, profile: &Path) -> Result<Reference> {
-        let _lock = self.lock().await?;
+        let name = profile.file_stem().unwrap_or_default().to_string_lossy();
+        let _turn = self.turn(&format!("build-{name}")).await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
         if self.store().join("metadata").exists() {
             // They may have since the last time.
@@ -243,7 +244,6 @@ impl Site {
     /// # Errors
     /// Where it fails.
     pub async fn personalise(&self, master: &Reference, roster: &Path) -> Result<Vec<Reference>> {
-        let _lock = self.lock().await?;
         let (store, keys) = (text(&self.store()), text(&self.keys()));
         let master = master.to_string();
         let arguments = ["personalise", &master, "--roster", &text(roster), "--store", &store, "--keys", &keys];
@@ -263,7 +263,8 @@ impl Site {
     /// # Errors
     /// Where it fails.
     pub async fn medium_by(&self, keys: &Path, out: &Path) -> Result<()> {
-        let _lock = self.lock().await?;
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        let _turn = self.turn(&format!("medium-{name}")).await?;
         let profile = text(&self.root.join("profiles/agent.toml"));
         let (keys, out, cache) = (text(keys), text(out), text(&self.cache()));
         let station = format!("https://{STATION}:8443");

@@ -58,7 +58,7 @@ impl Site {
     pub async fn at(root: PathBuf, folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder).map_err(|error| broken(&folder, error))?;
         let site = Self { root, folder };
-        let _lock = site.lock().await?;
+        let _turn = site.turn("site").await?;
         // A folder from before there were all of these keys is given those that it lacks.
         if ["root.json", "secure-boot.pem", "identity.pem"].iter().any(|name| !site.keys().join(name).exists()) {
             site.livery(["keygen", "--out", &text(&site.keys())], Duration::from_secs(60)).await?;
@@ -140,9 +140,9 @@ impl Site {
         crate::programs::run(command, "livery", most).await?.good()
     }
 
-    /// Waits until nobody else works here.
-    async fn lock(&self) -> Result<Flock<File>> {
-        turn::of(&self.folder.join("lock")).await
+    /// Waits until nobody else makes the same here. `livery` itself has those wait that write to the store.
+    async fn turn(&self, what: &str) -> Result<Flock<File>> {
+        turn::of(&self.folder.join(format!("{what}.turn"))).await
     }
 }
 

@@ -18,22 +18,21 @@ line.addEventListener("message", ({ data }) => {
     requestAnimationFrame(() => requestAnimationFrame(() => say("drawn")));
   }
 });
-// Rings from the first key on, a page may be heard only after that, until the session ends: a slow device needs a while to open its
-// loudspeakers, and the clock of what is played may run before.
+// Rings from the first key on (a page may be heard only after that) until Escape: a slow device needs a while to open its loudspeakers, and
+// the clock of what is played may run before.
+let audio = null;
 async function bell() {
-  const audio = new AudioContext();
+  audio = new AudioContext();
   await audio.resume();
   const tone = audio.createOscillator();
   tone.frequency.value = 440;
   tone.connect(audio.destination);
   tone.start();
 }
-let rung = false;
-
 canvas.addEventListener("keydown", (event) => {
   event.preventDefault();
-  if (!rung) bell();
-  rung = true;
+  if (!audio) bell();
+  if (event.key === "Escape") audio.close();
   say({ key: event.key });
 });
 line.addEventListener("close", () => {

@@ -129,6 +129,8 @@ async fn no_key_and_no_page_leads_out() {
         assert_eq!(files().await, "", "{try_}: a file was kept");
     }
     eprintln!("{} tries of a page lead nowhere", Trap::tries().count());
+    let listening = bench.desk.machine.run("ss -H -l -n -t -u -p").await.unwrap();
+    assert!(listening.code == Some(0) && !listening.stdout.contains("livery"), "a page could talk to the desk: {listening:?}");
     let programs = bench.desk.machine.run("ps -o comm= -u kiosk").await.unwrap().stdout;
     let programs: BTreeSet<&str> = programs.lines().map(str::trim).collect();
     eprintln!("the kiosk's user runs: {programs:?}");
@@ -220,16 +222,20 @@ async fn the_network_goes_and_comes_and_the_screen_says_so() {
     bench.desk.machine.cable(false).await.unwrap();
     bench.sees("curtain", |picture| !picture.shows(&MARKS)).await;
     bench.desk.press(&[], "F5").await.unwrap();
-    bench
-        .wait("the waiting page is there", SOON, async || {
-            bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery"))
-        })
-        .await;
+    let waits = bench.waiting_page("the waiting page is there", "").await;
     bench.sees("waiting-again", night).await;
     let before = bench.gateway.drawn(SIGN_IN);
     bench.desk.machine.cable(true).await.unwrap();
     let took = bench.drawn_again(SIGN_IN, before, SOON).await;
     eprintln!("network back: the sign-in page after {:.1} s", took.as_secs_f32());
+    // The Gateway goes, and nothing else.
+    bench.gateway_answers(false).await;
+    bench.desk.press(&[], "F5").await.unwrap();
+    let silent = bench.waiting_page("the waiting page does not blame the network", &waits).await;
+    eprintln!("network away: {waits:?}; Gateway away: {silent:?}");
+    let before = bench.gateway.drawn(SIGN_IN);
+    bench.gateway_answers(true).await;
+    bench.drawn_again(SIGN_IN, before, SOON).await;
     assert_eq!(bench.session().await.0, session.0, "all of that in one session");
 }
 

@@ -12,10 +12,11 @@ use livery_tests::{
         accounts::{Account, Accounts},
         totp::Secret,
     },
+    programs,
     screen::desk::{Desk, Options},
     site::{GATEWAY, Site},
 };
-use tokio::time::sleep;
+use tokio::{process::Command, time::sleep};
 
 use super::{SIGN_IN, SOON};
 
@@ -77,6 +78,22 @@ impl Bench {
     pub(super) async fn sees(&self, name: &str, what: impl Fn(&livery_tests::picture::Picture) -> bool) -> Duration {
         let look = async || self.desk.look(&self.folder, name).await.is_ok_and(|picture| what(&picture));
         self.wait(&format!("the screen shows {name}"), SOON, look).await
+    }
+
+    /// The title of the waiting page, once it is in front and has another one than this.
+    pub(super) async fn waiting_page(&self, what: &str, than: &str) -> String {
+        let title = async || self.desk.windows().await.unwrap().into_iter().find(|title| title.starts_with("Livery: "));
+        self.wait(what, SOON, async || title().await.is_some_and(|title| title != than)).await;
+        title().await.unwrap_or_default()
+    }
+
+    /// Whether anything answers at the Gateway's address; the network is there all the same.
+    pub(super) async fn gateway_answers(&self, answers: bool) {
+        const SHUT: &str =
+            "table inet shut { chain input { type filter hook input priority 0; tcp dport 443 reject with tcp reset; } }";
+        let mut nft = Command::new("nft");
+        nft.arg(if answers { "delete table inet shut" } else { SHUT }).kill_on_drop(true);
+        programs::run(nft, "nft", Duration::from_secs(30)).await.unwrap().good().unwrap();
     }
 
     /// How often somebody was signed out.

@@ -10,6 +10,7 @@ async function ask() {
   const connected = ["wired", "wireless"].includes(answer?.network);
   say("away", connected ? "silent" : "away");
   say("waiting", connected ? "patience" : "waiting");
+  document.title = `Livery: ${browser.i18n.getMessage(connected ? "silent" : "away")}`;
   setTimeout(ask, 2000);
 }
 
