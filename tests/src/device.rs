@@ -139,29 +139,33 @@ impl Device {
         Ok(machine)
     }
 
-    /// Switches it on with the stick plugged in, until the agent shows DONE or FAILED.
+    /// What it is at the line, with the stick plugged in.
     ///
     /// # Errors
-    /// Where it shows neither in time, or the station is not there.
-    pub async fn flash(&self, stick: &Path, station: SocketAddr) -> Result<(Guest, Flashed)> {
+    /// Where there is no firmware for it.
+    pub fn at_the_line(&self, stick: &Path, station: SocketAddr) -> Result<Machine> {
         let mut machine = self.machine("agent")?;
         machine.disks.insert(0, Disk::new(stick, Bus::UsbStorage).unchanged());
         machine.services.push(Service { at: STATION_AT, on: station });
         machine.credentials.push(hosts(STATION_AT, STATION));
+        Ok(machine)
+    }
+
+    /// Switches it on there, until the agent shows DONE or FAILED.
+    ///
+    /// # Errors
+    /// Where it shows neither in time, or the station is not there.
+    pub async fn flash(&self, stick: &Path, station: SocketAddr) -> Result<(Guest, Flashed)> {
+        let machine = self.at_the_line(stick, station)?;
         let mut guest = machine.start().await?;
-        let most = Duration::from_secs(300) * guest.accel().patience();
-        let ends = ["DONE   order", "FAILED   ", KEYS];
-        let (mut which, mut said) = guest.wait_for_any("DONE or FAILED on its console", &ends, most).await?;
-        if which == 2 {
-            // As it came from its maker. QEMU ends where the device starts again.
-            guest.wait_exit(most).await?;
-            guest = machine.start().await?;
-            (which, said) = guest.wait_for_any("DONE or FAILED on its console", &ends, most).await?;
+        if let Some(flashed) = outcome(&mut guest).await? {
+            return Ok((guest, flashed));
         }
-        // The block's other lines tell more: its lower edge ends it.
-        guest.wait_for("the end of the agent's block", EDGE, BLOCK).await?;
-        let console = guest.console()?;
-        Ok((guest, Flashed { done: which == 0, said, console }))
+        // As it came from its maker. QEMU ends where the device starts again.
+        guest.wait_exit(Duration::from_secs(300) * guest.accel().patience()).await?;
+        guest = machine.start().await?;
+        let flashed = outcome(&mut guest).await?.ok_or_else(|| guest.failed("it takes the organisation's keys once more"))?;
+        Ok((guest, flashed))
     }
 
     /// The same, and it must be DONE, switch itself off, and have its record at the station; which is then compared with the
@@ -210,6 +214,21 @@ impl Device {
         let to_page = shown(&mut guest, picture).await?;
         Ok((guest, Word { facts, desk, said_at, browser, to_page }))
     }
+}
+
+/// What the agent shows in the end; `None` where its device has taken the organisation's keys, and starts again.
+///
+/// # Errors
+/// Where it shows nothing in time.
+pub async fn outcome(guest: &mut Guest) -> Result<Option<Flashed>> {
+    let most = Duration::from_secs(300) * guest.accel().patience();
+    let (which, said) = guest.wait_for_any("DONE or FAILED on its console", &["DONE   order", "FAILED   ", KEYS], most).await?;
+    if which == 2 {
+        return Ok(None);
+    }
+    // The block's other lines tell more: its lower edge ends it.
+    guest.wait_for("the end of the agent's block", EDGE, BLOCK).await?;
+    Ok(Some(Flashed { done: which == 0, said, console: guest.console()? }))
 }
 
 impl DeskFacts {

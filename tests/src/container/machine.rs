@@ -107,6 +107,18 @@ impl Machine {
         programs::run(command, script, Duration::from_secs(30)).await
     }
 
+    /// Its sockets that listen, with the programs that have them (ss(8), which is here, and not in every image).
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub async fn listening(&self) -> Result<String> {
+        let mut command = Command::new("nsenter");
+        let leader = self.leader.to_string();
+        command.args(["--target", &leader, "--net", "--", "ss", "--no-header", "--listening", "--tcp", "--udp", "--processes"]);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Ok(programs::run(command, "ss", Duration::from_secs(30)).await?.good()?.stdout)
+    }
+
     /// A file in it, as this process reaches it.
     pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.leader))

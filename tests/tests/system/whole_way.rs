@@ -1,16 +1,14 @@
-//! The whole way on virtual devices with real firmware, and devices on which the agent must give up.
+//! The whole way on virtual devices with real firmware.
 
 use std::{path::Path, time::Duration};
 
 use livery_contract::Reference;
 use livery_tests::{
     device::{Device, STATION_AT, hosts, idle_browser},
-    fixtures::{enrolled, flashed},
+    fixtures::flashed,
     layer,
     line::Line,
-    picture::Picture,
     qemu::machine::Service,
-    raw_disk,
     site::{STATION, Site},
     traces::Traces,
     whole_way::{NOTE, OPEN, Stage, at_home, whole_way},
@@ -136,56 +134,4 @@ async fn somebody_elses_settings_are_told(folder: &Path) {
     assert!(usage["words"].as_array().unwrap().iter().any(|one| one == words.as_str()), "{usage:#}");
     assert_eq!(line.usage(&other.order).await.unwrap(), serde_json::Value::Null, "nobody else's order is in use by that");
     guest.cut_power().await.unwrap();
-}
-
-#[tokio::test]
-async fn qemu_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
-    let site = Site::shared().await.unwrap();
-    let master = site.build().await.unwrap();
-    site.personalise(&master, &site.roster()).await.unwrap();
-    site.medium().await.unwrap();
-    let folder = Traces::new("too-small");
-    let employee = site.employees().unwrap().remove(1);
-    let serial = employee.serial.unwrap();
-    let line = Line::start(&site, &folder.join("station"), Some((&site.roster(), &master))).await.unwrap();
-    let mut device = Device::new(&folder.join("device"), &serial, 64 << 20).unwrap();
-    // A firmware that has its keys: one start.
-    device.secure = true;
-    enrolled::give(&site, &device.machine("agent").unwrap()).await.unwrap();
-    raw_disk::used(&device.disk, 64 << 20).unwrap();
-    let before = raw_disk::digest_all(&device.disk).unwrap();
-
-    let (mut guest, flashed) = device.flash(&site.stick(), line.address()).await.unwrap();
-    assert!(!flashed.done, "{}", flashed.console);
-    assert!(flashed.said.contains(&serial) && flashed.said.contains("target"), "{}", flashed.said);
-    assert!(flashed.console.contains("no disk of this device may be written"), "{}", flashed.console);
-    // Also the stick, for two reasons; one of them only the firmware knows. Without the block's frame and its line breaks.
-    let words: Vec<&str> = flashed.console.split(['|', ' ', '\r', '\n']).filter(|word| !word.is_empty()).collect();
-    let words = words.join(" ");
-    assert!(words.contains("on USB") && words.contains("the medium that this machine was booted from"), "{}", flashed.console);
-    // The screen draws what the console has a moment later.
-    let (screen, begun) = (folder.join("failed.png"), std::time::Instant::now());
-    loop {
-        guest.screenshot(&screen).await.unwrap();
-        if Picture::read(&screen).unwrap().shows_block() {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "the operator can't see it: {}", screen.display());
-    }
-    assert!(guest.ended().unwrap().is_none(), "it stays on, so that somebody reads it");
-
-    let mut devices = Vec::new();
-    for _ in 0..50 {
-        devices = line.devices().await.unwrap();
-        if devices.iter().any(|row| row["state"] == "failed") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let row = devices.iter().find(|row| row["serial"] == serial.as_str()).unwrap();
-    assert_eq!(row["state"], "failed", "{row}");
-    assert!(row["reason"].as_str().unwrap().contains("no disk"), "{row}");
-    assert!(line.record(&employee.order).await.is_err(), "no record without a write");
-    guest.cut_power().await.unwrap();
-    assert_eq!(raw_disk::digest_all(&device.disk).unwrap(), before, "the disk was touched");
 }

@@ -8,16 +8,18 @@ use std::{
     fs,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use livery_contract::record::Record;
 use livery_tests::{
-    device::{KEYS, without_browser},
+    device::{Device, KEYS, outcome, without_browser},
     evidence,
     fixtures::enrolled,
+    line::Line,
     loop_device::LoopDevice,
+    picture::Picture,
     programs::{self, Program},
     qemu::{
         Bus, Disk, Guest, Machine,
@@ -29,6 +31,7 @@ use livery_tests::{
     traces::Traces,
 };
 use memchr::memmem;
+use serde_json::Value;
 use tokio::process::Command;
 
 /// What somebody would like to have on the command line.
@@ -88,22 +91,32 @@ async fn keys_of_secure_boot_are_asked_for_added_and_checked_before_any_work() {
     assert!(!Path::new(&at("store")).exists(), "something was begun");
 }
 
+/// At the line, where the firmware's own choice is among four media, and no disk has room for the image.
 #[tokio::test]
-async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
+async fn qemu_secure_boot_starts_what_was_signed_and_a_disk_too_small_is_refused_on_screen_and_at_the_station() {
     let site = Site::shared().await.unwrap();
-    let folder = Traces::new("secure-boot");
+    let master = site.build().await.unwrap();
+    site.personalise(&master, &site.roster()).await.unwrap();
     site.medium().await.unwrap();
+    let folder = Traces::new("secure-boot");
     let wrong = wrong_sticks(&site, &folder).await;
     // As from the factory: no keys. The unsigned would start there too; the agent gives the device those that its medium carries.
     assert!(enrolled::console(&site).await.unwrap().contains(KEYS));
+    let employee = site.employees().unwrap().remove(1);
+    let serial = employee.serial.unwrap();
+    let line = Line::start(&site, &folder.join("station"), Some((&site.roster(), &master))).await.unwrap();
+    let mut device = Device::new(&folder.join("device"), &serial, 64 << 20).unwrap();
+    device.secure = true;
+    raw_disk::used(&device.disk, 64 << 20).unwrap();
+    let before = raw_disk::digest_all(&device.disk).unwrap();
 
     // Three sticks that must not start, before the good one: the firmware goes on to the next.
-    let mut medium = machine("medium", &folder);
+    let mut medium = device.at_the_line(&site.stick(), line.address()).unwrap().with_probe();
     enrolled::give(&site, &medium).await.unwrap();
+    medium.disks[0] = medium.disks[0].clone().tried(9);
     for (place, (name, stick)) in (1..).zip(&wrong) {
         medium.disks.push(Disk::new(stick, Bus::Nvme).serial(name).unchanged().tried(place));
     }
-    medium.disks.push(Disk::new(site.stick(), Bus::UsbStorage).unchanged().tried(9));
     let mut guest = medium.start().await.unwrap();
     let most = Duration::from_secs(240) * guest.accel().patience();
     guest.until("systemctl is-active -q livery-agent.service", most).await.unwrap();
@@ -116,7 +129,48 @@ async fn qemu_secure_boot_starts_what_was_signed_and_nothing_else() {
         let refused = |line: &str| line.contains("failed to load") && line.contains(name) && line.contains("Access Denied");
         assert!(console.lines().any(refused), "{name} was not refused: {console}");
     }
+
+    // No disk will do: the operator sees why, and so does the line.
+    let flashed = outcome(&mut guest).await.unwrap().unwrap();
+    assert!(!flashed.done, "{}", flashed.console);
+    assert!(flashed.said.contains(&serial) && flashed.said.contains("target"), "{}", flashed.said);
+    assert!(flashed.console.contains("no disk of this device may be written"), "{}", flashed.console);
+    // Also the stick, for two reasons; one of them only the firmware knows. Without the block's frame and its line breaks.
+    let words: Vec<&str> = flashed.console.split(['|', ' ', '\r', '\n']).filter(|word| !word.is_empty()).collect();
+    let words = words.join(" ");
+    assert!(words.contains("on USB") && words.contains("the medium that this machine was booted from"), "{}", flashed.console);
+    is_on_the_screen(&mut guest, &folder.join("failed.png")).await;
+    assert!(guest.ended().unwrap().is_none(), "it stays on, so that somebody reads it");
+    let row = gave_up(&line, &serial).await;
+    assert!(row["reason"].as_str().unwrap().contains("no disk"), "{row}");
+    assert!(line.record(&employee.order).await.is_err(), "no record without a write");
     guest.cut_power().await.unwrap();
+    assert_eq!(raw_disk::digest_all(&device.disk).unwrap(), before, "the disk was touched");
+}
+
+/// Waits until the agent's block is on the screen, which draws what the console has a moment later.
+async fn is_on_the_screen(guest: &mut Guest, picture: &Path) {
+    let begun = Instant::now();
+    loop {
+        guest.screenshot(picture).await.unwrap();
+        if Picture::read(picture).unwrap().shows_block() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the operator can't see it: {}", picture.display());
+    }
+}
+
+/// The device's row on the line's page, once it has failed there.
+async fn gave_up(line: &Line, serial: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let devices = line.devices().await.unwrap();
+        if let Some(row) = devices.iter().find(|row| row["serial"] == serial && row["state"] == "failed") {
+            return row.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the line does not know: {devices:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A terminal's disk of 4096-byte sectors, larger than its image, with the last partition grown: the firmware finds the loader in the

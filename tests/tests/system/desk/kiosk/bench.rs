@@ -89,8 +89,8 @@ impl Bench {
 
     /// Whether anything answers at the Gateway's address; the network is there all the same.
     pub(super) async fn gateway_answers(&self, answers: bool) {
-        const SHUT: &str =
-            "table inet shut { chain input { type filter hook input priority 0; tcp dport 443 reject with tcp reset; } }";
+        const SHUT: &str = "add table inet shut; add chain inet shut door { type filter hook input priority 0; }; \
+            add rule inet shut door tcp dport 443 reject with tcp reset";
         let mut nft = Command::new("nft");
         nft.arg(if answers { "delete table inet shut" } else { SHUT }).kill_on_drop(true);
         programs::run(nft, "nft", Duration::from_secs(30)).await.unwrap().good().unwrap();
