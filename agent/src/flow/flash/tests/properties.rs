@@ -3,6 +3,9 @@
 
 use std::process::Command;
 
+use serde_json::json;
+use uuid::Uuid;
+
 use super::*;
 
 /// How a chunk is cut: its blocks, what it holds, and from which noise.
