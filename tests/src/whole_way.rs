@@ -237,7 +237,6 @@ impl AtHome<'_> {
 
         guest.switch_off(Duration::from_secs(120) * guest.accel().patience()).await?;
         clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));
-
         Ok(())
     }
 }

@@ -112,11 +112,9 @@ impl Machine {
     /// # Errors
     /// Where it is gone.
     pub async fn listening(&self) -> Result<String> {
-        let mut command = Command::new("nsenter");
         let leader = self.leader.to_string();
-        command.args(["--target", &leader, "--net", "--", "ss", "--no-header", "--listening", "--tcp", "--udp", "--processes"]);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        Ok(programs::run(command, "ss", Duration::from_secs(30)).await?.good()?.stdout)
+        let ss = ["ss", "--no-header", "--listening", "--tcp", "--udp", "--processes"];
+        programs::tool("nsenter", &[&["--target", &leader, "--net", "--"][..], &ss].concat()).await
     }
 
     /// A file in it, as this process reaches it.

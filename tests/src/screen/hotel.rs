@@ -3,7 +3,6 @@
 
 use std::{
     net::TcpListener,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +19,7 @@ use axum::{
 use livery_contract::{Fault, Result};
 
 use super::desk::HOTEL;
+use crate::programs::tool;
 
 /// The title of its page.
 pub const TITLE: &str = "Hotel Livery";
@@ -57,9 +57,9 @@ impl Hotel {
     ///
     /// # Errors
     /// Where the kernel takes no rule.
-    pub fn lock(&self) -> Result<()> {
+    pub async fn lock(&self) -> Result<()> {
         self.captive.store(true, Ordering::Relaxed);
-        nft(CLOSED)
+        tool("nft", &[CLOSED]).await.map(drop)
     }
 
     /// Whether somebody has accepted since.
@@ -70,17 +70,10 @@ impl Hotel {
 
 async fn accept(State(captive): State<Arc<AtomicBool>>) -> Response {
     captive.store(false, Ordering::Relaxed);
-    match nft(OPEN) {
-        Ok(()) => Html("<title>welcome</title>").into_response(),
+    match tool("nft", &[OPEN]).await {
+        Ok(_) => Html("<title>welcome</title>").into_response(),
         Err(fault) => (StatusCode::INTERNAL_SERVER_ERROR, fault.render()).into_response(),
     }
-}
-
-/// Gives the kernel of the test's network namespace these rules.
-fn nft(rules: &str) -> Result<()> {
-    let failed = |what: String| Fault::internal("the hotel's door can't be moved").cause(what);
-    let output = Command::new("nft").arg(rules).output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())) }
 }
 
 async fn anything(State(captive): State<Arc<AtomicBool>>, uri: Uri) -> Response {

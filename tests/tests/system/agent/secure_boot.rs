@@ -1,5 +1,6 @@
 //! Secure Boot on a virtual device whose firmware enforces it, with the keys and files that `livery keygen` made: what the
-//! organisation signed starts; what it did not sign, or what was changed after, does not.
+//! organisation signed starts; what it did not sign, or what was changed after, does not. What was started at the line gives up where no disk
+//! has room, and says so.
 //!
 //! The terminal's disk is one that asks the most of the agent and of the firmware: larger than the image, with sectors of 4096 bytes.
 
@@ -156,7 +157,7 @@ async fn is_on_the_screen(guest: &mut Guest, picture: &Path) {
         if Picture::read(picture).unwrap().shows_block() {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "the operator can't see it: {}", picture.display());
+        assert!(begun.elapsed() < Duration::from_secs(10), "the operator can't see it: {}", picture.display());
     }
 }
 
@@ -168,7 +169,7 @@ async fn gave_up(line: &Line, serial: &str) -> Value {
         if let Some(row) = devices.iter().find(|row| row["serial"] == serial && row["state"] == "failed") {
             return row.clone();
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "the line does not know: {devices:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the line does not know: {devices:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -251,7 +251,7 @@ async fn a_network_with_a_sign_in_page_of_its_own_shows_it_first() {
         .await;
     let welcome = async || bench.desk.windows().await.unwrap().iter().any(|title| title.contains(hotel::TITLE));
     bench.sees("waiting", |picture| picture.count(NIGHT, 3) > 200_000).await;
-    hotel.lock().unwrap();
+    hotel.lock().await.unwrap();
     bench.desk.machine.cable(true).await.unwrap();
     let took = bench.wait("the network's own page", START, async || welcome().await).await;
     eprintln!("the hotel's page after {:.1} s", took.as_secs_f32());

@@ -12,11 +12,11 @@ use livery_tests::{
         accounts::{Account, Accounts},
         totp::Secret,
     },
-    programs,
+    programs::tool,
     screen::desk::{Desk, Options},
     site::{GATEWAY, Site},
 };
-use tokio::{process::Command, time::sleep};
+use tokio::time::sleep;
 
 use super::{SIGN_IN, SOON};
 
@@ -91,9 +91,7 @@ impl Bench {
     pub(super) async fn gateway_answers(&self, answers: bool) {
         const SHUT: &str = "add table inet shut; add chain inet shut door { type filter hook input priority 0; }; \
             add rule inet shut door tcp dport 443 reject with tcp reset";
-        let mut nft = Command::new("nft");
-        nft.arg(if answers { "delete table inet shut" } else { SHUT }).kill_on_drop(true);
-        programs::run(nft, "nft", Duration::from_secs(30)).await.unwrap().good().unwrap();
+        tool("nft", &[if answers { "delete table inet shut" } else { SHUT }]).await.unwrap();
     }
 
     /// How often somebody was signed out.
