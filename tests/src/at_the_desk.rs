@@ -43,13 +43,19 @@ const LIST: Duration = Duration::from_secs(4);
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
-/// Signs in by name, password and one-time code, opens the published desktop in the same tab, and types into it. Pictures of each step
-/// are kept in `pictures`. The page for the user's name must be on the screen.
+/// Signs in by name, password and second factor: a one-time code, or a touch of the security key of that `credential`, which is plugged
+/// in only when the page asks for it. Pictures of each step are kept in `pictures`. The page for the user's name must be on the screen.
 ///
 /// # Errors
-/// Where one of the steps does not lead to the next in time, or the desktop gets other keys than were typed.
-pub async fn work(guest: &mut Guest, gateway: &Gateway, account: &Account, layout: &str, pictures: &Path) -> Result<()> {
-    let secret = Secret::parse(&account.secret)?;
+/// Where one of the steps does not lead to the next in time.
+pub async fn sign_in(
+    guest: &mut Guest,
+    gateway: &Gateway,
+    account: &Account,
+    credential: Option<PrivateCredential>,
+    layout: &str,
+    pictures: &Path,
+) -> Result<()> {
     let most = Duration::from_secs(60) * guest.accel().patience();
     let mut person = Person { guest, gateway, layout, pictures, most };
     person.types(&account.login).await?;
@@ -57,25 +63,47 @@ pub async fn work(guest: &mut Guest, gateway: &Gateway, account: &Account, layou
     person.types(&account.password).await?;
     person.keeps("sign-in").await?;
     person.goes_to("ret", CODE).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    person.types(&secret.code(now / STEP * STEP)).await?;
-    person.keeps("code").await?;
-    person.goes_to("ret", STORE).await?;
-    person.keeps("desktops").await?;
-    // Those of earlier sessions stay in the list.
-    let before = gateway.desktops().len();
+    match credential {
+        Some(credential) => person.touches(credential).await?,
+        None => person.types_the_code(&Secret::parse(&account.secret)?).await?,
+    }
+    person.keeps("desktops").await
+}
+
+/// Opens the published desktop in the same tab.
+///
+/// # Errors
+/// Where it is not drawn in time, or is another's.
+pub async fn open_the_desktop(guest: &mut Guest, gateway: &Gateway, account: &Account, pictures: &Path) -> Result<()> {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    // No letter is typed.
+    let mut person = Person { guest, gateway, layout: OTHER_LAYOUT, pictures, most };
     // The first link is the one that opens it.
     person.presses("tab").await?;
     person.presses("ret").await?;
-    person.waits("the published desktop", |gateway| gateway.desktops().get(before).is_some_and(|desktop| desktop.drawn)).await?;
+    let drawn = |gateway: &Gateway| gateway.desktops().last().is_some_and(|desktop| desktop.drawn);
+    person.waits("the published desktop", drawn).await?;
+    match gateway.desktops().last() {
+        Some(desktop) if desktop.login == account.login => Ok(()),
+        other => Err(Fault::device(format!("the desktop is not {}'s: {other:?}", account.login))),
+    }
+}
+
+/// Types into the published desktop.
+///
+/// # Errors
+/// Where that gets other keys than were typed, or ends.
+pub async fn work(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path) -> Result<()> {
+    let most = Duration::from_secs(60) * guest.accel().patience();
+    let mut person = Person { guest, gateway, layout, pictures, most };
     person.types(WORDS).await?;
     let typed = |gateway: &Gateway| gateway.desktops().last().map(|desktop| desktop.keys.concat()).unwrap_or_default();
     let come = person.waits("what was typed into the desktop", |gateway| typed(gateway) == WORDS).await;
     person.keeps("desktop").await?;
     come.map_err(|fault| fault.fix(format!("the desktop got {:?}, {WORDS:?} was typed", typed(gateway))))?;
     match gateway.desktops().last() {
-        Some(desktop) if desktop.login == account.login && !desktop.ended => Ok(()),
-        other => Err(Fault::device(format!("the desktop is not {}'s: {other:?}", account.login))),
+        Some(desktop) if !desktop.ended => Ok(()),
+        other => Err(Fault::device(format!("the desktop has ended while somebody worked in it: {other:?}"))),
     }
 }
 
@@ -90,22 +118,19 @@ pub async fn listens(guest: &mut Guest, gateway: &Gateway, layout: &str, picture
     Ok(loudest)
 }
 
-/// Ends the session by two clicks on the status bar; another one begins. Comes back when the sign-in page is on the screen again.
+/// Ends the session by two clicks on the status bar. Comes back when its desktop has ended.
 ///
 /// # Errors
-/// Where that does not happen, or the desktop goes on.
+/// Where the desktop goes on.
 pub async fn leave(guest: &mut Guest, gateway: &Gateway, layout: &str, pictures: &Path) -> Result<()> {
     let most = Duration::from_secs(60) * guest.accel().patience();
     let mut person = Person { guest, gateway, layout, pictures, most };
-    let before = gateway.beacons().len();
     for _ in 0..2 {
         // The last block is the clock. The second click answers a question, which stands for a few seconds.
         let now = person.looks("leaves").await?;
         person.clicks_the_bar(&now, |blocks| blocks.iter().rev().nth(1).copied()).await?;
     }
-    let drawn = |gateway: &Gateway| gateway.beacons().len() > before && gateway.desktops().iter().all(|desktop| desktop.ended);
-    person.waits("another session", drawn).await?;
-    person.sees("left", "the sign-in page", |picture| picture.shows(&MARKS)).await
+    person.waits("end of its desktop", |gateway| gateway.desktops().iter().all(|desktop| desktop.ended)).await
 }
 
 /// Switches to the other layout by a click on the status bar, which then names it.
@@ -122,37 +147,6 @@ pub async fn other_keyboard(guest: &mut Guest, gateway: &Gateway, layout: &str, 
     let width = |picture: &Picture| keyboard(&picture.written_in_the_lowest(BAR, GAP)).map(|(from, to)| to - from);
     let before = width(&before);
     person.sees("other-keyboard", "the other layout's name", |now| width(now) != before).await
-}
-
-/// Signs in by name, password and a touch of the security key, which is plugged in only when the page asks for it.
-///
-/// # Errors
-/// Where a step does not lead to the next in time.
-pub async fn sign_in_by_key(
-    guest: &mut Guest,
-    gateway: &Gateway,
-    account: &Account,
-    credential: PrivateCredential,
-    layout: &str,
-    pictures: &Path,
-) -> Result<()> {
-    let most = Duration::from_secs(60) * guest.accel().patience();
-    let mut person = Person { guest, gateway, layout, pictures, most };
-    person.types(&account.login).await?;
-    person.presses("tab").await?;
-    person.types(&account.password).await?;
-    person.goes_to("ret", CODE).await?;
-    let before = gateway.drawn(STORE);
-    let mut key = SecurityKey::plug_in(person.guest.monitor(), gateway.host(), credential).await?;
-    // The kernel finds it, and udev gives it to the kiosk.
-    let given = "runuser -u kiosk -- sh -c 'for key in /dev/hidraw*; do [ -r $key ] && [ -w $key ] && exit 0; done; exit 1'";
-    person.guest.until(given, most).await?;
-    person.presses("ret").await?;
-    let touched = key.touch(most).await;
-    person.keeps("key").await?;
-    touched.map_err(|fault| person.guest.failed(&fault.to_string()))?;
-    person.waits(STORE, |gateway| gateway.drawn(STORE) > before).await?;
-    person.keeps("signed-in-by-key").await
 }
 
 /// Opens the settings by a click on the status bar, and connects to the Wi-Fi network of [`wifi`], the only one in reach. Comes back
@@ -215,6 +209,28 @@ impl Person<'_> {
         // A person's pace: what is typed faster, QEMU drops.
         sleep(PACE).await;
         Ok(())
+    }
+
+    /// Answers the page of the second factor by what a smartphone shows now.
+    async fn types_the_code(&mut self, secret: &Secret) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.types(&secret.code(now / STEP * STEP)).await?;
+        self.keeps("code").await?;
+        self.goes_to("ret", STORE).await
+    }
+
+    /// Answers it by a security key.
+    async fn touches(&mut self, credential: PrivateCredential) -> Result<()> {
+        let before = self.gateway.drawn(STORE);
+        let mut key = SecurityKey::plug_in(self.guest.monitor(), self.gateway.host(), credential).await?;
+        // The kernel finds it, and udev gives it to the kiosk.
+        let given = "runuser -u kiosk -- sh -c 'for key in /dev/hidraw*; do [ -r $key ] && [ -w $key ] && exit 0; done; exit 1'";
+        self.guest.until(given, self.most).await?;
+        self.presses("ret").await?;
+        let touched = key.touch(self.most).await;
+        self.keeps("key").await?;
+        touched.map_err(|fault| self.guest.failed(&fault.to_string()))?;
+        self.waits(STORE, |gateway| gateway.drawn(STORE) > before).await
     }
 
     /// Keeps a picture of the screen, once something is drawn on it.

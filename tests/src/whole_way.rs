@@ -108,11 +108,12 @@ pub async fn whole_way(out: &Path, tell: &mut dyn FnMut(&Stage)) -> Result<()> {
     clock.tick("the line's page", "one device done".into(), &picture);
 
     drop(line);
-    let home = AtHome { site: &site, out, employee, record: &record, station: &station };
+    let home = AtHome { site: &site, out, employee, record: &record, station: &station, factor: Factor::Totp };
     home.goes(&mut device, &mut clock).await
 }
 
-/// The same from where a device has left the line: copies of a flashed one, and of its station's folder, in `out`.
+/// The same from where a device has left the line: copies of a flashed one, and of its station's folder, in `out`. The second factor is a
+/// security key.
 ///
 /// # Errors
 /// The first stage that does not do what it should.
@@ -125,7 +126,7 @@ pub async fn at_home(site: &Site, flashed: &Flashed, out: &Path, tell: &mut dyn 
     let employees = site.employees()?;
     let employee = employees.iter().find(|employee| employee.order == flashed.order);
     let employee = employee.ok_or_else(|| Fault::internal("the roster does not have the device's order"))?;
-    let home = AtHome { site, out, employee, record: &flashed.record()?, station: &station };
+    let home = AtHome { site, out, employee, record: &flashed.record()?, station: &station, factor: Factor::Fido2 };
     home.goes(&mut device, &mut clock).await?;
     Ok(device)
 }
@@ -138,18 +139,22 @@ struct AtHome<'a> {
     record: &'a Record,
     /// The station's folder.
     station: &'a Path,
+    /// The employee's second one.
+    factor: Factor,
 }
 
 impl AtHome<'_> {
     async fn goes(&self, device: &mut Device, clock: &mut Clock<'_>) -> Result<()> {
-        let Self { site, out, employee, record, station } = *self;
+        let Self { site, out, employee, record, station, factor } = *self;
         let employees = site.employees()?;
         let mut accounts = Accounts::for_roster(&employees, "Bureau Assurance")?;
-        // A colleague's second factor is a security key.
-        let credential = PrivateCredential::generate(&uuid::Uuid::new_v4().into_bytes())?;
-        let by_key = accounts.account.last_mut().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
-        (by_key.factor, by_key.credential) = (Factor::Fido2, Some(credential.public()));
-        let by_key = by_key.clone();
+        let account = accounts.account.first_mut().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
+        let credential = match factor {
+            Factor::Fido2 => Some(PrivateCredential::generate(&uuid::Uuid::new_v4().into_bytes())?),
+            _ => None,
+        };
+        (account.factor, account.credential) = (factor, credential.as_ref().map(PrivateCredential::public));
+        let account = account.clone();
         accounts.write(&out.join("accounts.toml"))?;
         let log = out.join("gateway.jsonl");
         let _ = fs::remove_file(&log);
@@ -186,36 +191,22 @@ impl AtHome<'_> {
             &out.join("wi-fi-joined.png"),
         );
 
-        let account = gateway.accounts().account.first().cloned().ok_or_else(|| Fault::internal("the Gateway has no accounts"))?;
-        at_the_desk::work(&mut guest, &gateway, &account, layout(employee), out).await?;
-        clock.tick(
-            "signed in, at its keyboard",
-            "password, one-time code, desktop in the same tab".into(),
-            &out.join("desktop.png"),
-        );
-        let loudest = at_the_desk::listens(&mut guest, &gateway, layout(employee), out, &device.heard()).await?;
-        clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
-
         let before = line::usage(&database, &employee.order).await?;
         if !before.is_null() {
             return Err(Fault::internal(format!("the station, which was not there, has heard {before}")));
         }
         let line = Line::listen(site, station, None, &address.to_string()).await?;
 
-        at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
-        clock.tick(
-            "ended the session",
-            "by the status bar; nothing is left, the sign-in page is back".into(),
-            &out.join("left.png"),
-        );
+        let by = if credential.is_some() { "a security key, touched at its USB port" } else { "one-time code" };
+        at_the_desk::sign_in(&mut guest, &gateway, &account, credential, layout(employee), out).await?;
+        clock.tick("signed in, at its keyboard", format!("password, {by}"), &out.join("desktops.png"));
+        at_the_desk::open_the_desktop(&mut guest, &gateway, &account, out).await?;
         at_the_desk::other_keyboard(&mut guest, &gateway, layout(employee), out).await?;
         clock.tick("the other keyboard layout", "by a click on the status bar".into(), &out.join("other-keyboard.png"));
-        at_the_desk::sign_in_by_key(&mut guest, &gateway, &by_key, credential, at_the_desk::OTHER_LAYOUT, out).await?;
-        clock.tick(
-            "signed in by a security key",
-            format!("{}, touched at its USB port", by_key.login),
-            &out.join("signed-in-by-key.png"),
-        );
+        at_the_desk::work(&mut guest, &gateway, at_the_desk::OTHER_LAYOUT, out).await?;
+        clock.tick("typed into its desktop", "in the same tab, by that layout".into(), &out.join("desktop.png"));
+        let loudest = at_the_desk::listens(&mut guest, &gateway, layout(employee), out, &device.heard()).await?;
+        clock.tick("heard its desktop", format!("the loudest sample is {loudest} of {}", i16::MAX), &device.heard());
 
         stick::plug_in(guest.monitor(), &out.join("stick.img")).await?;
         let most = Duration::from_secs(60) * guest.accel().patience();
@@ -234,6 +225,9 @@ impl AtHome<'_> {
             format!("{}, confirmation #{}", usage["state"], usage["confirmation"]),
             &picture,
         );
+
+        at_the_desk::leave(&mut guest, &gateway, layout(employee), out).await?;
+        clock.tick("ended the session", "by the status bar; its desktop has ended".into(), &out.join("leaves.png"));
 
         guest.switch_off(Duration::from_secs(120) * guest.accel().patience()).await?;
         clock.tick("switched off", "by its power button".into(), &out.join("gateway.jsonl"));

@@ -164,4 +164,17 @@ impl Laptop {
         let _ = std::fs::remove_file(&path);
         Ok(said)
     }
+
+    /// A newer image is ready, as `livery-agent update` leaves it there, which `sign_in` reads on a device; waits until the desktop has
+    /// told of it.
+    ///
+    /// # Errors
+    /// Where it does not in time.
+    pub async fn learns_of_a_newer_image(&self) -> Result<()> {
+        let ready =
+            "mkdir -p /run/livery-update; echo '{\"state\":\"ready\",\"newer\":\"laptop@2\"}' > /run/livery-update/state.json";
+        self.machine.run(ready).await?.good()?;
+        let told = format!("grep -q 'laptop@2 is ready, and the user has been notified' /home/{ACCOUNT}/.xsession-errors");
+        self.until("told of a newer image", async || self.machine.run(&told).await.is_ok_and(|done| done.code == Some(0))).await
+    }
 }

@@ -36,6 +36,8 @@ const PANEL: u32 = 60;
 const MIDDLE: Range<u32> = 160..1120;
 /// The most columns between two letters of a word.
 const SPACE: u32 = 4;
+/// What tells of a newer image covers of the screen, at least.
+const TOLD_OF_IT: f64 = 0.01;
 /// A whole test, perhaps with a build of the image.
 const MOST: Duration = Duration::from_secs(40 * 60);
 
@@ -139,7 +141,10 @@ async fn an_employee_signs_in_works_and_finds_it_again() {
     let said = laptop.tries("office").await.unwrap();
     assert_eq!((said["kept"].as_str(), said["known"].as_str()), ("yes", "2"), "{said:?}");
     assert_eq!((said["office"].as_str(), said["viewer"].as_str(), said["files"].as_str()), ("%PDF", "yes", "yes"), "{said:?}");
-    laptop.keeps("office").await.unwrap();
+    let before = laptop.keeps("office").await.unwrap();
+    laptop.learns_of_a_newer_image().await.unwrap();
+    let now = laptop.keeps("update-ready").await.unwrap();
+    assert!(now.differs(&before) > TOLD_OF_IT, "nothing new is on the screen");
 }
 
 /// Nobody signs in and loses what he does, and the sign-in page says so: all of it, in the employee's language, to the part that counts.
