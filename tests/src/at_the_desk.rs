@@ -36,10 +36,6 @@ const BAR: u32 = 16;
 const GAP: u32 = 20;
 /// How often one tries what may fail for once.
 const TRIES: u32 = 3;
-/// From one look at a screen that shall stand still to the next.
-const GLANCE: Duration = Duration::from_secs(3);
-/// In which the list of networks is drawn, on KVM.
-const LIST: Duration = Duration::from_secs(4);
 /// Between two keys: a person's pace, and QEMU holds each for a tenth of a second.
 const PACE: Duration = Duration::from_millis(250);
 
@@ -159,17 +155,21 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     guest.wait_for("a Wi-Fi network in reach", "wifi=in reach", most).await?;
     let mut person = Person { guest, gateway, layout, pictures, most };
     let sign_in = person.looks("before").await?;
-    person.opens_the_settings(&sign_in).await?;
-    // As a person does, once more where nothing came of it: a list may come late, and a network refuse for once.
-    let (mut asks, mut joined) = (false, false);
+    // Its first block, from the left, is the network.
+    person.clicks_the_bar(&sign_in, |blocks| blocks.first().copied()).await?;
+    // The list is there; its first button is the network.
+    person.titled("").await?;
+    person.keeps("settings").await?;
+    person.presses("tab").await?;
+    person.presses("ret").await?;
+    person.titled(&format!("[^\"]*{}", wifi::NETWORK)).await?;
+    // As a person does, once more where nothing came of it: a network may refuse for once.
+    let mut joined = false;
     for time in 1..=TRIES {
-        asks = asks || person.chooses_the_network(time).await?;
-        if asks {
-            person.types(wifi::PASSWORD).await?;
-            person.keeps("wi-fi").await?;
-            person.presses("ret").await?;
-            joined = person.guest.wait_for("the device in the Wi-Fi network", "wifi=joined", most / 3).await.is_ok();
-        }
+        person.types(wifi::PASSWORD).await?;
+        person.keeps("wi-fi").await?;
+        person.presses("ret").await?;
+        joined = person.guest.wait_for("the device in the Wi-Fi network", "wifi=joined", most / 3).await.is_ok();
         person.keeps(if joined { "wi-fi-joined" } else { "wi-fi-refused" }).await?;
         if joined {
             break;
@@ -179,16 +179,11 @@ pub async fn join_wifi(guest: &mut Guest, gateway: &Gateway, layout: &str, pictu
     if !joined {
         return Err(person.guest.failed("it is in no Wi-Fi network").at(pictures.join("wi-fi-refused.png").display()));
     }
-    // A network that one is in can't be chosen: the next button closes the settings.
-    for _ in 1..=TRIES {
-        person.stands_still("wi-fi-joined").await?;
-        person.presses("tab").await?;
-        person.presses("ret").await?;
-        if person.comes("sign-in-again", most / 3, |picture| picture.shows(&MARKS)).await? {
-            return Ok(());
-        }
-    }
-    Err(person.guest.failed("the settings do not close").at(pictures.join("sign-in-again.png").display()))
+    // The page says so too, by a whole sentence. A network that one is in can't be chosen: the next button closes the settings.
+    person.titled("[^\"]*[.](\"| —)").await?;
+    person.presses("tab").await?;
+    person.presses("ret").await?;
+    person.sees("sign-in-again", "the sign-in page", |picture| picture.shows(&MARKS)).await
 }
 
 struct Person<'a> {
@@ -273,43 +268,16 @@ impl Person<'_> {
         Ok(true)
     }
 
-    /// A picture of what no longer changes; of a page that goes on changing, the last.
-    async fn stands_still(&mut self, name: &str) -> Result<Picture> {
-        let (begun, mut before) = (Instant::now(), self.looks(name).await?);
-        loop {
-            sleep(GLANCE).await;
-            let now = self.looks(name).await?;
-            // The clock in the status bar is less.
-            if now.differs(&before) < 0.001 || begun.elapsed() > self.most {
-                return Ok(now);
-            }
-            before = now;
+    /// Waits until a page of the desk's own is in front, and its title goes on so (POSIX ERE).
+    async fn titled(&mut self, title: &str) -> Result<()> {
+        let tree =
+            "setpriv --reuid kiosk --regid kiosk --clear-groups swaymsg -r -s $(ls -t /run/kiosk/sway-ipc.* | head -1) -t get_tree";
+        let most = self.most;
+        let come = self.guest.until(&format!("{tree} | grep -Eq '\"name\": *\"Livery: {title}'"), most).await;
+        if come.is_err() {
+            self.looks("missed").await?;
         }
-    }
-
-    /// Chooses the only network of the settings, by the keyboard; whether its password is asked for then. Where the list had not come
-    /// yet, the keys closed the settings, which are open again when this comes back.
-    async fn chooses_the_network(&mut self, time: u32) -> Result<bool> {
-        // No state to wait for: the list is drawn anew every five seconds, a scan takes a few, and nothing outside the page knows of it.
-        sleep(LIST * self.guest.accel().patience() * time).await;
-        let list = self.stands_still("settings").await?;
-        self.presses("tab").await?;
-        self.presses("ret").await?;
-        if !self.comes("chosen", self.most / 6, |now| now.differs(&list) > 0.002).await? {
-            return Ok(false);
-        }
-        let now = self.stands_still("chosen").await?;
-        if !now.shows(&MARKS) {
-            return Ok(true);
-        }
-        self.opens_the_settings(&now).await?;
-        Ok(false)
-    }
-
-    /// Opens the settings by a click on the status bar, whose first block, from the left, is the network.
-    async fn opens_the_settings(&mut self, now: &Picture) -> Result<()> {
-        self.clicks_the_bar(now, |blocks| blocks.first().copied()).await?;
-        self.sees("settings", "the settings", |picture| !picture.shows(&MARKS)).await
+        come
     }
 
     /// Presses a key that leads to another page of the Gateway's, and waits until that is drawn.

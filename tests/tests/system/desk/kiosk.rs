@@ -354,7 +354,7 @@ async fn the_settings_open_and_a_session_can_be_ended() {
     // As the bar does when it is clicked (a seat of sway's without a screen has no pointer): one word to the link's socket, for which
     // systemd's own tool will do.
     bench.desk.run_at_the_screen("NOTIFY_SOCKET=/run/kiosk/livery-link systemd-notify --no-block settings").await.unwrap();
-    let open = async || bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery"));
+    let open = async || bench.desk.windows().await.unwrap().iter().any(|title| title.starts_with("Livery: "));
     bench.wait("the settings are open", SOON, open).await;
     bench.desk.look(&bench.folder, "settings").await.unwrap();
     // What the kiosk's user may ask of NetworkManager.

@@ -6,11 +6,16 @@ const part = (id) => document.getElementById(id);
 const word = (name) => browser.i18n.getMessage(name);
 let chosen = null;
 
+// What can be done now: a screen reader says it first.
+const entitle = (text) => (document.title = `Livery: ${text}`);
+
 async function show() {
   const { networks } = await browser.runtime.sendMessage({ type: "networks" });
   part("none").hidden = networks !== null;
   // Drawn anew, the list keeps the place that the keyboard was at.
   const at = document.activeElement?.dataset.ssid;
+  if (networks === null) entitle(word("noWifi"));
+  else if (networks.length && !part("said").textContent) entitle(word("network"));
   part("networks").replaceChildren(...(networks ?? []).map(row));
   if (at !== undefined) document.querySelector(`[data-ssid=${CSS.escape(at)}]`)?.focus();
 }
@@ -34,16 +39,24 @@ function choose(network) {
   part("password").value = "";
   part("join").hidden = network.security === "open";
   if (network.security === "open") join();
-  else part("password").focus();
+  else {
+    entitle(`${word("password")} ${network.ssid}`);
+    part("password").focus();
+  }
+}
+
+function say(what) {
+  part("said").textContent = what;
+  entitle(what);
 }
 
 async function join() {
-  part("said").textContent = word("connecting");
+  say(word("connecting"));
   const password = part("password").value;
   part("password").value = "";
   const { joined } = await browser.runtime.sendMessage({ type: "join", ssid: chosen.ssid, password });
-  part("said").textContent = word(joined ? "joined" : "refused");
   part("join").hidden = joined;
+  say(word(joined ? "joined" : "refused"));
   show();
 }
 
