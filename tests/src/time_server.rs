@@ -1,7 +1,8 @@
 //! A time server (SNTP, RFC 4330, section 6) that serves this host's clock: what a device without a battery asks before it can check
 //! a certificate. Debian's own servers would take the place of the host's time synchronisation when they are installed.
 //!
-//! It listens on the port that clients ask, 123 of the loopback interface. Where somebody serves time there already, that one does.
+//! It listens on the port that clients ask, 123 of the loopback interface. Where somebody serves time there already, that one does,
+//! and this one from when that has ended.
 
 use std::{
     io::ErrorKind,
@@ -9,11 +10,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use livery_contract::{Fault, Result};
-use tokio::{net::UdpSocket, task::JoinHandle};
+use tokio::{net::UdpSocket, task::JoinHandle, time::sleep};
 
 /// Where clients ask (RFC 5905, section 7.2).
 const AT: &str = "127.0.0.1:123";
@@ -22,10 +23,15 @@ const SINCE_1900: u64 = 2_208_988_800;
 /// A packet without extensions.
 const LENGTH: usize = 48;
 
+/// From one try to take over to the next.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// Stops when dropped.
 pub struct TimeServer {
     asked: Arc<AtomicU64>,
-    task: Option<JoinHandle<()>>,
+    /// Whether it served from the beginning.
+    alone: bool,
+    task: JoinHandle<()>,
 }
 
 impl TimeServer {
@@ -34,14 +40,22 @@ impl TimeServer {
     /// # Errors
     /// Where it can't listen; needs root, as ports below 1024 do.
     pub async fn start() -> Result<Self> {
+        Self::at(AT).await
+    }
+
+    async fn at(at: &'static str) -> Result<Self> {
         let asked = Arc::new(AtomicU64::new(0));
-        let socket = match UdpSocket::bind(AT).await {
-            Ok(socket) => socket,
-            Err(error) if error.kind() == ErrorKind::AddrInUse => return Ok(Self { asked, task: None }),
-            Err(error) => return Err(Fault::refused("can't serve time").cause(error).at(AT).fix("run it as root")),
+        let first = match UdpSocket::bind(at).await {
+            Ok(socket) => Some(socket),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+            Err(error) => return Err(Fault::refused("can't serve time").cause(error).at(at).fix("run it as root")),
         };
-        let count = asked.clone();
+        let (alone, count) = (first.is_some(), asked.clone());
         let task = tokio::spawn(async move {
+            let socket = match first {
+                Some(socket) => socket,
+                None => takes_over(at).await,
+            };
             let mut packet = [0; 1024];
             while let Ok((length, from)) = socket.recv_from(&mut packet).await {
                 if let Some(answer) = answer(&packet[..length], SystemTime::now()) {
@@ -51,19 +65,27 @@ impl TimeServer {
                 }
             }
         });
-        Ok(Self { asked, task: Some(task) })
+        Ok(Self { asked, alone, task })
     }
 
     /// How often it has answered; none where another one serves here.
     pub fn answered(&self) -> Option<u64> {
-        self.task.as_ref().map(|_| self.asked.load(Ordering::Relaxed))
+        self.alone.then(|| self.asked.load(Ordering::Relaxed))
     }
 }
 
 impl Drop for TimeServer {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
+        self.task.abort();
+    }
+}
+
+/// The socket, once whoever serves there has ended: another test, whose device is done before ours has asked.
+async fn takes_over(at: &str) -> UdpSocket {
+    loop {
+        match UdpSocket::bind(at).await {
+            Ok(socket) => return socket,
+            Err(_) => sleep(GLANCE).await,
         }
     }
 }
@@ -97,9 +119,36 @@ fn answer(request: &[u8], now: SystemTime) -> Option<[u8; LENGTH]> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
+    use tokio::time::timeout;
 
     use super::*;
+
+    #[tokio::test]
+    async fn one_that_comes_second_serves_when_the_first_has_ended() {
+        const HERE: &str = "127.0.0.1:11923";
+        let first = TimeServer::at(HERE).await.unwrap();
+        let second = TimeServer::at(HERE).await.unwrap();
+        assert_eq!((first.answered(), second.answered()), (Some(0), None));
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(HERE).await.unwrap();
+        let mut request = [0; LENGTH];
+        request[0] = 4 << 3 | 3;
+        let answered = async || {
+            // Refused at once while nobody is there.
+            let _ = client.send(&request).await;
+            matches!(timeout(GLANCE, client.recv(&mut [0; LENGTH])).await, Ok(Ok(LENGTH)))
+        };
+        // The second one has tried by then.
+        assert!(answered().await && first.answered() == Some(1));
+        drop(first);
+        for _ in 0..20 {
+            if answered().await {
+                return;
+            }
+            sleep(GLANCE / 4).await;
+        }
+        panic!("nobody took over");
+    }
 
     #[test]
     fn a_client_gets_the_time_and_its_own_stamp_back() {
