@@ -70,10 +70,15 @@ pub async fn sign_in(
 ///
 /// # Errors
 /// Where it is not drawn in time, or is another's.
-pub async fn open_the_desktop(guest: &mut Guest, gateway: &Gateway, account: &Account, pictures: &Path) -> Result<()> {
+pub async fn open_the_desktop(
+    guest: &mut Guest,
+    gateway: &Gateway,
+    account: &Account,
+    layout: &str,
+    pictures: &Path,
+) -> Result<()> {
     let most = Duration::from_secs(60) * guest.accel().patience();
-    // No letter is typed.
-    let mut person = Person { guest, gateway, layout: OTHER_LAYOUT, pictures, most };
+    let mut person = Person { guest, gateway, layout, pictures, most };
     // The first link is the one that opens it.
     person.presses("tab").await?;
     person.presses("ret").await?;
@@ -250,22 +255,14 @@ impl Person<'_> {
 
     /// Takes pictures until one shows it.
     async fn sees(&mut self, name: &str, what: &str, shows: impl Fn(&Picture) -> bool) -> Result<()> {
-        if self.comes(name, self.most, shows).await? {
-            return Ok(());
-        }
-        Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())))
-    }
-
-    /// Whether a picture shows it in time.
-    async fn comes(&mut self, name: &str, most: Duration, shows: impl Fn(&Picture) -> bool) -> Result<bool> {
         let begun = Instant::now();
         while !shows(&self.looks(name).await?) {
-            if begun.elapsed() > most {
-                return Ok(false);
+            if begun.elapsed() > self.most {
+                return Err(self.guest.failed(&format!("no {what} within {} s", self.most.as_secs())));
             }
             sleep(Duration::from_millis(500)).await;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Waits until a page of the desk's own is in front, and its title goes on so (POSIX ERE).

@@ -139,7 +139,7 @@ struct AtHome<'a> {
     record: &'a Record,
     /// The station's folder.
     station: &'a Path,
-    /// The employee's second one.
+    /// The employee's second factor.
     factor: Factor,
 }
 
@@ -200,7 +200,7 @@ impl AtHome<'_> {
         let by = if credential.is_some() { "a security key, touched at its USB port" } else { "one-time code" };
         at_the_desk::sign_in(&mut guest, &gateway, &account, credential, layout(employee), out).await?;
         clock.tick("signed in, at its keyboard", format!("password, {by}"), &out.join("desktops.png"));
-        at_the_desk::open_the_desktop(&mut guest, &gateway, &account, out).await?;
+        at_the_desk::open_the_desktop(&mut guest, &gateway, &account, layout(employee), out).await?;
         at_the_desk::other_keyboard(&mut guest, &gateway, layout(employee), out).await?;
         clock.tick("the other keyboard layout", "by a click on the status bar".into(), &out.join("other-keyboard.png"));
         at_the_desk::work(&mut guest, &gateway, at_the_desk::OTHER_LAYOUT, out).await?;

@@ -117,6 +117,16 @@ impl Machine {
         programs::tool("nsenter", &[&["--target", &leader, "--net", "--"][..], &ss].concat()).await
     }
 
+    /// A newer image is ready, as `livery-agent update` leaves it there, which `agent::update` and `desk::sign_in` read on devices.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub async fn has_a_newer_image(&self, newer: &str) -> Result<()> {
+        let state = format!(r#"{{"state":"ready","newer":"{newer}"}}"#);
+        let script = format!("mkdir -p /run/livery-update; echo '{state}' > /run/livery-update/state.json");
+        self.run(&script).await?.good().map(drop)
+    }
+
     /// A file in it, as this process reaches it.
     pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.leader))

@@ -168,11 +168,6 @@ impl Gateway {
         self.beacons().iter().filter(|line| line.rendered.as_ref().is_some_and(|drawn| drawn.page == page)).count()
     }
 
-    /// The accounts that it knows.
-    pub fn accounts(&self) -> &Accounts {
-        self.shared.guard.accounts()
-    }
-
     /// Whether this person's phone shows a request.
     pub fn phone_rings(&self, login: &str) -> bool {
         self.shared.guard.phone_rings(login, now())

@@ -165,15 +165,12 @@ impl Laptop {
         Ok(said)
     }
 
-    /// A newer image is ready, as `livery-agent update` leaves it there, which `sign_in` reads on a device; waits until the desktop has
-    /// told of it.
+    /// A newer image is ready; waits until the desktop has told of it.
     ///
     /// # Errors
     /// Where it does not in time.
     pub async fn learns_of_a_newer_image(&self) -> Result<()> {
-        let ready =
-            "mkdir -p /run/livery-update; echo '{\"state\":\"ready\",\"newer\":\"laptop@2\"}' > /run/livery-update/state.json";
-        self.machine.run(ready).await?.good()?;
+        self.machine.has_a_newer_image("laptop@2").await?;
         let told = format!("grep -q 'laptop@2 is ready, and the user has been notified' /home/{ACCOUNT}/.xsession-errors");
         self.until("told of a newer image", async || self.machine.run(&told).await.is_ok_and(|done| done.code == Some(0))).await
     }

@@ -120,11 +120,6 @@ impl Guard {
         Self { accounts, limits, host: host.to_owned(), memory: Mutex::default() }
     }
 
-    /// The accounts it knows.
-    pub fn accounts(&self) -> &Accounts {
-        &self.accounts
-    }
-
     /// Judges a password; gives the ticket for the second factor, and asks the phone where that is it.
     pub fn password(&self, login: &str, password: &str, now: u64) -> Result<String, Outcome> {
         let mut memory = self.memory();

@@ -428,10 +428,7 @@ async fn a_session_that_ends_is_when_a_newer_image_is_taken(bench: Bench) {
     bench.begins_another_session(&session, SOON).await;
     let up = async || bench.desk.browser("ActiveState").await.is_ok_and(|state| state == "active");
     bench.wait("another session is up", START, up).await;
-    // As `livery-agent update` leaves it there, which `agent::update` reads on a device.
-    let ready =
-        "mkdir -p /run/livery-update; echo '{\"state\":\"ready\",\"newer\":\"terminal@2\"}' > /run/livery-update/state.json";
-    bench.desk.machine.run(ready).await.unwrap().good().unwrap();
+    bench.desk.machine.has_a_newer_image("terminal@2").await.unwrap();
     bench.desk.run_at_the_screen("livery-desk leave").await.unwrap();
     bench.desk.machine.ended(SOON).await.unwrap();
 }
