@@ -18,6 +18,7 @@ use crate::{
     loudspeakers,
     picture::Picture,
     qemu::{Guest, keyboard},
+    screen::desk::at_the_screen,
     security_key::{PrivateCredential, SecurityKey},
     wifi,
 };
@@ -267,10 +268,8 @@ impl Person<'_> {
 
     /// Waits until a page of the desk's own is in front, and its title goes on so (POSIX ERE).
     async fn titled(&mut self, title: &str) -> Result<()> {
-        let tree =
-            "setpriv --reuid kiosk --regid kiosk --clear-groups swaymsg -r -s $(ls -t /run/kiosk/sway-ipc.* | head -1) -t get_tree";
-        let most = self.most;
-        let come = self.guest.until(&format!("{tree} | grep -Eq '\"name\": *\"Livery: {title}'"), most).await;
+        let is = at_the_screen(&format!("swaymsg -r -t get_tree | grep -Eq '\"name\": *\"Livery: {title}'"));
+        let come = self.guest.until(&is, self.most).await;
         if come.is_err() {
             self.looks("missed").await?;
         }

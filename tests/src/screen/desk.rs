@@ -27,6 +27,13 @@ pub const ELSEWHERE: &str = "elsewhere.example";
 /// Where a network's own sign-in page is.
 pub const HOTEL: &str = "welcome.hotel.example";
 
+/// What root runs on a terminal for a script to run as the kiosk's user in the screen's environment.
+pub fn at_the_screen(script: &str) -> String {
+    let quoted = script.replace('\'', r"'\''");
+    let environment = "XDG_RUNTIME_DIR=/run/kiosk WAYLAND_DISPLAY=wayland-1 SWAYSOCK=$(ls -t /run/kiosk/sway-ipc.* | head -1)";
+    format!("setpriv --reuid kiosk --regid kiosk --clear-groups env {environment} sh -c '{quoted}'")
+}
+
 /// What is otherwise than on a device.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -78,12 +85,7 @@ impl Desk {
     /// # Errors
     /// Where it does not end in time, or ends badly.
     pub async fn run_at_the_screen(&self, script: &str) -> Result<Done> {
-        let quoted = script.replace('\'', r"'\''");
-        let environment = "XDG_RUNTIME_DIR=/run/kiosk WAYLAND_DISPLAY=wayland-1 SWAYSOCK=$(ls -t /run/kiosk/sway-ipc.* | head -1)";
-        self.machine
-            .run(&format!("setpriv --reuid kiosk --regid kiosk --clear-groups env {environment} sh -c '{quoted}'"))
-            .await?
-            .good()
+        self.machine.run(&at_the_screen(script)).await?.good()
     }
 
     /// What systemd says of the browser's service.

@@ -4,20 +4,26 @@
 
 const part = (id) => document.getElementById(id);
 const word = (name) => browser.i18n.getMessage(name);
+let networks = [];
 let chosen = null;
 
-// What can be done now: a screen reader says it first.
-const entitle = (text) => (document.title = `Livery: ${text}`);
+// The title is what can be done now: a screen reader says it first. An answer may come late, so it follows from what the page shows.
+function entitle() {
+  const text = part("said").textContent
+    || (!part("join").hidden && `${word("password")} ${chosen.ssid}`)
+    || (networks === null && word("noWifi"))
+    || (networks.length && word("network"));
+  if (text) document.title = `Livery: ${text}`;
+}
 
 async function show() {
-  const { networks } = await browser.runtime.sendMessage({ type: "networks" });
+  ({ networks } = await browser.runtime.sendMessage({ type: "networks" }));
   part("none").hidden = networks !== null;
   // Drawn anew, the list keeps the place that the keyboard was at.
   const at = document.activeElement?.dataset.ssid;
-  if (networks === null) entitle(word("noWifi"));
-  else if (networks.length && !part("said").textContent) entitle(word("network"));
   part("networks").replaceChildren(...(networks ?? []).map(row));
   if (at !== undefined) document.querySelector(`[data-ssid=${CSS.escape(at)}]`)?.focus();
+  entitle();
 }
 
 function row(network) {
@@ -38,16 +44,14 @@ function choose(network) {
   part("which").textContent = network.ssid;
   part("password").value = "";
   part("join").hidden = network.security === "open";
+  say("");
   if (network.security === "open") join();
-  else {
-    entitle(`${word("password")} ${network.ssid}`);
-    part("password").focus();
-  }
+  else part("password").focus();
 }
 
 function say(what) {
   part("said").textContent = what;
-  entitle(what);
+  entitle();
 }
 
 async function join() {
