@@ -21,6 +21,9 @@ printf 'network={{\nssid="{NETWORK}"\nmode=2\nfrequency=2412\nkey_mgmt=WPA-PSK\n
 # A laptop has it running already.
 systemctl restart systemd-networkd
 systemd-run --quiet --unit=point wpa_supplicant -i wlan1 -D nl80211 -c /run/point.conf
+# An access point gives a handshake some four seconds, and an emulated desktop that comes up keeps programs waiting for longer: these two go first.
+for i in $(seq 60); do pidof wpa_supplicant | grep -q ' ' && break; sleep 1; done
+for pid in $(pidof wpa_supplicant); do chrt --fifo --pid 20 "$pid"; done
 for i in $(seq 60); do nmcli -t -f SSID device wifi list --rescan auto | grep -qx '{NETWORK}' && break; sleep 1; done
 say wifi "in reach: $(nmcli -t -f SSID device wifi list --rescan no | tr '\n' ' ')"
 for i in $(seq 600); do nmcli -t -f DEVICE,STATE device | grep -qx 'wlan0:connected' && break; sleep 1; done
