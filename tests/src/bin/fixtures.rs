@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
     let tell = |what: &str| eprintln!("{:>5} s  {what}", begun.elapsed().as_secs());
     let made = async {
         let site = Site::shared().await?;
+        fixtures::begin_anew(&site)?;
         all(&site, &tell).await?;
         tells_the_tests().await
     };
