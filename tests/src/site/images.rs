@@ -195,7 +195,7 @@ impl Site {
         let name = profile.file_stem().unwrap_or_default().to_string_lossy();
         let _turn = self.turn(&format!("build-{name}")).await?;
         let (store, keys, cache) = (text(&self.store()), text(&self.keys()), text(&self.cache()));
-        if self.store().join("metadata").exists() {
+        if self.store().join("metadata/timestamp.json").exists() {
             // They may have since the last time.
             self.refresh().await?;
         }
