@@ -94,6 +94,14 @@ pub async fn run(mut command: Command, name: &str, most: Duration) -> Result<Don
     }
 }
 
+/// The programs that images are made by, and of.
+///
+/// # Errors
+/// Where one is not there.
+pub fn of_images() -> Result<[PathBuf; 3]> {
+    Ok([Program::Livery.path()?, Program::Agent.path()?, built("livery-desk")?])
+}
+
 /// A program of this name beside the running one.
 ///
 /// # Errors

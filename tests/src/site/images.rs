@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{CHECK, STATION, Site, broken, copy_dated, text, told, write_if_other};
 use crate::{
     citrix_client,
-    programs::{Program, built},
+    programs::{self, Program},
     raw_disk,
 };
 
@@ -162,7 +162,7 @@ impl Site {
     /// Where one of them can't be read.
     pub fn version(&self, number: u32, profiles: [&str; 2], more: &str) -> Result<String> {
         let profiles = profiles.map(|name| self.root.join(format!("profiles/{name}.toml")));
-        let programs = [Program::Livery.path()?, Program::Agent.path()?, built("livery-desk")?];
+        let programs = programs::of_images()?;
         let of = profiles.iter().chain(&programs).map(|path| raw_disk::digest_all(path)).collect::<Result<Vec<_>>>()?;
         let of = of.iter().fold(more.to_owned(), |text, digest| format!("{text}{digest}"));
         Ok(format!("{number}.{:.8}", Digest::of(of.as_bytes()).to_string()))
