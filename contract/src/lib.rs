@@ -13,6 +13,8 @@
 //! | [`roster`] | one employee a row | IT | `livery`, station |
 //! | [`envelope`] | signed bytes (DSSE, Ed25519) | station, agent | agent, station |
 //! | [`inventory`], [`job`], [`record`], [`wire`] | the conversation of a device with its station | agent, station | station, agent |
+//! | [`tunnel`] | a WireGuard public key | agent | station |
+//! | [`tpm`] | what a TPM says of itself | a device's TPM | station |
 //! | [`confirmation`] | what took effect on a device in use | desk | station |
 //! | [`fault`] | an error with its exit code, place and mend | all | people, scripts |
 
@@ -31,8 +33,11 @@ pub mod manifest;
 pub mod name;
 pub mod record;
 pub mod roster;
+pub mod tpm;
+pub mod tunnel;
 pub mod wire;
 
 pub use digest::Digest;
 pub use fault::{Exit, Fault, Result};
 pub use name::{Name, OrderId, Reference, Version};
+pub use tunnel::TunnelKey;
