@@ -1,13 +1,14 @@
 //! The chunk map: which bytes lie where on the disk, and which range of which pack holds them.
 //!
-//! Binary, since it is by far the largest part of what must be fetched before writing: 56 bytes a data chunk, 8 a zero
+//! Binary, since it is by far the largest part of what must be fetched before writing: 88 bytes a data chunk, 8 a zero
 //! or skipped one. All numbers little-endian. See `docs/image-format.md`.
 //!
 //! ```text
-//! magic "LVRYMAP2" | u64 length covered | u32 packs | u32 chunks | u32 sections
+//! magic "LVRYMAP3" | u64 length covered | u32 packs | u32 chunks | u32 sections
 //! pack:    SHA-256 [32] | u64 length
 //! chunk:   u32 kind (0 zero, 1 data, 2 skip) | u32 length in 4 KiB blocks
 //!          and for data: SHA-256 of the uncompressed bytes [32] | u32 pack | u32 compressed length | u64 offset in the pack
+//!          | SHA-256 of the compressed bytes [32]
 //! section: u64 offset | u64 length | SHA-256 [32]
 //! ```
 
@@ -17,11 +18,11 @@ use crate::{
     manifest::{BLOCK, MAX_IMAGE},
 };
 
-const MAGIC: &[u8; 8] = b"LVRYMAP2";
+const MAGIC: &[u8; 8] = b"LVRYMAP3";
 const HEADER: usize = 28;
 const PACK: usize = 40;
 const CHUNK: usize = 8;
-const DATA: usize = 48;
+const DATA: usize = 80;
 const SECTION: usize = 48;
 
 /// The most bytes that a data chunk may hold uncompressed: what a reader must be ready to allocate.
@@ -29,11 +30,11 @@ pub const MAX_CHUNK: u32 = 1 << 20;
 /// The most bytes that a data chunk's zstd frame may take: `ZSTD_compressBound` of [`MAX_CHUNK`], rounded up.
 pub const MAX_FRAME: u32 = MAX_CHUNK + (MAX_CHUNK >> 7);
 /// The most bytes that an encoded chunk map may have: [`MAX_CHUNKS`] of data, and the packs of any image.
-pub const MAX_BYTES: u64 = 60 << 20;
-/// The most chunks that a chunk map may have. A decoded one takes 64 bytes, whatever it takes encoded: so no map asks for
-/// more than 64 MiB. With chunks of 80 KiB these are 80 GiB of data; zeros hardly count.
+pub const MAX_BYTES: u64 = 92 << 20;
+/// The most chunks that a chunk map may have. A decoded one takes 96 bytes, whatever it takes encoded: so no map asks for
+/// more than 96 MiB. With chunks of 80 KiB these are 80 GiB of data; zeros hardly count.
 pub const MAX_CHUNKS: u32 = 1 << 20;
-const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 64 << 20);
+const _: () = assert!(size_of::<Chunk>() * MAX_CHUNKS as usize <= 96 << 20);
 /// The most sections that a chunk map may have: `MAX_SECTIONS` of the manifest, some for the bounds of 128
 /// partitions, and each cut by runs of zeros.
 const MAX_SECTIONS: u32 = 1 << 14;
@@ -44,8 +45,8 @@ pub(crate) const MAX_DATA_BLOCKS: u32 = MAX_CHUNK / 4096;
 /// The most blocks that one zero or skipped chunk may cover: 4 GiB.
 pub const MAX_RUN: u32 = 1 << 20;
 
-/// Where a data chunk's bytes come from: an independent zstd frame in a pack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Where a data chunk's bytes come from: an independent zstd frame in a pack. In order of where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Frame {
     /// Index into [`ChunkMap::packs`].
     pub pack: u32,
@@ -53,6 +54,8 @@ pub struct Frame {
     pub offset: u64,
     /// Bytes of the frame.
     pub length: u32,
+    /// SHA-256 over them: checked before a decompressor sees one.
+    pub digest: Digest,
 }
 
 /// What the bytes of a chunk are.
@@ -142,6 +145,7 @@ impl ChunkMap {
                 out.extend_from_slice(&frame.pack.to_le_bytes());
                 out.extend_from_slice(&frame.length.to_le_bytes());
                 out.extend_from_slice(&frame.offset.to_le_bytes());
+                out.extend_from_slice(frame.digest.as_bytes());
             }
         }
         for section in &self.sections {
@@ -152,7 +156,7 @@ impl ChunkMap {
         out
     }
 
-    /// Reads and checks a chunk map. Allocates at most 64 MiB ([`MAX_CHUNKS`]) for chunks and as much for packs.
+    /// Reads and checks a chunk map. Allocates at most 96 MiB ([`MAX_CHUNKS`]) for chunks and as much for packs.
     ///
     /// # Errors
     /// [`Exit::Untrusted`](crate::Exit::Untrusted), saying what and at which byte.
@@ -162,7 +166,7 @@ impl ChunkMap {
             return Err(reader.wrong(format!("{} bytes are over the limit of {MAX_BYTES}", bytes.len())));
         }
         if reader.take::<8>()? != *MAGIC {
-            let fault = reader.wrong("it does not begin with LVRYMAP2");
+            let fault = reader.wrong("it does not begin with LVRYMAP3");
             return Err(fault.fix("use the Livery release that made the image, or build the image again into a new store"));
         }
         let length = reader.u64()?;
@@ -263,7 +267,8 @@ impl Reader<'_> {
     }
 
     fn frame(&mut self, packs: &[Blob]) -> Result<Frame> {
-        let frame = Frame { pack: self.u32()?, length: self.u32()?, offset: self.u64()? };
+        let (pack, length, offset) = (self.u32()?, self.u32()?, self.u64()?);
+        let frame = Frame { pack, offset, length, digest: Digest::from_bytes(self.take()?) };
         let Some(pack) = packs.get(frame.pack as usize) else {
             return Err(self.wrong(format!("a chunk lies in pack {} of {}", frame.pack, packs.len())));
         };
@@ -286,7 +291,8 @@ pub(crate) mod tests {
 
     pub(crate) fn maps() -> impl Strategy<Value = ChunkMap> {
         let data = (0_u32..3, 0_u64..1000, 1_u32..1000, any::<[u8; 32]>()).prop_map(|(pack, offset, length, digest)| {
-            Content::Data { digest: Digest::from_bytes(digest), frame: Frame { pack, offset, length } }
+            let digest = Digest::from_bytes(digest);
+            Content::Data { digest, frame: Frame { pack, offset, length, digest: Digest::of(digest.as_bytes()) } }
         });
         let content = prop_oneof![Just(Content::Zero), Just(Content::Skip), data];
         let chunk = (1_u32..=256, content).prop_map(|(blocks, content)| Chunk { blocks, content });

@@ -4,7 +4,8 @@ use crate::{
     chunkmap::{Chunk, ChunkMap, Content, SectionDigest},
     digest::{Blob, Digest},
     fault::{Fault, Result},
-    manifest::{BLOCK, Manifest, SectionRange},
+    manifest::{BLOCK, Layer, Manifest, SectionRange},
+    record::Section,
 };
 
 /// A run of the disk with one content. Extents of a [`Composed`] image lie end to end from byte 0.
@@ -41,15 +42,7 @@ impl Composed {
         }
         let mut composed = Self { packs: Vec::new(), extents: Vec::new(), known: Vec::new() };
         for (layer, map) in manifest.layers.iter().zip(maps) {
-            if map.length() != layer.length {
-                return Err(Fault::untrusted(format!(
-                    "the chunk map of the layer at {} covers {} bytes, the manifest says {}",
-                    layer.offset,
-                    map.length(),
-                    layer.length
-                )));
-            }
-            composed.lay(layer.offset, map)?;
+            composed.lay(layer, map)?;
         }
         composed.forget_known(|extent| extent.content == Content::Skip);
         composed.check_unused(manifest)?;
@@ -73,8 +66,28 @@ impl Composed {
         Ok(())
     }
 
-    /// Lays one map over what is there, from `offset`.
-    fn lay(&mut self, offset: u64, map: &ChunkMap) -> Result<()> {
+    /// One layer by itself, in its place on the disk. What a personal layer says of its own sections is known so, without all the
+    /// chunks of its master.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted) where the map does not cover the layer.
+    pub fn of_layer(layer: &Layer, map: &ChunkMap) -> Result<Self> {
+        let mut composed = Self { packs: Vec::new(), extents: Vec::new(), known: Vec::new() };
+        composed.lay(layer, map)?;
+        composed.forget_known(|extent| extent.content == Content::Skip);
+        Ok(composed)
+    }
+
+    /// Lays one map over what is there.
+    fn lay(&mut self, layer: &Layer, map: &ChunkMap) -> Result<()> {
+        let offset = layer.offset;
+        if map.length() != layer.length {
+            return Err(Fault::untrusted(format!(
+                "the chunk map of the layer at {offset} covers {} bytes, the manifest says {}",
+                map.length(),
+                layer.length
+            )));
+        }
         let first_pack = u32::try_from(self.packs.len()).map_err(|_| Fault::untrusted("too many packs"))?;
         self.packs.extend_from_slice(&map.packs);
         let mut at = offset;
@@ -156,40 +169,69 @@ impl Composed {
         self.known.get(index).filter(|known| known.length == section.length).map(|known| known.digest)
     }
 
-    /// The manifest's sections, cut once more around long runs of zeros, on bounds of 1 MiB: the digest of so many zeros is
-    /// known, so that what was proven to be zero need not be hashed.
+    /// The manifest's sections as a record has them. Cut once more around what the image leaves as it is, which nobody reads back; and
+    /// around long runs of zeros, on bounds of 1 MiB: the digest of so many zeros is known, so that what was proven to be zero need not
+    /// be hashed. Of [one layer](Self::of_layer): those sections that lie in it.
     pub fn sections(&self, manifest: &Manifest) -> Vec<SectionRange> {
         const MIB: u64 = 1 << 20;
         let worth = manifest.section_step() / 8;
-        let mut zeros: Vec<(u64, u64)> = Vec::new();
-        for extent in self.extents.iter().filter(|extent| extent.content == Content::Zero) {
-            match zeros.last_mut() {
-                Some((_, end)) if *end == extent.offset => *end += extent.length,
-                _ => zeros.push((extent.offset, extent.offset + extent.length)),
-            }
-        }
+        let (skips, zeros) = (self.runs(Content::Skip), self.runs(Content::Zero));
+        let first = self.extents.first().map_or(0, |extent| extent.offset);
+        let last = self.extents.last().map_or(0, |extent| extent.offset + extent.length);
         let mut sections = Vec::new();
-        for section in manifest.sections() {
-            let end = section.offset + section.length;
-            let mut at = section.offset;
+        for section in
+            manifest.sections().into_iter().filter(|section| section.offset >= first && section.offset + section.length <= last)
+        {
             let mut push = |from: u64, to: u64| {
                 if to > from {
                     sections.push(SectionRange { name: section.name.clone(), offset: from, length: to - from });
                 }
             };
-            let first = zeros.partition_point(|(_, zero_end)| *zero_end <= section.offset);
-            for (zero_start, zero_end) in zeros[first..].iter().take_while(|(start, _)| *start < end) {
-                let from = zero_start.max(&section.offset).next_multiple_of(MIB);
-                let to = zero_end.min(&end) / MIB * MIB;
-                if to >= from + worth {
-                    push(at, from);
-                    push(from, to);
-                    at = to;
+            let end = section.offset + section.length;
+            let mut at = section.offset;
+            for (skip_start, skip_end) in within(&skips, section.offset, end).chain([(end, end)]) {
+                for (zero_start, zero_end) in within(&zeros, at, skip_start) {
+                    let (from, to) = (zero_start.next_multiple_of(MIB), zero_end / MIB * MIB);
+                    if to >= from + worth {
+                        push(at, from);
+                        push(from, to);
+                        at = to;
+                    }
                 }
+                push(at, skip_start);
+                at = skip_end;
             }
-            push(at, end);
         }
         sections
+    }
+
+    /// What a record of this image must say: its [sections](Self::sections), and the digest that the layers give each.
+    ///
+    /// # Errors
+    /// [`Exit::Untrusted`](crate::Exit::Untrusted) where they give none for one of them: nobody could tell a true record from a false one.
+    pub fn expected(&self, manifest: &Manifest) -> Result<Vec<Section>> {
+        let expected = |section: SectionRange| match self.section_digest(&section) {
+            Some(sha256) => Ok(Section { name: section.name, offset: section.offset, length: section.length, sha256 }),
+            None => Err(Fault::untrusted(format!(
+                "the image does not say what its section of {} bytes at {} ({}) reads as",
+                section.length, section.offset, section.name
+            ))
+            .at(manifest.reference())
+            .fix("build or import the master again, and make the personal images anew")),
+        };
+        self.sections(manifest).into_iter().map(expected).collect()
+    }
+
+    /// Runs of extents with this content: first byte and end of each.
+    fn runs(&self, content: Content) -> Vec<(u64, u64)> {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for extent in self.extents.iter().filter(|extent| extent.content == content) {
+            match runs.last_mut() {
+                Some((_, end)) if *end == extent.offset => *end += extent.length,
+                _ => runs.push((extent.offset, extent.offset + extent.length)),
+            }
+        }
+        runs
     }
 
     /// The image's content as one digest: over offset, length, kind and digest of each extent.
@@ -212,6 +254,12 @@ impl Composed {
     }
 }
 
+/// What of these runs (first byte and end, in order) lies in `from..to`.
+fn within(runs: &[(u64, u64)], from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+    let first = runs.partition_point(|(_, end)| *end <= from);
+    runs[first..].iter().take_while(move |(start, _)| *start < to).map(move |(start, end)| (*start.max(&from), *end.min(&to)))
+}
+
 /// The bytes `from..to` of an extent that an upper layer cuts; only zero and skipped runs can be cut.
 fn part(extent: Extent, from: u64, to: u64) -> Result<Extent> {
     if matches!(extent.content, Content::Data { .. }) {
@@ -229,10 +277,16 @@ fn part(extent: Extent, from: u64, to: u64) -> Result<Extent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chunkmap::Frame, manifest::Layer};
+    use crate::chunkmap::Frame;
 
     fn data(blocks: u32, seed: u8) -> Chunk {
-        Chunk { blocks, content: Content::Data { digest: Digest::of(&[seed]), frame: Frame { pack: 0, offset: 0, length: 1 } } }
+        Chunk {
+            blocks,
+            content: Content::Data {
+                digest: Digest::of(&[seed]),
+                frame: Frame { pack: 0, offset: 0, length: 1, digest: Digest::of(b"f") },
+            },
+        }
     }
 
     fn zero(blocks: u32) -> Chunk {
@@ -338,6 +392,46 @@ mod tests {
         assert_eq!(at, manifest.size);
         let lengths: Vec<u64> = sections.iter().map(|section| section.length >> 20).collect();
         assert_eq!(lengths, [1, 8, 8, 47, 64, 64, 25, 1]);
+    }
+
+    #[test]
+    fn what_is_left_as_it_is_lies_in_no_section() {
+        let skip = |blocks| Chunk { blocks, content: Content::Skip };
+        let map = map(&[data(256, 1), data(100, 2), skip(1), data(99, 3), skip(56), zero(256), data(256, 4)]);
+        let mut manifest = crate::manifest::tests::sample();
+        (manifest.size, manifest.layers[0].length) = (map.length(), map.length());
+        let composed = Composed::new(&manifest, std::slice::from_ref(&map)).unwrap();
+        let sections = composed.sections(&manifest);
+        let got: Vec<_> =
+            sections.iter().map(|section| (section.name.as_str(), section.offset / BLOCK, section.length / BLOCK)).collect();
+        assert_eq!(got, [("gpt", 0, 256), ("esp", 256, 100), ("esp", 357, 99), ("root", 512, 256), ("gpt-backup", 768, 256)]);
+    }
+
+    #[test]
+    fn every_section_is_expected_or_the_image_is_refused() {
+        let mut manifest = crate::manifest::tests::sample();
+        let mut base = map(&[data(256, 1), data(256, 2), data(256, 3), zero(256)]);
+        let own = Layer { offset: 2 << 20, length: 1 << 20, chunk_map: Blob { digest: Digest::of(b"m"), length: 1 } };
+        let known = |offset: u64, seed: u8| SectionDigest { offset, length: 1 << 20, digest: Digest::of(&[seed]) };
+        base.sections = (0..4).map(|index| known(index << 20, u8::try_from(index).unwrap())).collect();
+        let digests = |manifest: &Manifest, maps: &[ChunkMap]| {
+            let expected = Composed::new(manifest, maps)?.expected(manifest)?;
+            Ok::<_, Fault>(expected.into_iter().map(|section| section.sha256).collect::<Vec<_>>())
+        };
+        assert_eq!(digests(&manifest, &[base.clone()]).unwrap(), [0_u8, 1, 2, 3].map(|seed| Digest::of(&[seed])));
+        // A layer over the root: it says itself what the root reads as, or nobody does.
+        manifest.layers.push(own.clone());
+        let mut upper = map(&[data(256, 9)]);
+        let fault = digests(&manifest, &[base.clone(), upper.clone()]).unwrap_err();
+        assert!(fault.exit().code() == 4 && fault.to_string().contains("(root)"), "{fault}");
+        upper.sections = vec![known(0, 9)];
+        assert_eq!(digests(&manifest, &[base, upper.clone()]).unwrap(), [0_u8, 1, 9, 3].map(|seed| Digest::of(&[seed])));
+        // By itself it says the same of what it covers.
+        let alone = Composed::of_layer(&own, &upper).unwrap().expected(&manifest).unwrap();
+        assert_eq!(
+            alone.iter().map(|section| (section.name.as_str(), section.sha256)).collect::<Vec<_>>(),
+            [("root", Digest::of(&[9]))]
+        );
     }
 
     #[test]

@@ -113,30 +113,70 @@ pub struct Nic {
     pub usb: bool,
 }
 
-/// The serial number as something that identifies one machine, or `None` for the placeholders that factories leave in
-/// (`To be filled by O.E.M.`, `Default string`, `Enter Serial`…): they made many machines one (FOGProject/fogproject#198).
+/// What factories leave in place of a serial number, letters and digits alone, in lower case. From boards' own firmware, and from those
+/// who met them: FOGProject/fogproject#198, fleet and inventory tools' block lists.
+const PLACEHOLDERS: [&str; 40] = [
+    "assettag",
+    "baseboardserialnumber",
+    "chassisserialnumber",
+    "default",
+    "defaultstring",
+    "empty",
+    "enterserial",
+    "enterserialnumber",
+    "filledbyoem",
+    "invalid",
+    "na",
+    "nil",
+    "noasset",
+    "noassettag",
+    "none",
+    "noserial",
+    "noserialnumber",
+    "notapplicable",
+    "notassigned",
+    "notavailable",
+    "notset",
+    "notspecified",
+    "null",
+    "oem",
+    "oemdefault",
+    "serial",
+    "serialnumber",
+    "sn",
+    "standard",
+    "systemmanufacturer",
+    "systemname",
+    "systemproductname",
+    "systemserialnumber",
+    "systemversion",
+    "tobedefinedbyoem",
+    "tobefilled",
+    "tobefilledbyoem",
+    "tobefilledbyoemmore",
+    "undefined",
+    "unknown",
+];
+
+/// The serial number as something that identifies one machine, or `None` for the placeholders that factories leave in (`To be filled by
+/// O.E.M.`, `Default string`, `Not Available`, `1234567890`…), in whatever spelling: they made many machines one. A serial number is
+/// printed on a label and typed by people, so it is ASCII (DSP0134, section 6.1.3): what cannot be seen, or looks like another character,
+/// is none.
 pub fn usable_serial(serial: &str) -> Option<&str> {
-    const PLACEHOLDERS: [&str; 12] = [
-        "0",
-        "123456789",
-        "chassis serial number",
-        "default string",
-        "enter serial",
-        "invalid",
-        "n/a",
-        "none",
-        "not applicable",
-        "not specified",
-        "system serial number",
-        "to be filled by o.e.m.",
-    ];
     let serial = serial.trim();
-    let lower = serial.to_ascii_lowercase();
-    let one_character = serial.chars().all(|character| serial.starts_with(character));
+    let plain: String =
+        serial.chars().filter(char::is_ascii_alphanumeric).map(|character| character.to_ascii_lowercase()).collect();
+    let bytes = plain.as_bytes();
+    let one_character = bytes.iter().all(|byte| Some(byte) == bytes.first());
+    // 0123456789, 1234567890, 123456789012.
+    let counted = bytes.len() >= 4
+        && bytes.iter().all(u8::is_ascii_digit)
+        && bytes.windows(2).all(|pair| (pair[0] - b'0' + 1) % 10 == pair[1] - b'0');
     let bad = serial.len() > 128
         || one_character
-        || PLACEHOLDERS.contains(&lower.as_str())
-        || serial.chars().any(|character| character.is_control());
+        || counted
+        || PLACEHOLDERS.binary_search(&plain.as_str()).is_ok()
+        || !serial.chars().all(|character| character.is_ascii_graphic() || character == ' ');
     (!bad).then_some(serial)
 }
 
@@ -146,9 +186,39 @@ mod tests {
 
     #[test]
     fn placeholders_identify_nothing() {
-        for bad in ["", " ", "0", "00000000", "xxxxxxx", "Default string", "To Be Filled By O.E.M.", "Enter Serial", "a\nb"] {
+        assert!(PLACEHOLDERS.is_sorted());
+        for bad in [
+            "",
+            " ",
+            "0",
+            "00000000",
+            "0000-0000",
+            "xxxxxxx",
+            "...",
+            "Default string",
+            "To Be Filled By O.E.M.",
+            "To be filled by O.E.M",
+            "OEM",
+            "O.E.M.",
+            "Enter Serial",
+            "Unknown",
+            "Not Available",
+            "N/A",
+            "System manufacturer",
+            "System Serial Number",
+            "1234567890",
+            "123456789",
+            "0123456789",
+            "a\nb",
+            "WT\u{202e}1",
+            "WT\u{200b}1",
+            "WТ5070",
+            "not-specified",
+        ] {
             assert_eq!(usable_serial(bad), None, "{bad:?}");
         }
-        assert_eq!(usable_serial(" WT5070-0001 "), Some("WT5070-0001"));
+        for good in ["WT5070-0001", "4XK9YJ3", "PF1A2B3C", "1234567891", "12", "VMware-56 4d 01", "CZC1234567", "5CG0123456"] {
+            assert_eq!(usable_serial(&format!(" {good} ")), Some(good));
+        }
     }
 }

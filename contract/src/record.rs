@@ -13,6 +13,7 @@ use crate::{
     envelope::{Payload, PublicKey},
     inventory::{Disk, System},
     name::{OrderId, Reference},
+    tunnel::TunnelKey,
 };
 
 /// The only schema so far.
@@ -38,7 +39,7 @@ pub struct Record {
     pub manifest: Digest,
     /// Bytes of the image.
     pub size: u64,
-    /// What was read back from the medium, end to end over the image.
+    /// What was read back from the medium: all of the image, in order, but for what it leaves as it is.
     pub sections: Vec<Section>,
     /// What was changed after that read-back, each range read back again.
     pub changed_after: Vec<Change>,
@@ -68,9 +69,9 @@ impl Payload for Record {
 pub struct DeviceKeys {
     /// What the device signs with, once it is in use (Ed25519).
     pub device: PublicKey,
-    /// Its WireGuard key, Base64 as `wg` writes it; `None` without a tunnel.
+    /// Its WireGuard key; `None` without a tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tunnel: Option<String>,
+    pub tunnel: Option<TunnelKey>,
     /// Whether the private halves are sealed to a TPM.
     pub sealed: bool,
 }
@@ -97,7 +98,7 @@ pub struct Section {
     pub offset: u64,
     /// Bytes.
     pub length: u64,
-    /// SHA-256 of the bytes read back, skipped chunks included as they were found.
+    /// SHA-256 of the bytes read back.
     pub sha256: Digest,
 }
 

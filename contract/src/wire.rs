@@ -27,6 +27,9 @@ use crate::{
 /// The most bytes that a message's body may have.
 pub const MAX_BODY: usize = 2 << 20;
 
+/// The most bytes of an enrolment's body: anybody on the line's network may send one.
+pub const MAX_ENROL: usize = 64 << 10;
+
 /// A device says who it is, and asks for its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,6 +19,7 @@
 //! | [`keys`] | `keygen`, and reading keys back |
 //! | [`station`] | what the routes share |
 //! | [`server`], [`http`] | HTTPS: routes, limits, signed messages, faults as answers |
+//! | [`text`] | what others sent, fit to be shown |
 //! | [`cli`] | the command line |
 
 mod admission;
@@ -34,3 +35,4 @@ pub mod orders;
 pub mod server;
 mod states;
 pub mod station;
+mod text;

@@ -8,22 +8,28 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use livery_contract::{Fault, Result, wire};
 use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::{
     admission::enrol,
-    database::orders,
     evidence::{confirmations, records},
-    http::refusal::Refusal,
+    http::{
+        connections::{self, Limited},
+        health,
+        refusal::Refusal,
+    },
     images::files,
     jobs::progress,
     line,
@@ -32,7 +38,9 @@ use crate::{
 
 /// How long those connected have to finish when the station stops.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a request's head may take to come.
+/// The most requests at once over one connection (RFC 9113, section 5.1.2).
+const MOST_STREAMS: u32 = 64;
+/// How long a handshake may take, and a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(15);
 
 /// All routes.
@@ -40,7 +48,8 @@ fn routes(station: Shared) -> Router {
     let store = files::routes(station.catalogue.folder());
     let line = line::routes::routes(station.line.clone());
     Router::new()
-        .route("/healthz", get(healthz))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
         .route("/api/v1/enrol", post(enrol::post))
         .route("/api/v1/progress", post(progress::post))
         .route("/api/v1/failures", post(progress::post_failure))
@@ -63,12 +72,6 @@ async fn headers(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-/// Whether the station can do its work: the database answers.
-async fn healthz(State(station): State<Shared>) -> Result<&'static str, Refusal> {
-    orders::open_count(&mut *station.database.connection().await?).await?;
-    Ok("ok\n")
 }
 
 /// A server that has begun.
@@ -97,8 +100,17 @@ pub async fn start(station: Shared, tls: RustlsConfig, address: SocketAddr) -> R
     prefer_bbr(&listener);
     let address = listener.local_addr().map_err(taken)?;
     let handle = Handle::new();
-    let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(taken)?.handle(handle.clone());
+    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(HEAD_TIME).acceptor(Limited::new(connections::most()));
+    let mut server = axum_server::from_tcp(listener)
+        .map_err(taken)?
+        .acceptor(acceptor)
+        .handle(handle.clone())
+        .first_request_timeout(HEAD_TIME)
+        .accept_error_handler(
+            |_, error| tracing::error!(%error, "a connection could not be taken: is there an end to open files?"),
+        );
     server.http_builder().http1().header_read_timeout(HEAD_TIME);
+    server.http_builder().http2().max_concurrent_streams(MOST_STREAMS);
     let service = routes(station.clone()).into_make_service();
     let line = tokio::spawn(line::task::run(station.line.clone()));
     let server = tokio::spawn(server.serve(service));

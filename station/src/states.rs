@@ -2,7 +2,8 @@
 //! whatever is not in it is refused, and the SQL that changes a state takes its conditions from here.
 //!
 //! ```text
-//! order   open ──recorded──> done ──reopened──> open
+//! order   open ──recorded──> done ──retired──> retired
+//!         done, retired ──reopened──> open
 //!
 //! job     issued ──progressed──> working ──recorded──> done
 //!           │                       │
@@ -25,6 +26,8 @@ pub(crate) enum OrderState {
     Open,
     /// A record is there, and nobody has reopened the order since.
     Done,
+    /// Its device is lost, or has been given away: nothing of it is believed any more.
+    Retired,
 }
 
 /// What happens to an order.
@@ -34,6 +37,8 @@ pub(crate) enum OrderEvent {
     Recorded,
     /// An operator wants its device written once more.
     Reopened,
+    /// An operator says that its device is lost.
+    Retired,
 }
 
 /// What a job is at. In SQL and JSON: the name in lower case.
@@ -113,12 +118,13 @@ impl State for OrderState {
     type Event = OrderEvent;
     const OF: &'static str = "order";
     const FIRST: Self = Self::Open;
-    const ALL: &'static [Self] = &[Self::Open, Self::Done];
+    const ALL: &'static [Self] = &[Self::Open, Self::Done, Self::Retired];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Done => "done",
+            Self::Retired => "retired",
         }
     }
 
@@ -126,6 +132,7 @@ impl State for OrderState {
         match event {
             OrderEvent::Recorded => "takes no record",
             OrderEvent::Reopened => "cannot be reopened",
+            OrderEvent::Retired => "cannot be retired",
         }
     }
 
@@ -133,13 +140,15 @@ impl State for OrderState {
         match event {
             OrderEvent::Recorded => Self::Done,
             OrderEvent::Reopened => Self::Open,
+            OrderEvent::Retired => Self::Retired,
         }
     }
 
     fn allows(self, event: OrderEvent) -> bool {
         match event {
             OrderEvent::Recorded => self == Self::Open,
-            OrderEvent::Reopened => self == Self::Done,
+            OrderEvent::Reopened => matches!(self, Self::Done | Self::Retired),
+            OrderEvent::Retired => self == Self::Done,
         }
     }
 }
@@ -254,12 +263,17 @@ mod tests {
 
     #[test]
     fn the_whole_table_of_orders() {
-        use OrderState::{Done, Open};
+        use OrderState::{Done, Open, Retired};
         for (state, event, target) in [
             (Open, OrderEvent::Recorded, Some(Done)),
             (Open, OrderEvent::Reopened, None),
+            (Open, OrderEvent::Retired, None),
             (Done, OrderEvent::Recorded, None),
             (Done, OrderEvent::Reopened, Some(Open)),
+            (Done, OrderEvent::Retired, Some(Retired)),
+            (Retired, OrderEvent::Recorded, None),
+            (Retired, OrderEvent::Reopened, Some(Open)),
+            (Retired, OrderEvent::Retired, None),
         ] {
             assert_eq!(state.after(event).ok(), target, "{state:?}, {event:?}");
         }
@@ -283,10 +297,10 @@ mod tests {
             }
             format!("CHECK (state IN ({}))", names.join(", "))
         }
-        let tables = include_str!("../migrations/0001_line.sql");
-        assert!(tables.contains(&same::<OrderState>()) && tables.contains(&same::<JobState>()));
+        assert!(include_str!("../migrations/0005_evidence.sql").contains(&same::<OrderState>()));
+        assert!(include_str!("../migrations/0001_line.sql").contains(&same::<JobState>()));
         assert_eq!(sources::<JobState>(Progressed), "'issued', 'working'");
-        assert_eq!(sources::<OrderState>(OrderEvent::Reopened), "'done'");
+        assert_eq!(sources::<OrderState>(OrderEvent::Reopened), "'done', 'retired'");
     }
 
     /// No SQL but that of `database/changes.rs` writes a state.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use jiff::SignedDuration;
 
-use crate::{database::Database, images::catalogue::Catalogue, line::feed::Line};
+use crate::{
+    database::{Database, health::Pulse},
+    images::catalogue::Catalogue,
+    line::feed::Line,
+};
 
 /// A running station.
 pub struct Station {
@@ -17,6 +21,8 @@ pub struct Station {
     pub(crate) key: SigningKey,
     /// Tells everybody who watches the page that something changed.
     pub(crate) line: Line,
+    /// Whether the database can be written, as last seen.
+    pub(crate) pulse: Pulse,
     pub(crate) settings: Settings,
 }
 
@@ -44,7 +50,7 @@ impl Station {
     /// A station that signs with this key, and whose page shows this database.
     pub fn new(database: Database, catalogue: Catalogue, key: SigningKey, settings: Settings) -> Self {
         let line = Line::new(database.clone());
-        Self { database, catalogue, key, line, settings }
+        Self { database, catalogue, key, line, pulse: Pulse::default(), settings }
     }
 }
 

@@ -87,11 +87,26 @@ impl Store {
         all
     }
 
-    /// A manifest and its digest.
+    /// A manifest and its digest. A personal one is held against its master's: the key that signs personal images may sign nothing else.
     ///
     /// # Errors
-    /// Exit 3 where the store has no such image, 4 where its bytes are not what was signed, 5 where it can't be read.
+    /// Exit 3 where the store has no such image, 4 where its bytes are not what was signed or it is more than its master and a personal
+    /// layer, 5 where it can't be read.
     pub async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
+        let (manifest, digest) = self.signed(reference).await?;
+        if reference.order.is_some() {
+            let (master, of_master) = self.signed(&reference.master()).await?;
+            manifest.check_master(&master, &of_master).map_err(|fault| {
+                fault
+                    .at(self.location())
+                    .fix("make the personal image anew; if it was made so, its key has been misused: change it")
+            })?;
+        }
+        Ok((manifest, digest))
+    }
+
+    /// A manifest as its role has signed it.
+    async fn signed(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
         let location = &self.0.location;
         let name = TargetName::new(reference.target()).map_err(|error| trust::fault(error, location))?;
         let absent = || {

@@ -31,7 +31,7 @@ pub(crate) fn fetch_piece<S: Source>(
         let frame = piece.frame;
         let wanted = Range { pack: frame.pack, offset: frame.offset, length: frame.length.into() };
         let bytes = handle.block_on(range::range(source, packs, wanted, &Outage::default(), stop))?;
-        match decoder.decode(&bytes, &piece.digest, into) {
+        match decoder.decode(&bytes, &frame.digest, into) {
             Ok(()) => return Ok(()),
             Err(what) => wrong = what,
         }

@@ -73,7 +73,10 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn data(seed: u32) -> Content {
-        Content::Data { digest: Digest::of(&seed.to_le_bytes()), frame: Frame { pack: 0, offset: 0, length: 1 } }
+        Content::Data {
+            digest: Digest::of(&seed.to_le_bytes()),
+            frame: Frame { pack: 0, offset: 0, length: 1, digest: Digest::of(b"") },
+        }
     }
 
     fn extents(parts: &[(u64, Content)]) -> Vec<Extent> {

@@ -172,7 +172,7 @@ impl Sorted {
     }
 
     fn fetch(&mut self, Piece { frame, length, digest, places }: Piece) {
-        self.pieces.entry((frame.pack, frame.offset, frame.length, length, digest)).or_default().extend(places);
+        self.pieces.entry((frame, length, digest)).or_default().extend(places);
     }
 }
 

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn one(from: u64, to: u64, length: u64) -> Move {
-        let frame = Frame { pack: 0, offset: to, length: 1 };
+        let frame = Frame { pack: 0, offset: to, length: 1, digest: Digest::of(b"") };
         Move { from, piece: Piece { frame, length, digest: Digest::of(&to.to_le_bytes()), places: vec![to] } }
     }
 

@@ -82,8 +82,7 @@ impl Plan {
                         let piece = Piece { frame, length: extent.length, digest, places: vec![extent.offset] };
                         moved.push(Move { from: *from, piece });
                     } else {
-                        let key = (frame.pack, frame.offset, frame.length, extent.length, digest);
-                        pieces.entry(key).or_default().push(extent.offset);
+                        pieces.entry((frame, extent.length, digest)).or_default().push(extent.offset);
                     }
                 }
             }
@@ -95,7 +94,7 @@ impl Plan {
         let (copies, instead) = moves::order(moved);
         plan.copies = copies;
         for Piece { frame, length, digest, places } in instead {
-            pieces.entry((frame.pack, frame.offset, frame.length, length, digest)).or_default().extend(places);
+            pieces.entry((frame, length, digest)).or_default().extend(places);
         }
         plan.runs = runs(pieces);
         Ok(plan)
@@ -134,7 +133,10 @@ mod tests {
     fn data(blocks: u32, pack: u32, offset: u64, length: u32) -> Chunk {
         Chunk {
             blocks,
-            content: Content::Data { digest: Digest::of(&offset.to_le_bytes()), frame: Frame { pack, offset, length } },
+            content: Content::Data {
+                digest: Digest::of(&offset.to_le_bytes()),
+                frame: Frame { pack, offset, length, digest: Digest::of(b"") },
+            },
         }
     }
 

@@ -24,15 +24,15 @@ pub(crate) struct Run {
     pub pieces: Vec<Piece>,
 }
 
-/// Where each chunk that is to be fetched belongs, by pack, offset and length of its frame, its own length and its digest.
-pub(crate) type ToFetch = BTreeMap<(u32, u64, u32, u64, Digest), Vec<u64>>;
+/// Where each chunk that is to be fetched belongs, by its frame, its own length and its digest.
+pub(crate) type ToFetch = BTreeMap<(Frame, u64, Digest), Vec<u64>>;
 
 /// Neighbouring frames share a request.
 pub(crate) fn runs(pieces: ToFetch) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for ((pack, start, frame_length, length, digest), places) in pieces {
-        let end = start + u64::from(frame_length);
-        let piece = Piece { frame: Frame { pack, offset: start, length: frame_length }, length, digest, places };
+    for ((frame, length, digest), places) in pieces {
+        let (pack, start, end) = (frame.pack, frame.offset, frame.offset + u64::from(frame.length));
+        let piece = Piece { frame, length, digest, places };
         match runs.last_mut() {
             Some(run)
                 if run.pack == pack

@@ -55,7 +55,7 @@ fn write_runs<S: Source>(trusted: &Trusted<S>, device: &Device, fetched: &Mutex<
                 .and_then(|start| bytes.get(start..start.checked_add(piece.frame.length as usize)?))
                 .ok_or_else(|| Fault::internal("a frame lies outside its run"))?;
             let into = batch.space(piece)?;
-            if let Err(wrong) = decoder.decode(frame, &piece.digest, into) {
+            if let Err(wrong) = decoder.decode(frame, &piece.frame.digest, into) {
                 tracing::warn!(offset = piece.frame.offset, "a chunk differs from its chunk map, fetching it again: {wrong}");
                 chunk::fetch_piece(trusted, piece, &mut decoder, into, &work.handle, &work.stop)?;
             }

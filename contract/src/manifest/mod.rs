@@ -6,6 +6,7 @@
 
 mod check;
 mod parts;
+mod personal;
 mod sections;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -25,16 +25,19 @@ impl Manifest {
     }
 
     /// The disk cut into named sections, end to end over `0..size` but for what partitions do not use: the partitions, and what
-    /// lies between them, long ones in several pieces of the same name. A record gives the SHA-256 of each, so that anyone can check one with
+    /// lies between them, long ones in several pieces of the same name, and a personal file by itself. A record gives the SHA-256 of each, so that anyone can check one with
     /// `dd | sha256sum`; SHA-256 goes over its bytes in order, and with pieces several processors can share the work.
     pub fn sections(&self) -> Vec<SectionRange> {
         let step = self.section_step();
         let mut sections = Vec::new();
         let mut at = 0;
+        // Its content is another one in each personal image; what is around it is the master's.
+        let file = self.personal_file.as_ref().map(|file| [file.offset, file.offset + file.length]).unwrap_or_default();
         let mut push = |name: &str, offset: u64, end: u64| {
             let mut at = offset;
             while at < end {
-                let length = (end - at).min(step);
+                let bound = file.into_iter().filter(|bound| (at + 1..end).contains(bound)).min().unwrap_or(end);
+                let length = (bound - at).min(step);
                 sections.push(SectionRange { name: name.to_owned(), offset: at, length });
                 at += length;
             }

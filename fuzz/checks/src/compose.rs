@@ -64,7 +64,10 @@ fn layer(input: &mut impl Iterator<Item = u8>, index: usize) -> Option<(Layer, C
         let content = match byte >> 6 {
             0 => Content::Zero,
             1 => Content::Skip,
-            _ => Content::Data { digest: Digest::of(&[number]), frame: Frame { pack: 0, offset: u64::from(number), length: 1 } },
+            _ => Content::Data {
+                digest: Digest::of(&[number]),
+                frame: Frame { pack: 0, offset: u64::from(number), length: 1, digest: Digest::of(b"") },
+            },
         };
         map.chunks.push(Chunk { blocks: u32::from(byte & 63) + 1, content });
     }

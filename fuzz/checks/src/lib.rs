@@ -9,7 +9,7 @@
 //! | [`manifest`] | JSON | what parses is written and read back the same; its sections cover the disk |
 //! | [`chunk_map`] | the binary map | what decodes is encoded to the very same bytes |
 //! | [`compose`] | a recipe of layers | the extents are what painting block by block gives |
-//! | [`pack`] | length, digest, zstd frame | only the right bytes, of the right length, and nothing beside them |
+//! | [`pack`] | length, digest, zstd frame | only the signed frame, only a chunk of the right length, and nothing beside it |
 //! | [`job`] | JSON | as for a message; and it is valid at the moment of its signing or never |
 //! | [`lockfile`] | TOML | what parses is written and read back the same; no path leads out of an archive |
 //! | [`profile`] | a profile and its base, TOML | errors have a place; explaining agrees with resolving; inheriting changes nothing |

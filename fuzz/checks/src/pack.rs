@@ -1,7 +1,7 @@
 //! A range of a pack, as it comes over the network: one zstd frame, decoded by the agent's own decoder.
 //!
 //! ```text
-//! u32 length of the chunk, little-endian | SHA-256 [32] | the frame
+//! u32 length of the chunk, little-endian | SHA-256 of the frame [32] | the frame
 //! ```
 
 use livery_contract::{
@@ -39,7 +39,7 @@ pub fn check(input: &[u8]) -> bool {
     let held = zstd::bulk::decompress_to_buffer(frame, &mut whole).ok();
     let right = held == Some(length);
     whole.truncate(length);
-    let digest = Digest::of(&whole);
+    let digest = Digest::of(frame);
     match decode(frame, &digest, length) {
         Some(chunk) => assert!(right && chunk == whole, "another chunk was taken for this one"),
         None => assert!(!right, "the right chunk was refused"),

@@ -135,7 +135,7 @@ pub(crate) async fn publish(
         personal_file: master.personal_file,
         restricted: master.restricted,
     };
-    map.sections = sections::digests(raw, &manifest, &map)?;
+    map.sections = sections::digests(raw, &manifest, &manifest.layers[0], &map)?;
     // Two readings of an image that somebody writes to would be two images.
     if modified(raw)? != before {
         return Err(Fault::refused("the disk image changed while it was read")

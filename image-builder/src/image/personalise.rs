@@ -8,6 +8,7 @@ use std::{fs, os::unix::fs::FileExt as _, path::Path};
 use livery_contract::{
     Digest, Fault, Reference, Result,
     cut::{BLOCK_BYTES, is_zero},
+    digest::Blob,
     manifest::{Accepts, Identity, Layer, Manifest, Personal, Role},
     roster::{self, Employee, RowError},
 };
@@ -21,7 +22,7 @@ use crate::{
     publish::{
         packer::{self, Known},
         repository::Publisher,
-        restricted,
+        restricted, sections,
     },
     secure_boot::signer::Signer,
 };
@@ -168,12 +169,14 @@ impl Over<'_> {
         let raw = tempfile::tempfile().map_err(|error| Fault::source("no temporary file can be made").cause(error))?;
         write_sparse(&raw, bytes, length).map_err(|error| Fault::source("no temporary file can be written").cause(error))?;
         let blobs = self.publisher.blobs();
-        let (map, _) = packer::pack(blobs, &raw, (0, length), (&[], &[]), &Known::default(), 19, &mut |_| {})?;
-        let chunk_map = blobs.put(&map.encode())?;
+        let (mut map, _) = packer::pack(blobs, &raw, (0, length), (&[], &[]), &Known::default(), 19, &mut |_| {})?;
+        let mut layer = Layer { offset, length, chunk_map: Blob { digest: Digest::of(b""), length: 0 } };
+        map.sections = sections::digests(&raw, self.master, &layer, &map)?;
+        layer.chunk_map = blobs.put(&map.encode())?;
         let mut personal = self.master.clone();
         let master = self.digest;
         personal.personal = Some(Personal { order: employee.order.clone(), hostname: employee.hostname.clone(), master });
-        personal.layers.push(Layer { offset, length, chunk_map });
+        personal.layers.push(layer);
         Ok(personal)
     }
 }

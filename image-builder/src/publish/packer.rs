@@ -29,14 +29,14 @@ const PACK: u64 = 64 << 20;
 
 /// Chunks that the store has already.
 #[derive(Debug, Default)]
-pub(crate) struct Known(HashMap<Digest, (Blob, u64, u32)>);
+pub(crate) struct Known(HashMap<Digest, (Blob, Frame)>);
 
 impl Known {
     /// Takes in the data chunks of an earlier image.
     pub(crate) fn add(&mut self, map: &ChunkMap) {
         for chunk in &map.chunks {
             if let Content::Data { digest, frame } = chunk.content {
-                self.0.entry(digest).or_insert((map.packs[frame.pack as usize], frame.offset, frame.length));
+                self.0.entry(digest).or_insert((map.packs[frame.pack as usize], frame));
             }
         }
     }
@@ -142,16 +142,23 @@ impl Packer<'_> {
         let (known, local) = (self.known, &self.local);
         let prepared: Vec<Prepared> = pieces
             .par_iter()
-            .map(|(zero, piece)| {
-                let blocks = (piece.len() / BLOCK_BYTES) as u64;
-                if *zero {
-                    return Ok(Prepared { blocks, digest: None, frame: None });
-                }
-                let digest = Digest::of(piece);
-                let have = known.0.contains_key(&digest) || local.contains_key(&digest);
-                let frame = if have { None } else { Some(zstd::bulk::compress(piece, level)?) };
-                Ok(Prepared { blocks, digest: Some(digest), frame })
-            })
+            .map_init(
+                || compressor(level),
+                |compressor, (zero, piece)| {
+                    let blocks = (piece.len() / BLOCK_BYTES) as u64;
+                    if *zero {
+                        return Ok(Prepared { blocks, digest: None, frame: None });
+                    }
+                    let digest = Digest::of(piece);
+                    let have = known.0.contains_key(&digest) || local.contains_key(&digest);
+                    let frame = match compressor {
+                        _ if have => None,
+                        Ok(compressor) => Some(compressor.compress(piece)?),
+                        Err(error) => return Err(io::Error::new(error.kind(), error.to_string())),
+                    };
+                    Ok(Prepared { blocks, digest: Some(digest), frame })
+                },
+            )
             .collect::<io::Result<_>>()
             .map_err(|error| Fault::internal("zstd does not compress").cause(error))?;
         for piece in prepared {
@@ -193,7 +200,7 @@ impl Packer<'_> {
             return Ok(*frame);
         }
         let frame = match (self.known.0.get(&digest), fresh) {
-            (Some((pack, offset, length)), _) => Frame { pack: self.index(*pack)?, offset: *offset, length: *length },
+            (Some((pack, frame)), _) => Frame { pack: self.index(*pack)?, ..*frame },
             (None, Some(bytes)) => {
                 self.packed.fresh += length;
                 self.append(bytes)?
@@ -231,7 +238,7 @@ impl Packer<'_> {
         self.packed.stored += bytes.len() as u64;
         self.open = Some((pack, index));
         let length = u32::try_from(bytes.len()).map_err(|_| Fault::internal("a frame is too long"))?;
-        Ok(Frame { pack: index, offset, length })
+        Ok(Frame { pack: index, offset, length, digest: Digest::of(bytes) })
     }
 
     fn close(&mut self) -> Result<()> {
@@ -249,6 +256,13 @@ impl Packer<'_> {
         }
         Ok((self.map, self.packed))
     }
+}
+
+/// Puts zstd's checksum into each frame: whether a frame that is the signed one also came out of the decompressor right.
+fn compressor(level: i32) -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(level)?;
+    compressor.include_checksum(true)?;
+    Ok(compressor)
 }
 
 struct Prepared {
@@ -328,8 +342,11 @@ mod tests {
                     let blob = map.packs[frame.pack as usize];
                     let pack = std::fs::read(store.path().join(livery_store::location::blob_path(&blob.digest))).unwrap();
                     assert_eq!(Digest::of(&pack), blob.digest);
+                    let signed = frame.digest;
                     let frame = &pack[usize::try_from(frame.offset).unwrap()..][..usize::try_from(frame.length).unwrap()];
+                    assert_eq!(Digest::of(frame), signed);
                     assert_eq!(zstd::bulk::decompress(frame, piece.len()).unwrap(), piece);
+                    assert_eq!(frame[4] & 4, 4, "a checksum follows (RFC 8878, section 3.1.1.1.1.5)");
                 }
                 Content::Skip => panic!("nothing is skipped"),
             }

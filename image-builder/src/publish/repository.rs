@@ -261,6 +261,7 @@ pub(crate) fn masters_named<'a>(store: &'a Store, name: &'a livery_contract::Nam
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use livery_contract::manifest::{Layer, Personal};
     use livery_store::Access;
 
     use super::*;
@@ -291,5 +292,44 @@ mod tests {
         // With a name that it may not sign, nothing of the store is believed.
         let refused = publishes("terminal@2.json").await.map(drop).unwrap_err();
         assert_eq!(refused.exit().code(), 4, "{refused}");
+    }
+
+    /// Whoever makes personal images signs one whose first layer is another system.
+    #[tokio::test]
+    async fn the_personal_key_replaces_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, at) = (folder.path().join("store"), folder.path().join("keys"));
+        keys::generate(&at).await.unwrap();
+        let root = std::fs::read(at.join("root.json")).unwrap();
+        let master = |chunk_map: &[u8]| {
+            let text = serde_json::json!({
+                "schema": 1, "name": "terminal", "version": "2", "created": "2026-11-01T00:00:00Z", "size": 1 << 22,
+                "sector_size": 512, "minimum_disk": 1 << 22,
+                "partitions": [{ "number": 1, "role": "identity", "offset": 1 << 20, "length": 1 << 20, "label": "identity",
+                    "type_guid": uuid::Uuid::nil(), "guid": uuid::Uuid::nil() }],
+                "layers": [{ "offset": 0, "length": 1 << 22, "chunk_map": { "digest": Digest::of(chunk_map), "length": 9 } }],
+            });
+            Manifest::parse(text.to_string().as_bytes()).unwrap()
+        };
+        let good = master(b"the system");
+        let mut publisher = Publisher::open(&store, &at).await.unwrap();
+        let of = publisher.add(&good).unwrap().digest;
+        publisher.commit().await.unwrap();
+        std::fs::remove_file(at.join("targets.pem")).unwrap();
+        let reads = async |order: &str, from: &Manifest| {
+            let mut personal = from.clone();
+            personal.personal = Some(Personal { order: order.parse().unwrap(), hostname: "wt-1".into(), master: of });
+            let own = Blob { digest: Digest::of(b"own"), length: 3 };
+            personal.layers.push(Layer { offset: 1 << 20, length: 1 << 20, chunk_map: own });
+            let mut thief = Publisher::open(&store, &at).await.unwrap();
+            thief.add(&personal).unwrap();
+            thief.commit().await.unwrap();
+            let opened = Store::open(&Location::Folder(store.clone()), &root, Access::default()).await.unwrap();
+            opened.manifest(&personal.reference()).await
+        };
+        reads("ORD-1", &good).await.unwrap();
+        let refused = reads("ORD-2", &master(b"another system")).await.unwrap_err();
+        assert_eq!(refused.exit().code(), 4);
+        assert!(refused.to_string().contains("its layers are not those of its master"), "{refused}");
     }
 }

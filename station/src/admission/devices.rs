@@ -6,7 +6,7 @@ use livery_contract::{
     wire::Enrol,
 };
 
-use crate::database::devices::Device;
+use crate::{database::devices::Device, text::one_line};
 
 /// The most characters of any text of a device that is shown.
 const MOST: usize = 120;
@@ -15,7 +15,7 @@ const MOST_NICS: usize = 16;
 
 /// A device's text, fit to be shown on one line.
 pub(crate) fn plain(text: &str) -> String {
-    text.trim().chars().filter(|character| !character.is_control()).take(MOST).collect()
+    one_line(text, MOST)
 }
 
 /// The serial if it identifies a machine.

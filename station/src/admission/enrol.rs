@@ -8,7 +8,7 @@ use axum::{Json, body::Body, extract::State};
 use jiff::Timestamp;
 use livery_contract::{
     Fault, Result,
-    wire::{Enrol, EnrolAnswer},
+    wire::{Enrol, EnrolAnswer, MAX_ENROL},
 };
 
 use super::devices;
@@ -30,7 +30,7 @@ const ASK_AGAIN: u32 = 5;
 /// # Errors
 /// 400 malformed, 403 not signed by its own key or sent at another time, 413 too long, 503 the database does not answer.
 pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<Json<EnrolAnswer>, Refusal> {
-    let signed = Signed::read(body).await?;
+    let signed = Signed::read_at_most(MAX_ENROL, body).await?;
     let claim: Enrol = signed.claim()?;
     let enrol: Enrol = signed.envelope.open(&claim.key)?;
     let now = Timestamp::now();
@@ -58,6 +58,10 @@ async fn answer(station: &Shared, enrol: &Enrol, now: Timestamp) -> Result<Enrol
             match order {
                 None => Issue::Wait(format!(
                     "no order for serial {serial} yet: import a roster that names it, or run `livery-station assign`"
+                )),
+                Some(order) if order.is_retired() => Issue::Wait(format!(
+                    "order {} is retired, since its device was reported lost: keep this device and call IT",
+                    order.id
                 )),
                 Some(order) if order.is_done() => Issue::Wait(format!(
                     "order {} is done already (record #{}): to write it once more, run `livery-station reopen`",

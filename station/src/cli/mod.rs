@@ -30,6 +30,7 @@ Examples:
   livery-station orders --database sqlite:station.db
   livery-station record ORD-1001 --database sqlite:station.db --payload
   livery-station peers --database sqlite:station.db > peers.conf
+  livery-station retire ORD-1001 --database sqlite:station.db
 
 Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 refused, nothing was changed, 4 not trusted, 5 the store or database failed.";
 
@@ -97,6 +98,13 @@ enum Command {
     },
     /// Allow a finished device to be written again. Its record stays in the log.
     Reopen {
+        /// The order.
+        order: OrderId,
+        #[command(flatten)]
+        database: DatabaseArg,
+    },
+    /// Take a lost device out of use: out of the tunnel's peers, and nothing that it says is believed. Its record stays in the log.
+    Retire {
         /// The order.
         order: OrderId,
         #[command(flatten)]
@@ -213,6 +221,17 @@ impl Cli {
                     &format!("{order} is open: its device may be written again"),
                 )
             }
+            Command::Retire { order, database } => {
+                let database = Database::open(&database.database, Open::Existing).await?;
+                operator::retire(&database, &order).await?;
+                report(
+                    json,
+                    &json!({ "order": order, "state": "retired" }),
+                    &format!(
+                        "{order} is retired\nnext     load the peers without it on the tunnel's concentrator: livery-station peers, then wg syncconf"
+                    ),
+                )
+            }
             Command::Orders { database } => lists::orders(json, &database.database).await,
             Command::Serve { store, keys, database, listen } => serve(json, &store, &keys, &database.database, listen).await,
             Command::Records { database } => lists::records(json, &database.database).await,
@@ -243,7 +262,7 @@ async fn serve(json: bool, store: &StoreArgs, keys: &std::path::Path, url: &str,
     let key = keys::job_key(keys)?;
     let tls = tls::load(keys).await?;
     let catalogue = Catalogue::open(&store.store, &store.trust).await?;
-    let database = Database::open(url, Open::OrCreate).await?;
+    let database = Database::open(url, Open::ToServe).await?;
     let station = Arc::new(Station::new(database, catalogue, key, Settings::default()));
     let running = server::start(station, tls, listen).await?;
     let address = running.address;

@@ -168,6 +168,16 @@ pub(crate) async fn record_order(connection: &mut Connection, id: &str, record: 
     outcome(connection, "orders", id, OrderEvent::Recorded, done.rows_affected()).await
 }
 
+/// An operator says that the order's device is lost. Its record stays where it is.
+pub(crate) async fn retire(connection: &mut Connection, id: &str) -> Result<Change<OrderState>> {
+    let done = sqlx::query(update::<OrderState>("orders", OrderEvent::Retired, ""))
+        .bind(id)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    outcome(connection, "orders", id, OrderEvent::Retired, done.rows_affected()).await
+}
+
 /// An operator wants the order's device written once more. The earlier record stays where it is.
 pub(crate) async fn reopen(connection: &mut Connection, id: &str) -> Result<Change<OrderState>> {
     let done = sqlx::query(update::<OrderState>("orders", OrderEvent::Reopened, ""))

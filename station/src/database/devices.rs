@@ -32,7 +32,7 @@ pub(crate) struct Device {
 
 const COLUMNS: &str = "device_key, serial, manufacturer, product, macs, agent, waiting, fault, first_seen, last_seen";
 
-/// Keeps a device as it enrolled, and forgets those that never had a job and went away.
+/// Keeps a device as it enrolled, and forgets earlier boots of it and devices that went away, where they never had a job.
 pub(crate) async fn put(connection: &mut Connection, device: &Device, inventory: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO devices (device_key, serial, manufacturer, product, macs, inventory, agent, waiting, fault, first_seen, last_seen) \
@@ -50,6 +50,15 @@ pub(crate) async fn put(connection: &mut Connection, device: &Device, inventory:
     .bind(&device.agent)
     .bind(&device.waiting)
     .bind(device.last_seen)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    sqlx::query(
+        "DELETE FROM devices WHERE serial = $1 AND serial <> '' AND device_key <> $2 \
+         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.device_key = devices.device_key)",
+    )
+    .bind(&device.serial)
+    .bind(&device.device_key)
     .execute(&mut *connection)
     .await
     .map_err(failed)?;

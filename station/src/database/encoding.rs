@@ -2,6 +2,8 @@
 
 use livery_contract::{Exit, Fault, Result, fault::FaultReport, wire::Phase};
 
+use crate::text::lines;
+
 /// The most characters of each part of a failure that are stored.
 const MOST: usize = 2_000;
 
@@ -10,7 +12,7 @@ const MOST: usize = 2_000;
 /// # Errors
 /// Never: plain data.
 pub(crate) fn fault(report: &FaultReport) -> Result<String> {
-    let cut = |text: &str| text.chars().filter(|c| !c.is_control() || *c == '\n').take(MOST).collect::<String>();
+    let cut = |text: &str| lines(text, MOST);
     let report = FaultReport {
         exit: report.exit,
         what: cut(&report.what),

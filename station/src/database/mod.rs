@@ -9,18 +9,28 @@
 pub(crate) mod changes;
 pub(crate) mod devices;
 pub(crate) mod encoding;
+pub(crate) mod health;
 pub(crate) mod jobs;
 pub mod log;
 pub mod orders;
 
-use std::{path::PathBuf, str::FromStr as _, time::Duration};
+use std::{
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    time::Duration,
+};
 
 use livery_contract::{Fault, Result};
 use sqlx::{
-    Sqlite, SqlitePool,
+    Connection as _, Sqlite, SqlitePool,
+    migrate::Migrator,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+/// The tables, and how they came to be.
+static TABLES: Migrator = sqlx::migrate!("./migrations");
 
 /// One connection; the tables' functions take it, so that they work alone and within a transaction.
 pub type Connection = sqlx::SqliteConnection;
@@ -34,6 +44,8 @@ pub enum Open {
     Existing,
     /// It is made where it is missing.
     OrCreate,
+    /// The same, and its tables are brought up to date: by the one who serves, and by no command that runs beside a station.
+    ToServe,
 }
 
 /// The open database. Cheap to clone.
@@ -43,10 +55,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens `sqlite:FILE` and brings its tables up to date.
+    /// Opens `sqlite:FILE`. A new one is this user's alone to read.
     ///
     /// # Errors
-    /// `Usage` for another kind of URL, `Refused` where it must be there and is not, `Source` for anything underneath.
+    /// `Usage` for another kind of URL; `Refused` where it must be there and is not, or has the tables of another release; `Source` for
+    /// anything underneath.
     pub async fn open(url: &str, open: Open) -> Result<Self> {
         let path = path_of(url)?;
         if open == Open::Existing && !path.is_file() {
@@ -54,10 +67,10 @@ impl Database {
                 .at(path.display())
                 .fix("use --database sqlite:FILE with the file that `livery-station import` made"));
         }
+        let new = open != Open::Existing && make(&path)?;
         let options = SqliteConnectOptions::from_str("sqlite:")
             .map_err(failed)?
             .filename(&path)
-            .create_if_missing(open == Open::OrCreate)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             // With NORMAL a power cut may undo the last commit in WAL mode: a receipt must outlive it (sqlite.org/pragma.html).
@@ -66,15 +79,27 @@ impl Database {
         let pool = SqlitePoolOptions::new()
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(15))
+            // On a full disk SQLite ends a transaction by itself, and the driver goes on to believe in it: such a connection would fail
+            // for ever. The ping comes back when a rollback that is under way is through.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|error| opening(&path, error))?;
-        sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| {
-            Fault::source("the database's tables do not match this release")
-                .at(path.display())
-                .fix("use the release that wrote the database, or a newer one")
-                .cause(error)
-        })?;
+        if new || open == Open::ToServe {
+            TABLES.run(&pool).await.map_err(|error| {
+                Fault::source("the database's tables do not match this release")
+                    .at(path.display())
+                    .fix("use the release that wrote the database, or a newer one")
+                    .cause(error)
+            })?;
+        } else {
+            is_current(&pool).await.map_err(|fault| fault.at(path.display()))?;
+        }
         Ok(Self { pool })
     }
 
@@ -109,6 +134,36 @@ pub(crate) async fn commit(transaction: Transaction) -> Result<()> {
     transaction.commit().await.map_err(failed)
 }
 
+/// Makes an empty file that nobody else can read; SQLite gives the files beside it the same mode. Whether it was not there before.
+fn make(path: &Path) -> Result<bool> {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match file {
+        Ok(_) => Ok(true),
+        // An empty one is as good as none: a run was ended right after it was made.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(path.metadata().is_ok_and(|file| file.len() == 0)),
+        Err(error) => Err(opening(path, error.into())),
+    }
+}
+
+/// Whether the tables are those of this release: a command beside a station at work must not change them under it.
+async fn is_current(pool: &SqlitePool) -> Result<()> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations WHERE success").fetch_one(pool).await.map_err(|error| {
+            Fault::refused("this is not the database of a station")
+                .fix("use the file that `livery-station import` made")
+                .cause(error)
+        })?;
+    let wanted = TABLES.iter().map(|migration| migration.version).max();
+    match found.cmp(&wanted) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(Fault::refused("the database has the tables of an earlier release")
+            .fix("stop the station and start `livery-station serve` of this release: it brings them up to date")),
+        std::cmp::Ordering::Greater => {
+            Err(Fault::refused("the database has the tables of a newer release").fix("use that release, or a newer one"))
+        }
+    }
+}
+
 /// The file of a `sqlite:` URL.
 fn path_of(url: &str) -> Result<PathBuf> {
     let path =
@@ -124,7 +179,7 @@ fn path_of(url: &str) -> Result<PathBuf> {
     }
 }
 
-fn opening(path: &std::path::Path, error: sqlx::Error) -> Fault {
+fn opening(path: &Path, error: sqlx::Error) -> Fault {
     Fault::source("the database cannot be opened")
         .at(path.display())
         .fix("check that the folder exists and that this user can write to it")
@@ -158,6 +213,8 @@ pub(crate) fn meant(bytes: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -177,6 +234,32 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("no.db").display());
         assert_eq!(Database::open(&url, Open::Existing).await.unwrap_err().exit().code(), 3);
         Database::open(&url, Open::OrCreate).await.unwrap();
+        Database::open(&url, Open::Existing).await.unwrap();
+        for name in ["no.db", "no.db-wal", "no.db-shm"] {
+            let file = std::fs::metadata(folder.path().join(name));
+            assert!(file.is_ok_and(|file| file.permissions().mode() & 0o077 == 0) || name != "no.db", "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_one_who_serves_changes_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("old.db").display());
+        let database = Database::open(&url, Open::OrCreate).await.unwrap();
+        let last = TABLES.iter().map(|migration| migration.version).max().unwrap();
+        for (version, words) in [(last - 1, "earlier release"), (last + 1, "newer release")] {
+            let sql = "UPDATE _sqlx_migrations SET version = $1 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+            sqlx::query("DELETE FROM _sqlx_migrations WHERE version = $1").bind(version).execute(&database.pool).await.unwrap();
+            sqlx::query(sql).bind(version).execute(&database.pool).await.unwrap();
+            for open in [Open::Existing, Open::OrCreate] {
+                let fault = Database::open(&url, open).await.unwrap_err();
+                assert!(fault.exit().code() == 3 && fault.to_string().contains(words), "{fault}");
+            }
+        }
+        std::fs::write(folder.path().join("other.db"), "").unwrap();
+        let url = format!("sqlite:{}", folder.path().join("other.db").display());
+        assert_eq!(Database::open(&url, Open::Existing).await.unwrap_err().exit().code(), 3);
+        Database::open(&url, Open::ToServe).await.unwrap();
         Database::open(&url, Open::Existing).await.unwrap();
     }
 }

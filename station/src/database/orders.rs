@@ -50,9 +50,19 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether a record is there and nobody reopened the order since.
+    /// Whether a record is there, and its device is neither to be written once more nor lost.
     pub(crate) fn is_done(&self) -> bool {
         self.state == OrderState::Done
+    }
+
+    /// Whether its device is to be written.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == OrderState::Open
+    }
+
+    /// Whether its device is lost.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state == OrderState::Retired
     }
 }
 

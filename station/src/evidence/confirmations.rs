@@ -76,6 +76,11 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
 
     let mut transaction = station.database.write().await?;
     let order = orders::get(&mut transaction, &entry.order_id).await?.ok_or_else(|| damaged("log", "a record of no order"))?;
+    if order.is_retired() {
+        return Err(Fault::untrusted(format!("order {} is retired: what its device says is not believed any more", order.id))
+            .fix("if the device was found again, run `livery-station reopen`, and write it once more")
+            .into());
+    }
     if order.record != Some(entry.sequence) {
         return Err(Refusal::conflict(
             Fault::refused(format!(
@@ -96,10 +101,12 @@ pub(crate) async fn post(State(station): State<Shared>, body: Body) -> Result<(S
             station.line.wake();
             return Ok((StatusCode::OK, Json(rows::receipt(latest)?)));
         }
-        if confirmation.at <= known.at {
+        // A clock that ran ahead shall not silence the device once it is right again.
+        let known_at = known.at.min(rows::accepted(latest)?);
+        if confirmation.at <= known_at {
             return Err(Refusal::conflict(Fault::refused(format!(
                 "this confirmation was made at {:.0}, but the device already reported something else at {:.0}",
-                confirmation.at, known.at
+                confirmation.at, known_at
             ))));
         }
         let since = now.as_millisecond().saturating_sub(A_DAY);

@@ -1,4 +1,8 @@
-//! Whether a record answers its job: same order, image, manifest and serial, and the whole image read back.
+//! Whether a record answers its job: same order, image, manifest and serial; the whole image read back, and all of it what was signed;
+//! and no key that the image does not ask for.
+//!
+//! The device says what it read. What it should have read was worked out from the signed chunk maps when the job was issued, so a record
+//! that was made up, or of a disk that holds something else, is none.
 
 use livery_contract::{
     Fault, OrderId, Result,
@@ -8,7 +12,7 @@ use livery_contract::{
 
 use crate::{
     database::{damaged, jobs::JobRow, meant},
-    jobs::expected::ExpectedSection,
+    jobs::expected::{Expected, ExpectedKeys},
 };
 
 /// The most ranges that may have been changed after the read-back.
@@ -34,8 +38,15 @@ pub(crate) fn answers(record: &Record, job: &JobRow) -> Result<()> {
             return no(format!("its {what} is {found}, the job's is {wanted}"));
         }
     }
-    let expected: Vec<ExpectedSection> = serde_json::from_str(&job.sections).map_err(|error| damaged("list of sections", error))?;
-    covers(&record.sections, &expected, record.size).or_else(no)?;
+    let Ok(expected) = serde_json::from_str::<Vec<Section>>(&job.sections) else {
+        return no("an earlier release of the station issued it, without the digests to compare with: start the agent again".into());
+    };
+    holds(&record.sections, &expected).or_else(no)?;
+    let expects: Option<Expected> =
+        job.expects.as_deref().map(serde_json::from_str).transpose().map_err(|error| damaged("expectation", error))?;
+    if let Some(expects) = expects {
+        made_on_the_device(record, &expects).or_else(no)?;
+    }
     if record.disk.size < record.size {
         return no(format!("a disk of {} bytes does not hold an image of {}", record.disk.size, record.size));
     }
@@ -55,36 +66,48 @@ pub(crate) fn answers(record: &Record, job: &JobRow) -> Result<()> {
     Ok(())
 }
 
-/// Whether the sections read back are those of the image: each byte of them once, in order, to the end of the image.
-fn covers(sections: &[Section], expected: &[ExpectedSection], size: u64) -> Result<(), String> {
-    let (mut at, mut bytes) = (0u64, 0u64);
-    for section in sections {
-        if section.offset < at || section.length == 0 {
-            return Err(format!("section {:.40} begins at {}, the one before ended at {at}", section.name, section.offset));
+/// Whether what was read back is what was signed: each section once, in order, with its digest.
+fn holds(found: &[Section], expected: &[Section]) -> Result<(), String> {
+    for (index, wanted) in expected.iter().enumerate() {
+        let Section { name, offset, length, sha256 } = wanted;
+        match found.get(index) {
+            Some(section) if section == wanted => {}
+            Some(section) if (&section.name, section.offset, section.length) == (name, *offset, *length) => {
+                return Err(format!("its section {name} at {offset} reads as {}, the image's as {sha256}", section.sha256));
+            }
+            _ => return Err(format!("the image's section {name} of {length} bytes at {offset} was not read back")),
         }
-        at = section.offset.checked_add(section.length).ok_or_else(|| "a section ends beyond any disk".to_owned())?;
-        bytes += section.length;
     }
-    if at != size || size == 0 {
-        return Err(format!("{bytes} bytes were read back, up to {at} of {size}"));
+    if found.len() > expected.len() {
+        return Err(format!("it has {} sections, the image {}", found.len(), expected.len()));
     }
-    // An agent may cut a section once more; neighbours of one name count as one.
-    let found = joined(sections.iter().map(|section| (section.name.as_str(), section.offset, section.length)));
-    let wanted = joined(expected.iter().map(|section| (section.name.as_str(), section.offset, section.length)));
-    if found == wanted { Ok(()) } else { Err("its sections are not those of the image".into()) }
+    Ok(())
 }
 
-/// Name, first byte and end of each.
-fn joined<'a>(sections: impl Iterator<Item = (&'a str, u64, u64)>) -> Vec<(&'a str, u64, u64)> {
-    let mut all: Vec<(&str, u64, u64)> = Vec::new();
-    for (name, offset, length) in sections {
-        let end = offset.saturating_add(length);
-        match all.last_mut() {
-            Some((last, _, last_end)) if *last == name && *last_end == offset => *last_end = end,
-            _ => all.push((name, offset, end)),
-        }
+/// Whether the device made what the image asks for, and nothing else: a key in a record is believed later, by this station and by the
+/// concentrator of the tunnel.
+fn made_on_the_device(record: &Record, expects: &Expected) -> Result<(), String> {
+    let made = match &record.keys {
+        None => ExpectedKeys::None,
+        Some(keys) if keys.tunnel.is_some() => ExpectedKeys::Tunnel,
+        Some(_) => ExpectedKeys::Device,
+    };
+    if made != expects.keys {
+        let words = |keys| match keys {
+            ExpectedKeys::None => "no keys",
+            ExpectedKeys::Device => "a device key alone",
+            ExpectedKeys::Tunnel => "a device key and a tunnel key",
+        };
+        return Err(format!("it has {}, the image asks for {}", words(made), words(expects.keys)));
     }
-    all
+    let Some(bound) = &record.bound else { return Ok(()) };
+    if bound.identity.is_some() && bound.identity != expects.layer {
+        return Err("it sealed another personal layer than the image's".into());
+    }
+    if bound.recovery.is_some() && !expects.data {
+        return Err("it has a recovery key, but the image has no data partition".into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -95,33 +118,25 @@ mod tests {
     use super::*;
 
     fn section(name: &str, offset: u64, length: u64) -> Section {
-        Section { name: name.into(), offset, length, sha256: Digest::of(b"") }
+        Section { name: name.into(), offset, length, sha256: Digest::of(name.as_bytes()) }
     }
 
     #[test]
-    fn sections_lie_end_to_end_over_the_whole_image() {
-        let expected: Vec<ExpectedSection> = [("gpt", 0, 4096), ("root", 4096, 8192)]
-            .map(|(name, offset, length)| ExpectedSection { name: name.into(), offset, length })
-            .into();
-        covers(&[section("gpt", 0, 4096), section("root", 4096, 8192)], &expected, 12288).unwrap();
-        covers(&[section("gpt", 0, 4096), section("root", 4096, 4096), section("root", 8192, 4096)], &expected, 12288).unwrap();
+    fn what_was_read_back_is_what_was_signed() {
+        let expected = [section("gpt", 0, 4096), section("root", 4096, 8192)];
+        holds(&expected, &expected).unwrap();
+        let zeros = Section { sha256: Digest::from_bytes([0; 32]), ..expected[1].clone() };
         for (what, bad) in [
             ("none", vec![]),
-            ("short", vec![section("gpt", 0, 4096)]),
-            ("gap", vec![section("gpt", 0, 4095), section("root", 4096, 8192)]),
-            ("empty", vec![section("gpt", 0, 0), section("gpt", 0, 4096), section("root", 4096, 8192)]),
-            ("endless", vec![section("gpt", 0, u64::MAX), section("root", u64::MAX, 8192)]),
-            ("other name", vec![section("gpt", 0, 4096), section("esp", 4096, 8192)]),
-            ("one for all", vec![section("disk", 0, 12288)]),
+            ("short", vec![expected[0].clone()]),
+            ("another digest", vec![expected[0].clone(), zeros]),
+            ("another name", vec![expected[0].clone(), Section { name: "esp".into(), ..expected[1].clone() }]),
+            ("a part", vec![expected[0].clone(), section("root", 4096, 4096)]),
+            ("another place", vec![expected[0].clone(), section("root", 8192, 8192)]),
+            ("twice", vec![expected[0].clone(), expected[1].clone(), expected[1].clone()]),
+            ("the other way round", vec![expected[1].clone(), expected[0].clone()]),
         ] {
-            assert!(covers(&bad, &expected, 12288).is_err(), "{what}");
+            assert!(holds(&bad, &expected).is_err(), "{what}");
         }
-        // What partitions do not use is in no section; nothing else may be left out.
-        let room: Vec<ExpectedSection> = [("gpt", 0, 4096), ("root", 8192, 4096)]
-            .map(|(name, offset, length)| ExpectedSection { name: name.into(), offset, length })
-            .into();
-        covers(&[section("gpt", 0, 4096), section("root", 8192, 4096)], &room, 12288).unwrap();
-        assert!(covers(&[section("gpt", 0, 4096), section("root", 8192, 4096)], &expected, 12288).is_err(), "left out");
-        assert!(covers(&[section("gpt", 0, 8192), section("root", 8192, 4096)], &room, 12288).is_err(), "more than that");
     }
 }

@@ -65,6 +65,7 @@ fn payload<P: Payload>(what: &str, envelope: &Envelope) -> Result<P> {
     envelope.peek().map_err(|fault| damaged(what, fault))
 }
 
-fn accepted(entry: &Entry) -> Result<Timestamp> {
+/// When the station took it in.
+pub(crate) fn accepted(entry: &Entry) -> Result<Timestamp> {
     Timestamp::from_millisecond(entry.accepted_at).map_err(|error| damaged("time", error))
 }

@@ -10,7 +10,7 @@ use livery_contract::{
 
 use crate::{
     database::{damaged, jobs::JobRow, orders::Order},
-    jobs::expected::ExpectedRoots,
+    jobs::expected::Expected,
     orders::usage::Amiss,
 };
 
@@ -19,9 +19,9 @@ use crate::{
 /// # Errors
 /// `Source` where the database holds a bad value.
 pub(crate) fn wanted(job: &JobRow, order: &Order, record: &Record) -> Result<BTreeMap<What, String>> {
-    let expects: Option<ExpectedRoots> =
+    let expects: Option<Expected> =
         job.expects.as_deref().map(serde_json::from_str).transpose().map_err(|error| damaged("expectation", error))?;
-    let digest = |pick: fn(&ExpectedRoots) -> Option<Digest>| expects.as_ref().and_then(pick).map(|digest| digest.to_string());
+    let digest = |pick: fn(&Expected) -> Option<Digest>| expects.as_ref().and_then(pick).map(|digest| digest.to_string());
     let data = record.bound.as_ref().and_then(|bound| bound.recovery.as_ref());
     let all = [
         (What::Image, digest(|expects| expects.image)),

@@ -31,12 +31,20 @@ impl Signed {
     /// Reads it.
     ///
     /// # Errors
-    /// 413 for more than [`wire::MAX_BODY`] bytes, 408 where they come too slowly, 400 where they are no envelope.
+    /// As [`read_at_most`](Self::read_at_most), for more than [`wire::MAX_BODY`] bytes.
     pub(crate) async fn read(body: Body) -> Result<Self, Refusal> {
-        let bytes = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, wire::MAX_BODY)).await {
+        Self::read_at_most(wire::MAX_BODY, body).await
+    }
+
+    /// Reads one of so many bytes.
+    ///
+    /// # Errors
+    /// 413 for more, 408 where they come too slowly, 400 where they are no envelope.
+    pub(crate) async fn read_at_most(most: usize, body: Body) -> Result<Self, Refusal> {
+        let bytes = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, most)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) => {
-                let fault = Fault::refused(format!("the body broke off, or is larger than {} bytes", wire::MAX_BODY)).cause(error);
+                let fault = Fault::refused(format!("the body broke off, or is larger than {most} bytes")).cause(error);
                 return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, fault));
             }
             Err(_) => {

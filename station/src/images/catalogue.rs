@@ -4,16 +4,26 @@
 //! opens the store again where it changed, or where [`TRUSTED_FOR`] has passed, since signatures expire.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use livery_contract::{Digest, Fault, Reference, Result, manifest::Manifest};
+use livery_contract::{
+    Digest, Fault, Reference, Result,
+    chunkmap::{self, ChunkMap},
+    compose::Composed,
+    manifest::{Layer, Manifest},
+    record::Section,
+};
 use livery_store::{Access, Location, Store};
 use tokio::sync::Mutex;
 
 /// How long an opened store is believed before its signatures are checked anew.
 const TRUSTED_FOR: Duration = Duration::from_secs(60);
+/// How many masters' sections are remembered.
+const MOST_MASTERS: usize = 8;
 /// How many versions of one image are looked through for what a device says it runs.
 const MOST_VERSIONS: usize = 32;
 /// The most bytes that the store's timestamp metadata may have.
@@ -28,7 +38,11 @@ pub struct Catalogue {
     location: Location,
     root: Vec<u8>,
     shelf: Mutex<Shelf>,
+    masters: Mutex<Masters>,
 }
+
+/// What records of these masters must say, by the digest of their manifest: an order's image adds only a few sections of its own.
+type Masters = HashMap<Digest, Arc<Vec<Section>>>;
 
 /// The store as it was opened.
 #[derive(Debug)]
@@ -64,7 +78,7 @@ impl Catalogue {
         }
         let root = std::fs::read(trust).map_err(fault)?;
         let shelf = Mutex::new(open(&location, &root, state(&folder)?).await?);
-        Ok(Self { folder, location, root, shelf })
+        Ok(Self { folder, location, root, shelf, masters: Mutex::default() })
     }
 
     /// Folder of the store.
@@ -78,6 +92,51 @@ impl Catalogue {
     /// As [`Store::manifest`]; and as [`Store::open`] where the store does not open any more.
     pub(crate) async fn manifest(&self, reference: &Reference) -> Result<(Manifest, Digest)> {
         self.store().await?.manifest(reference).await
+    }
+
+    /// A manifest, its digest, and what the record of a device that holds the image must say: each section with the digest that the
+    /// signed chunk maps give.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest); and `Untrusted` where a chunk map does not hold, or is of a release that gave no such digests.
+    pub(crate) async fn expected(&self, reference: &Reference) -> Result<(Manifest, Digest, Vec<Section>)> {
+        let store = self.store().await?;
+        let (manifest, digest) = store.manifest(reference).await?;
+        let Some(personal) = &manifest.personal else {
+            let sections = self.of_master(&store, &manifest, digest).await?;
+            return Ok((manifest, digest, sections.to_vec()));
+        };
+        let Some((own, layers)) = manifest.layers.split_last() else {
+            return Err(Fault::internal("a personal image without layers"));
+        };
+        let master = Manifest { layers: layers.to_vec(), ..manifest.clone() };
+        let of_master = self.of_master(&store, &master, personal.master).await?;
+        let of_own = Composed::of_layer(own, &map(&store, own).await?)?.expected(&manifest)?;
+        // Chunks and sections end where the room for a personal layer begins and ends.
+        let beside =
+            |section: &&Section| section.offset + section.length <= own.offset || section.offset >= own.offset + own.length;
+        let mut sections: Vec<Section> = of_master.iter().filter(beside).cloned().chain(of_own).collect();
+        sections.sort_by_key(|section| section.offset);
+        Ok((manifest, digest, sections))
+    }
+
+    /// The same of a master, whose manifest has this digest.
+    async fn of_master(&self, store: &Store, master: &Manifest, digest: Digest) -> Result<Arc<Vec<Section>>> {
+        // One at a time: a line that is switched on in the morning asks two hundred times for the same master.
+        let mut masters = self.masters.lock().await;
+        if let Some(known) = masters.get(&digest) {
+            return Ok(known.clone());
+        }
+        let mut maps = Vec::with_capacity(master.layers.len());
+        for layer in &master.layers {
+            maps.push(map(store, layer).await?);
+        }
+        let sections = Arc::new(Composed::new(master, &maps)?.expected(master)?);
+        if masters.len() >= MOST_MASTERS {
+            masters.clear();
+        }
+        masters.insert(digest, sections.clone());
+        Ok(sections)
     }
 
     /// The newer version of an image whose root file system has this dm-verity root hash: what a device that takes newer images by
@@ -98,6 +157,14 @@ impl Catalogue {
         Ok(None)
     }
 
+    /// Whether the store can be vouched for now.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub(crate) async fn look(&self) -> Result<()> {
+        self.store().await.map(|_| ())
+    }
+
     /// The store as it is now.
     async fn store(&self) -> Result<Store> {
         // One at a time: whoever waits for the lock profits from the look of whoever had it before.
@@ -108,6 +175,12 @@ impl Catalogue {
         }
         Ok(shelf.store.clone())
     }
+}
+
+/// A layer's chunk map.
+async fn map(store: &Store, layer: &Layer) -> Result<ChunkMap> {
+    let bytes = store.blob(&layer.chunk_map, chunkmap::MAX_BYTES).await?;
+    ChunkMap::decode(&bytes).map_err(|fault| fault.at(store.place(&layer.chunk_map.digest)))
 }
 
 async fn open(location: &Location, root: &[u8], state: Vec<u8>) -> Result<Shelf> {

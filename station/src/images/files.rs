@@ -1,10 +1,11 @@
 //! `GET /store/…`: the store's files, with ranges (RFC 9110, section 14), for any HTTP client or cache.
 //!
-//! Only what belongs to a store is served (`metadata/`, `targets/`, `blobs/sha256/`), whatever else lies in the folder.
+//! Only what belongs to a store is served (`metadata/`, `targets/`, `blobs/sha256/`), whatever else lies in the folder; and no link is
+//! followed, wherever it leads.
 //! Blobs are named by their content, so they never change: any cache may keep them for good. Metadata is looked up anew.
 //! Nothing here is secret or trusted: devices check signatures and digests themselves.
 
-use std::{path::Path as FilePath, sync::Arc};
+use std::{fs::File, io, os::fd::AsRawFd as _, path::Path as FilePath, sync::Arc};
 
 use axum::{
     Router,
@@ -15,7 +16,12 @@ use axum::{
     routing::get,
 };
 use livery_contract::Fault;
-use tower_http::services::ServeDir;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+};
+use tokio::task::spawn_blocking;
+use tower_http::services::ServeFile;
 
 use crate::http::refusal::Refusal;
 
@@ -62,6 +68,27 @@ pub(crate) fn routes(folder: &FilePath) -> Router {
     Router::new().route("/store/{*path}", get(file)).with_state(Arc::from(folder))
 }
 
+/// Opens a regular file below the store's top. No part of the path may be a link (openat2(2)): whoever can write into a store shall not
+/// have the station read what else is on this machine.
+fn open(folder: &FilePath, path: &str) -> io::Result<File> {
+    let top = File::open(folder)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = File::from(openat2(&top, path, how)?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Whether there is no such file, or none that may be served.
+fn is_absent(error: &io::Error) -> bool {
+    // A link is ELOOP, one that leads out EXDEV.
+    error.kind() == io::ErrorKind::NotFound
+        || error
+            .raw_os_error()
+            .map(Errno::from_raw)
+            .is_some_and(|errno| matches!(errno, Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV))
+}
+
 /// One file.
 ///
 /// # Errors
@@ -72,13 +99,25 @@ async fn file(State(folder): State<Arc<FilePath>>, Path(path): Path<String>, mut
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, Fault::refused("the store is read-only")));
     }
+    let opened = {
+        let (folder, path) = (folder.clone(), path.clone());
+        spawn_blocking(move || open(&folder, &path)).await
+    };
+    let file = match opened.map_err(|error| Fault::internal("opening a file stopped").cause(error))? {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Err(absent()),
+        Err(error) => {
+            let fault = Fault::source("a file of the store cannot be read").at(folder.join(&path).display()).cause(error);
+            return Err(fault.into());
+        }
+    };
     let etag = match kind {
         Kind::Blob(digest) => HeaderValue::from_str(&format!("\"{digest}\"")).ok(),
         Kind::Signed => None,
     };
     if let Some(etag) = &etag {
         // Answered here by the digest; below, the file service knows a file's time only, which copying a store changes.
-        if names(request.headers(), header::IF_NONE_MATCH, etag) && folder.join(&path).is_file() {
+        if names(request.headers(), header::IF_NONE_MATCH, etag) {
             return Ok(
                 (StatusCode::NOT_MODIFIED, [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, FOR_GOOD)]).into_response()
             );
@@ -93,26 +132,27 @@ async fn file(State(folder): State<Arc<FilePath>>, Path(path): Path<String>, mut
         // Without a validator that we vouch for, a range of a file that may have changed is not given (RFC 9110, 13.1.5).
         request.headers_mut().remove(header::RANGE);
     }
-    *request.uri_mut() = format!("/{}", path.replace('%', "%25"))
-        .parse()
-        .map_err(|error| Refusal(StatusCode::BAD_REQUEST, Fault::refused("not a path").cause(error)))?;
-    let mut files = ServeDir::new(&folder).append_index_html_on_directories(false).with_buf_chunk_size(PIECE);
-    let served = files.try_call(request).await;
+    let kind = match kind {
+        Kind::Blob(_) => mime::APPLICATION_OCTET_STREAM,
+        Kind::Signed => mime::APPLICATION_JSON,
+    };
+    // The file that is open, not once more what has its name.
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let served = ServeFile::new_with_mime(&open, &kind).with_buf_chunk_size(PIECE).try_call(request).await;
     let mut response = match served {
         Ok(response) => response.map(Body::new),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(absent()),
         Err(error) => {
             let fault = Fault::source("a file of the store cannot be read").at(folder.join(&path).display()).cause(error);
             return Err(fault.into());
         }
     };
+    drop(file);
     if response.status() == StatusCode::NOT_FOUND {
         return Err(absent());
     }
     let headers = response.headers_mut();
     if let Some(etag) = etag {
         headers.insert(header::ETAG, etag);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert(header::CACHE_CONTROL, FOR_GOOD);
     } else {
         headers.insert(header::CACHE_CONTROL, ASK);

@@ -10,6 +10,7 @@ use livery_contract::{
     envelope::{Envelope, PublicKey},
     job::{DiskHints, Job, SCHEMA},
     manifest::Manifest,
+    record::Section,
 };
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use crate::{
         orders::{self, Order},
         stored,
     },
-    jobs::expected::{ExpectedRoots, ExpectedSection},
+    jobs::expected::Expected,
     states::{JobState, State as _},
     station::Station,
 };
@@ -40,7 +41,7 @@ pub(crate) enum Issue {
 /// `Source` where the database fails. A store that fails makes the device wait, with the reason.
 pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &PublicKey, now: Timestamp) -> Result<Issue> {
     let image: Reference = order.image.parse().map_err(|fault: Fault| damaged("image reference", fault))?;
-    let (manifest, digest) = match station.catalogue.manifest(&image).await {
+    let (manifest, digest, sections) = match station.catalogue.expected(&image).await {
         Ok(found) => found,
         Err(fault) => {
             tracing::error!(order = %order.id, "{}", fault.render());
@@ -95,15 +96,14 @@ pub(crate) async fn issue(station: &Station, order: &Order, serial: &str, key: &
     let envelope = Envelope::sign(&job, &station.key);
     // First the others, since the index `jobs_at_work` allows one at a time.
     changes::supersede_others(&mut transaction, &order.id, &id.to_string()).await?;
-    changes::issue(&mut transaction, &row(&job, &envelope, &manifest, digest)?).await?.made()?;
+    changes::issue(&mut transaction, &row(&job, &envelope, (&manifest, digest), &sections)?).await?.made()?;
     database::commit(transaction).await?;
     tracing::info!(order = %job.order, job = %job.id, %serial, image = %job.image, "job issued");
     Ok(Issue::Job(envelope))
 }
 
-fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> Result<JobRow> {
+fn row(job: &Job, envelope: &Envelope, (manifest, digest): (&Manifest, Digest), sections: &[Section]) -> Result<JobRow> {
     let text = |fault: serde_json::Error| Fault::internal("a job does not encode").cause(fault);
-    let sections: Vec<ExpectedSection> = manifest.sections().into_iter().map(ExpectedSection::from).collect();
     Ok(JobRow {
         id: job.id.to_string(),
         order_id: job.order.to_string(),
@@ -112,8 +112,8 @@ fn row(job: &Job, envelope: &Envelope, manifest: &Manifest, digest: Digest) -> R
         image: job.image.to_string(),
         manifest: digest.to_string(),
         size: stored(manifest.size),
-        sections: serde_json::to_string(&sections).map_err(text)?,
-        expects: Some(serde_json::to_string(&ExpectedRoots::of(manifest)).map_err(text)?),
+        sections: serde_json::to_string(sections).map_err(text)?,
+        expects: Some(serde_json::to_string(&Expected::of(manifest)).map_err(text)?),
         envelope: serde_json::to_string(envelope).map_err(text)?,
         state: JobState::FIRST,
         phase: "enrol".into(),

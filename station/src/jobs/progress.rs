@@ -21,8 +21,11 @@ use crate::{
     http::{refusal::Refusal, signed::Signed},
     states::{JobState, Refused},
     station::Shared,
+    text::one_line,
 };
 
+/// The most characters of a failure that the log has.
+const MOST_SAID: usize = 500;
 /// How many boots of a serial are tried as the signer of a failure without a job.
 const MOST_KEYS: i64 = 8;
 
@@ -61,7 +64,7 @@ pub(crate) async fn post_failure(State(station): State<Shared>, body: Body) -> R
     let now = Timestamp::now().as_millisecond();
     if let Some(id) = claim.job {
         let (job, failure) = message::open::<Failure>(&mut connection, &signed.envelope, id).await?;
-        tracing::warn!(order = %job.order_id, serial = %job.serial, "the device gave up: {}", failure.fault.what);
+        tracing::warn!(order = %job.order_id, serial = %job.serial, "the device gave up: {}", one_line(&failure.fault.what, MOST_SAID));
         let fault = encoding::fault(&failure.fault)?;
         // A job that is done or replaced refuses it: what counts was decided without this device.
         let _ = changes::fail(&mut connection, &job.id, failure.phase.as_str(), &fault, now).await?;
@@ -69,7 +72,7 @@ pub(crate) async fn post_failure(State(station): State<Shared>, body: Body) -> R
     } else {
         let serial = usable_serial(&claim.serial).unwrap_or_default();
         let (key, failure) = signer(&mut connection, &signed.envelope, serial).await?;
-        tracing::warn!(%serial, phase = failure.phase.as_str(), "a device without a job gave up: {}", failure.fault.what);
+        tracing::warn!(%serial, phase = failure.phase.as_str(), "a device without a job gave up: {}", one_line(&failure.fault.what, MOST_SAID));
         devices::set_fault(&mut connection, &key, &encoding::fault(&failure.fault)?, now).await?;
     }
     station.line.wake();

@@ -1,4 +1,4 @@
-//! What an operator does with orders: give one a device, open one again.
+//! What an operator does with orders: give one a device, open one again, retire one whose device is lost.
 
 use livery_contract::{Fault, OrderId, Result, inventory::usable_serial};
 
@@ -23,7 +23,7 @@ pub async fn assign(database: &Database, id: &OrderId, serial: &str) -> Result<(
         return Err(Fault::refused(format!("order {id} is already assigned to device {old}"))
             .fix("to move it, correct the roster and import it again; this works until its first job"));
     }
-    if let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done()) {
+    if let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(Order::is_open) {
         return Err(Fault::refused(format!("device {serial} already has the open order {}", other.id))
             .fix("one device has one order at a time"));
     }
@@ -38,16 +38,35 @@ pub async fn assign(database: &Database, id: &OrderId, serial: &str) -> Result<(
 pub async fn reopen(database: &Database, id: &OrderId) -> Result<()> {
     let mut transaction = database.write().await?;
     let order = find(&mut transaction, id).await?;
-    if !order.is_done() {
+    if order.is_open() {
         return Ok(());
     }
     if let Some(serial) = &order.serial
-        && let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(|other| !other.is_done())
+        && let Some(other) = table::of_serial(&mut transaction, serial).await?.filter(Order::is_open)
     {
         return Err(Fault::refused(format!("device {serial} now has the open order {}", other.id))
             .fix("finish that one first; one device has one order at a time"));
     }
     changes::reopen(&mut transaction, &order.id).await?.made()?;
+    database::commit(transaction).await
+}
+
+/// Takes a lost device's order out of use: it is no peer of the tunnel's concentrator any more, and nothing that the device says is
+/// believed. Its record stays.
+///
+/// # Errors
+/// `Refused` for an unknown order, or one whose device was not written yet.
+pub async fn retire(database: &Database, id: &OrderId) -> Result<()> {
+    let mut transaction = database.write().await?;
+    let order = find(&mut transaction, id).await?;
+    if order.is_retired() {
+        return Ok(());
+    }
+    if order.is_open() {
+        return Err(Fault::refused(format!("order {id} is open: its device was not written, so there is nothing to retire"))
+            .fix("to keep a device from being written, take its row out of the roster, or its serial off the order"));
+    }
+    changes::retire(&mut transaction, &order.id).await?.made()?;
     database::commit(transaction).await
 }
 

@@ -170,7 +170,7 @@ fn taken(known: &HashMap<String, Order>, changed: &[Order]) -> Vec<String> {
     after.extend(changed.iter().map(|order| (order.id.as_str(), order)));
     let mut holder: HashMap<&str, &str> = HashMap::new();
     let mut problems = Vec::new();
-    for order in after.values().filter(|order| !order.is_done()) {
+    for order in after.values().filter(|order| order.is_open()) {
         let Some(serial) = order.serial.as_deref() else { continue };
         if let Some(first) = holder.insert(serial, &order.id) {
             problems.push(format!("serial {serial} would belong to two open orders, {first} and {}", order.id));

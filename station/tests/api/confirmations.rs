@@ -21,7 +21,7 @@ use livery_station::{
 };
 use reqwest::StatusCode;
 
-use crate::common::{Device, TestLine, manifest, sealed};
+use crate::common::{Device, TestLine, manifest, personal, published, sealed};
 
 const PATH: &str = "/api/v1/confirmations";
 
@@ -221,8 +221,11 @@ async fn nobody_else_is_believed_and_nothing_is_lost() {
     let another = InUse::new(&line, 2, "WT-0002").await;
     let plain = Device::new(3, "WT-0003");
     livery_station::orders::operator::assign(&line.station.database, &"ORD-3".parse().unwrap(), "WT-0003").await.unwrap();
+    let keyless = Manifest { keys: None, ..published() };
+    line.store.publish(2, &[personal(&keyless, "ORD-3", "wt-0003"), keyless]).await;
     let job = plain.job(&line).await;
-    assert_eq!(plain.send(&line, &plain.record(&job)).await.0, StatusCode::CREATED, "an image without keys");
+    let (status, text) = plain.send(&line, &Record { keys: None, ..plain.record(&job) }).await;
+    assert_eq!(status, StatusCode::CREATED, "an image without keys: {text}");
     let good = device.says(&[(What::Keyboard, "us")]);
     assert_eq!(device.tells(&line, &good).await.0, StatusCode::CREATED);
     let before = usage(&line, "ORD-1").await;
@@ -271,6 +274,33 @@ async fn nobody_else_is_believed_and_nothing_is_lost() {
     }
     assert_eq!((rows(&line, "ORD-1").await, rows(&line, "ORD-2").await), (1, 0));
     audit(&line.station.database, &keys::public_keys(&line.keys).unwrap()).await.unwrap();
+    line.stop().await;
+}
+
+#[tokio::test]
+async fn a_retired_device_is_not_heard() {
+    let line = TestLine::start().await;
+    let device = InUse::new(&line, 1, "WT-0001").await;
+    assert_eq!(device.tells(&line, &device.says(&[])).await.0, StatusCode::CREATED);
+    livery_station::orders::operator::retire(&line.station.database, &"ORD-1".parse().unwrap()).await.unwrap();
+    let (status, text) = device.tells(&line, &device.says(&[(What::Keyboard, "us")])).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{text}");
+    assert!(text.contains("is retired"), "{text}");
+    assert_eq!(rows(&line, "ORD-1").await, 1);
+    line.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_ran_ahead_does_not_silence_a_device() {
+    let line = TestLine::start().await;
+    let device = InUse::new(&line, 1, "WT-0001").await;
+    let mut ahead = device.says(&[(What::Keyboard, "us")]);
+    ahead.at += SignedDuration::from_mins(10);
+    assert_eq!(device.tells(&line, &ahead).await.0, StatusCode::CREATED);
+    // Set right, it says what is true now.
+    let (status, text) = device.tells(&line, &device.says(&[])).await;
+    assert_eq!(status, StatusCode::CREATED, "{text}");
+    assert_eq!(usage(&line, "ORD-1").await.unwrap().text(), "in use");
     line.stop().await;
 }
 

@@ -6,7 +6,7 @@ use livery_contract::{
     Digest, Exit,
     envelope::{Envelope, PublicKey},
     fault::FaultReport,
-    record::Change,
+    record::{Bound, Change},
     wire::{Failure, Phase, Progress, Receipt},
 };
 use livery_station::{
@@ -16,7 +16,7 @@ use livery_station::{
 use reqwest::StatusCode;
 use uuid::Uuid;
 
-use crate::common::{Device, ROSTER, SIZE, TestLine, manifest, master, sealed};
+use crate::common::{Device, ROSTER, SIZE, TestLine, manifest, master, personal, published, sealed};
 
 #[tokio::test]
 async fn from_order_to_receipt() {
@@ -134,7 +134,8 @@ async fn forged_or_stale_messages_are_not_believed() {
     for body in [&b""[..], b"{}", b"[1]", &[0xff; 40]] {
         assert_eq!(line.post("/api/v1/enrol", body.to_vec()).await.status(), StatusCode::BAD_REQUEST);
     }
-    assert_eq!(line.post("/api/v1/enrol", vec![b' '; (2 << 20) + 1]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(line.post("/api/v1/enrol", vec![b' '; (64 << 10) + 1]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(line.post("/api/v1/records", vec![b' '; (2 << 20) + 1]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     line.stop().await;
 }
 
@@ -145,7 +146,7 @@ async fn a_record_must_answer_its_job() {
     let (job, other_job) = (device.job(&line).await, other.job(&line).await);
     let good = device.record(&job);
     type Spoil = fn(&mut livery_contract::record::Record);
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [(&str, Spoil); 18] = [
         ("image", |r| r.image = "terminal@1/ORD-2".parse().unwrap()),
         ("manifest", |r| r.manifest = Digest::of(b"other")),
         ("order", |r| r.order = Some("ORD-2".parse().unwrap())),
@@ -154,7 +155,17 @@ async fn a_record_must_answer_its_job() {
         ("size", |r| r.size += 4096),
         ("read back", |r| drop(r.sections.pop())),
         ("read back", |r| r.sections.clear()),
-        ("begins at", |r| r.sections[1].offset += 4096),
+        ("read back", |r| r.sections[1].offset += 4096),
+        // What an auditor sent: a record of a disk that nobody has read.
+        ("reads as 0000", |r| r.sections.iter_mut().for_each(|section| section.sha256 = Digest::from_bytes([0; 32]))),
+        ("reads as", |r| r.sections.last_mut().unwrap().sha256 = Digest::of(b"another system")),
+        ("7 sections, the image 6", |r| r.sections.push(r.sections[5].clone())),
+        ("a device key and a tunnel key", |r| {
+            let key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=".parse().unwrap();
+            r.keys.as_mut().unwrap().tunnel = Some(key);
+        }),
+        ("no keys", |r| r.keys = None),
+        ("another personal layer", |r| r.bound = Some(Bound { identity: Some(Digest::of(b"x")), recovery: None })),
         ("outside the disk", |r| {
             r.changed_after = vec![Change { reason: "x".into(), offset: u64::MAX, length: 2, sha256: Digest::of(b"") }]
         }),
@@ -275,9 +286,10 @@ async fn imports_are_all_or_nothing_and_idempotent() {
 #[tokio::test]
 async fn what_is_published_later_is_found_and_a_foreign_store_is_not_believed() {
     let line = TestLine::start().await;
-    let mut newer = manifest("ORD-1", "wt-0001");
-    newer.minimum_disk += 4096;
-    line.store.publish(2, &[newer.clone()]).await;
+    let mut newer_master = published();
+    newer_master.minimum_disk += 4096;
+    let newer = personal(&newer_master, "ORD-1", "wt-0001");
+    line.store.publish(2, &[newer.clone(), newer_master]).await;
     assert_eq!(Device::new(1, "WT-0001").job(&line).await.manifest, Digest::of(&newer.to_bytes()));
     let reason = Device::new(2, "WT-0002").waits(&line).await;
     assert!(reason.contains("no image terminal@1/ORD-2"), "{reason}");

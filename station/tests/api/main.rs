@@ -7,3 +7,4 @@ mod line;
 mod log;
 mod screen;
 mod serving;
+mod stays_up;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use livery_contract::Digest;
 use reqwest::{StatusCode, header};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -85,6 +86,13 @@ async fn nothing_but_the_store_is_served() {
     std::fs::create_dir_all(deb.parent().unwrap()).unwrap();
     std::fs::write(&deb, "SECRET").unwrap();
     std::fs::write(line.store.folder.join("RESTRICTED"), "SECRET").unwrap();
+    // Links, to what is not the store's and to what is, in place of a file and of a folder.
+    std::os::unix::fs::symlink("/etc/passwd", line.store.folder.join("targets/link.json")).unwrap();
+    std::os::unix::fs::symlink("timestamp.json", line.store.folder.join("metadata/link.json")).unwrap();
+    std::os::unix::fs::symlink(line.top.path(), line.store.folder.join("targets/folder")).unwrap();
+    let blob = Digest::of(b"root:").to_string();
+    std::fs::create_dir_all(line.store.folder.join("blobs/sha256").join(&blob[..2])).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", line.store.folder.join("blobs/sha256").join(&blob[..2]).join(&blob)).unwrap();
     assert!(raw(&line, "/store/metadata/timestamp.json").await.starts_with("HTTP/1.1 200"), "the way of asking works");
     for path in [
         "/store/",
@@ -96,6 +104,10 @@ async fn nothing_but_the_store_is_served() {
         "/store/blobs/sha256/",
         "/store/secret.json",
         "/store/targets/.hidden.json",
+        "/store/targets/link.json",
+        "/store/metadata/link.json",
+        "/store/targets/folder/metadata.json",
+        &format!("/store/blobs/sha256/{}/{blob}", &blob[..2]),
         "/store/metadata/../secret.json",
         "/store/metadata/%2e%2e/secret.json",
         "/store/metadata%2f..%2fsecret.json",
@@ -117,6 +129,7 @@ async fn nothing_but_the_store_is_served() {
 async fn the_page_is_strict_and_the_events_are_live() {
     let line = TestLine::start().await;
     assert_eq!(line.get("/healthz").await.text().await.unwrap(), "ok\n");
+    assert_eq!(line.get("/readyz").await.text().await.unwrap(), "ready\n");
     let page = line.get("/").await;
     let policy = page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");

@@ -47,7 +47,7 @@ fn pair(tunnel: bool, sealed: bool) -> Result<(String, DeviceKeys)> {
         let key = PrivateKey::generate(&X25519).map_err(failed)?;
         let private: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(failed)?;
         text.push_str(&format!("LIVERY_TUNNEL_KEY={}\n", BASE64_STANDARD.encode(private.as_ref())));
-        public.tunnel = Some(BASE64_STANDARD.encode(key.compute_public_key().map_err(failed)?));
+        public.tunnel = Some(key.compute_public_key().map_err(failed)?.as_ref().try_into()?);
     }
     Ok((text, public))
 }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(PublicKey::of(&SigningKey::from_bytes(&seed)), public.device);
         let private = BASE64_STANDARD.decode(value("LIVERY_TUNNEL_KEY")).unwrap();
         let again = PrivateKey::from_private_key(&X25519, &private).unwrap();
-        assert_eq!(public.tunnel, Some(BASE64_STANDARD.encode(again.compute_public_key().unwrap())));
+        assert_eq!(public.tunnel.unwrap().to_string(), BASE64_STANDARD.encode(again.compute_public_key().unwrap()));
         assert_ne!(pair(true, false).unwrap().1, public);
         let (text, public) = pair(false, true).unwrap();
         assert!(public.tunnel.is_none() && public.sealed && !text.contains("TUNNEL"));

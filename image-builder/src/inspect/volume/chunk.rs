@@ -19,6 +19,9 @@ pub(crate) async fn chunk(store: &Store, packs: &[Blob], extent: Extent, digest:
                 .at(format!("{place}, bytes {}..{}", frame.offset, frame.offset + u64::from(frame.length)))
                 .fix("the store's copy is damaged or forged: copy that blob again from a good store")
         };
+        if Digest::of(&bytes) != frame.digest {
+            return Err(bad("is not the one that was signed"));
+        }
         let plain = zstd::bulk::decompress(&bytes, length).map_err(|error| bad("does not decompress").cause(error))?;
         if plain.len() != length || Digest::of(&plain) != digest { Err(bad("does not match its digest")) } else { Ok(plain) }
     };

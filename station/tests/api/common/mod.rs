@@ -13,12 +13,14 @@ use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 use jiff::{SignedDuration, Timestamp};
 use livery_contract::{
     Digest, Reference,
+    chunkmap::{Chunk, ChunkMap, Content, Frame, SectionDigest},
+    compose::Composed,
     digest::Blob,
     envelope::{Envelope, Payload, PublicKey},
     inventory::{Disk, Firmware, Inventory, Nic, System, Transport},
     job::Job,
-    manifest::{Layer, Manifest, Partition, Personal, Role, SCHEMA},
-    record::{self, Record, Section, Times, Traffic},
+    manifest::{BLOCK, Data, Keys, Layer, Manifest, Partition, Personal, Role, SCHEMA, SectionRange},
+    record::{self, DeviceKeys, Record, Section, Times, Traffic},
     wire::{Enrol, EnrolAnswer},
 };
 use livery_station::{
@@ -40,13 +42,56 @@ use tough::{
 use uuid::Uuid;
 
 pub const SIZE: u64 = 1 << 22;
+/// Where the personal layer lies, and how long it is.
+const OWN: u64 = 3 << 20;
+const OWN_BLOCKS: u32 = 16;
 pub const ROSTER: &str = "order,serial,user,name,hostname,locale,keyboard\n\
     ORD-1,WT-0001,marie.durand,Marie Durand,wt-0001,fr_FR.UTF-8,fr\n\
     ORD-2,WT-0002,jean.petit,Jean Petit,wt-0002,fr_FR.UTF-8,fr\n\
     ORD-3,,an.peeters,An Peeters,wt-0003,nl_BE.UTF-8,be\n";
 
-/// A personal image's manifest, for the order and host name.
-pub fn manifest(order: &str, hostname: &str) -> Manifest {
+/// The chunk map of the images of these tests: a table and a system; the rest is zero, but for what devices make themselves.
+fn map() -> ChunkMap {
+    let data = |blocks: u32, what: &str| {
+        let digest = Digest::of(what.as_bytes());
+        Chunk { blocks, content: Content::Data { digest, frame: Frame { pack: 0, offset: 0, length: 1, digest } } }
+    };
+    let (zero, skip) = (|blocks| Chunk { blocks, content: Content::Zero }, |blocks| Chunk { blocks, content: Content::Skip });
+    let chunks = vec![data(6, "gpt"), zero(250), data(255, "esp"), skip(1), data(256, "root"), zero(128), skip(64), zero(64)];
+    let packs = vec![Blob { digest: Digest::of(b"pack"), length: 4096 }];
+    let mut map = ChunkMap { packs, chunks, sections: Vec::new() };
+    let layer = Layer { offset: 0, length: SIZE, chunk_map: Blob { digest: Digest::of(b""), length: 0 } };
+    let sections = Composed::of_layer(&layer, &map).unwrap().sections(&master_manifest());
+    let digest = |section: &SectionRange| Digest::of(format!("{} at {}", section.name, section.offset).as_bytes());
+    let section =
+        |section: SectionRange| SectionDigest { digest: digest(&section), offset: section.offset, length: section.length };
+    map.sections = sections.into_iter().map(section).collect();
+    map
+}
+
+/// The same of a personal layer, which is another one for each order.
+fn own_map(order: &str) -> ChunkMap {
+    let digest = Digest::of(order.as_bytes());
+    let chunks = vec![Chunk {
+        blocks: OWN_BLOCKS,
+        content: Content::Data { digest, frame: Frame { pack: 0, offset: 0, length: 1, digest } },
+    }];
+    let packs = vec![Blob { digest, length: 1 }];
+    let sections = vec![SectionDigest {
+        offset: 0,
+        length: u64::from(OWN_BLOCKS) * BLOCK,
+        digest: Digest::of(format!("own {order}").as_bytes()),
+    }];
+    ChunkMap { packs, chunks, sections }
+}
+
+fn blob(map: &ChunkMap) -> Blob {
+    let bytes = map.encode();
+    Blob { digest: Digest::of(&bytes), length: bytes.len() as u64 }
+}
+
+/// A master that asks for a device key and an encrypted data partition.
+pub fn master_manifest() -> Manifest {
     let partition = |number, role, offset, length| Partition {
         number,
         role,
@@ -61,26 +106,58 @@ pub fn manifest(order: &str, hostname: &str) -> Manifest {
         schema: SCHEMA,
         name: "terminal".parse().unwrap(),
         version: "1".parse().unwrap(),
-        personal: Some(Personal { order: order.parse().unwrap(), hostname: hostname.into(), master: Digest::of(b"master") }),
+        personal: None,
         created: Timestamp::UNIX_EPOCH,
         size: SIZE,
         sector_size: 512,
         converts_to_4096: false,
         grow: None,
-        partitions: vec![partition(1, Role::Esp, 1 << 20, 1 << 20), partition(2, Role::Root, 2 << 20, 1 << 20)],
-        layers: vec![Layer { offset: 0, length: SIZE, chunk_map: Blob { digest: Digest::of(b"map"), length: 3 } }],
+        partitions: vec![
+            partition(1, Role::Esp, 1 << 20, 1 << 20),
+            partition(2, Role::Root, 2 << 20, 1 << 20),
+            partition(3, Role::Identity, OWN, u64::from(OWN_BLOCKS) * BLOCK),
+            Partition { used: Some(0), ..partition(4, Role::Data, (7 << 20) / 2, 1 << 18) },
+        ],
+        layers: vec![Layer { offset: 0, length: SIZE, chunk_map: Blob { digest: Digest::of(b""), length: 0 } }],
         boot: None,
         minimum_disk: SIZE,
         accepts: None,
         root_hash: Some(Digest::of(b"root")),
         identity: None,
-        keys: None,
-        data: None,
+        keys: Some(Keys { room: (2 << 20) - BLOCK, tunnel: false }),
+        data: Some(Data { luks_uuid: Uuid::nil(), recovery: "a key".into() }),
         sbom: None,
         personal_file: None,
         uki: None,
         restricted: Vec::new(),
     }
+}
+
+/// The master as it lies in the store.
+pub fn published() -> Manifest {
+    let mut master = master_manifest();
+    master.layers[0].chunk_map = blob(&map());
+    master
+}
+
+/// A personal image's manifest, for the order and host name.
+pub fn manifest(order: &str, hostname: &str) -> Manifest {
+    personal(&published(), order, hostname)
+}
+
+/// A personal image of this master.
+pub fn personal(master: &Manifest, order: &str, hostname: &str) -> Manifest {
+    let mut personal = master.clone();
+    let of = Digest::of(&master.to_bytes());
+    personal.personal = Some(Personal { order: order.parse().unwrap(), hostname: hostname.into(), master: of });
+    personal.layers.push(Layer { offset: OWN, length: u64::from(OWN_BLOCKS) * BLOCK, chunk_map: blob(&own_map(order)) });
+    personal
+}
+
+/// What the record of a device with this image says was read back.
+pub fn sections(manifest: &Manifest) -> Vec<Section> {
+    let order = manifest.personal.as_ref().unwrap().order.to_string();
+    Composed::new(manifest, &[map(), own_map(&order)]).unwrap().expected(manifest).unwrap()
 }
 
 /// A store with these manifests, signed by a key of its own.
@@ -125,7 +202,13 @@ impl TestStore {
 
     pub async fn publish(&self, version: u64, manifests: &[Manifest]) {
         let mut editor = RepositoryEditor::new(&self.root).await.unwrap();
-        for manifest in manifests {
+        self.blob(&map().encode());
+        let has = |wanted: &Reference| manifests.iter().any(|manifest| manifest.reference() == *wanted);
+        let master = Some(published()).filter(|master| !has(&master.reference()));
+        for manifest in manifests.iter().chain(&master) {
+            if let Some(personal) = &manifest.personal {
+                self.blob(&own_map(personal.order.as_str()).encode());
+            }
             let bytes = manifest.to_bytes();
             let digest = Digest::of(&bytes);
             let name = manifest.reference().target();
@@ -328,15 +411,7 @@ impl Device {
     /// The record of a good write.
     pub fn record(&self, job: &Job) -> Record {
         let now = Timestamp::now();
-        let mut sections: Vec<Section> = Vec::new();
-        for section in manifest(job.order.as_str(), "x").sections() {
-            sections.push(Section {
-                name: section.name,
-                offset: section.offset,
-                length: section.length,
-                sha256: Digest::of(b"read"),
-            });
-        }
+        let keys = DeviceKeys { device: PublicKey::of(&SigningKey::from_bytes(&[250; 32])), tunnel: None, sealed: false };
         Record {
             schema: record::SCHEMA,
             job: Some(job.id),
@@ -346,11 +421,11 @@ impl Device {
             image: job.image.clone(),
             manifest: job.manifest,
             size: SIZE,
-            sections,
+            sections: sections(&manifest(job.order.as_str(), "x")),
             changed_after: vec![],
             boot_entry: Some("Boot0003".into()),
             bound: None,
-            keys: None,
+            keys: Some(keys),
             traffic: Traffic::default(),
             times: Times { started: now, written: now, verified: now, finished: now },
             agent: "0.1.0".into(),

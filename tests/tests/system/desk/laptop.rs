@@ -53,7 +53,7 @@ async fn qemu_saas_goes_out_and_internal_goes_in() {
     let device = flashed.copy(&folder.join("device")).await.unwrap();
     flashed.station(&folder.join("station")).await.unwrap();
     let made = flashed.record().unwrap().keys.unwrap();
-    let public = made.tunnel.unwrap();
+    let public = made.tunnel.unwrap().to_string();
     assert!(made.sealed, "by its TPM");
     // What the concentrator is told.
     let database = format!("sqlite:{}", folder.join("station/station.db").display());

@@ -103,7 +103,7 @@ pub(super) fn chunk_map(image: &[u8]) -> (ChunkMap, Vec<u8>) {
                 let frame = zstd::bulk::compress(bytes, 1).unwrap();
                 let offset = pack.len() as u64;
                 pack.extend_from_slice(&frame);
-                Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap() }
+                Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap(), digest: Digest::of(&frame) }
             });
             Content::Data { digest, frame }
         };
@@ -127,7 +127,7 @@ pub(super) fn cut_by_content(image: &[u8]) -> (ChunkMap, Vec<u8>) {
                 let frame = zstd::bulk::compress(bytes, 1).unwrap();
                 let offset = pack.len() as u64;
                 pack.extend_from_slice(&frame);
-                let frame = Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap() };
+                let frame = Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap(), digest: Digest::of(&frame) };
                 Content::Data { digest: Digest::of(bytes), frame }
             };
             map.chunks.push(Chunk { blocks: run.blocks, content });

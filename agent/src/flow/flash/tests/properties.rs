@@ -72,7 +72,7 @@ fn cut_so(image: &[u8], cuts: &[Cut], skips: bool) -> (ChunkMap, Vec<u8>) {
             pack.resize(pack.len() + usize::try_from(*seed).unwrap() * 1000, 0xff);
             Content::Data {
                 digest: Digest::of(bytes),
-                frame: Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap() },
+                frame: Frame { pack: 0, offset, length: u32::try_from(frame.len()).unwrap(), digest: Digest::of(&frame) },
             }
         };
         map.chunks.push(Chunk { blocks: u32::try_from(bytes.len() / 4096).unwrap(), content });
