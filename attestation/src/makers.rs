@@ -119,15 +119,8 @@ impl Makers {
     /// From a certificate up to a trusted authority.
     fn path(&self, leaf: &X509Certificate<'_>, between: &[Vec<u8>], now: i64) -> std::result::Result<(), String> {
         let at = ASN1Time::from_timestamp(now).map_err(|error| error.to_string())?;
-        let parse = |der: &[u8]| X509Certificate::from_der(der).is_ok();
-        let trusted: Vec<X509Certificate<'_>> =
-            self.authorities.iter().filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed)).collect();
-        let sent: Vec<X509Certificate<'_>> = between
-            .iter()
-            .take(MOST_BETWEEN)
-            .filter(|der| parse(der))
-            .filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed))
-            .collect();
+        let trusted: Vec<X509Certificate<'_>> = self.authorities.iter().filter_map(|der| parsed(der)).collect();
+        let sent: Vec<X509Certificate<'_>> = between.iter().take(MOST_BETWEEN).filter_map(|der| parsed(der)).collect();
         let mut current = leaf;
         if !leaf.validity().is_valid_at(at) {
             return Err("its validity is over, or has not begun".into());
@@ -149,6 +142,11 @@ impl Makers {
         }
         Err("there are too many authorities between it and a trusted one".into())
     }
+}
+
+/// A certificate, where it is one.
+fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
+    X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed)
 }
 
 /// The certificate at the front; some makers fill the rest of the NV index.
